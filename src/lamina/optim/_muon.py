@@ -154,9 +154,7 @@ def update(
     param.mul_(shrink).add_(move, alpha=descent)
 
 
-def orthogonalized(
-    matrix: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float
-) -> Tensor:
+def orthogonalized(matrix: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float) -> Tensor:
     """An approximately orthogonal matrix (bfloat16) with the singular vectors of `matrix`.
 
     A quintic Newton-Schulz iteration: it moves all singular values towards 1.

@@ -221,9 +221,7 @@ def adam(
     )
 
 
-def coefficients(
-    step: float, *, lr: Number, beta1: Number, beta2: Number, weight_decay: float
-) -> dict[str, Number]:
+def coefficients(step: float, *, lr: Number, beta1: Number, beta2: Number, weight_decay: float) -> dict[str, Number]:
     """The numbers of this step: signed step size, bias correction of the root mean square, shrinkage."""
     return {
         "descent": plain(-(lr / (1 - beta1**step))),

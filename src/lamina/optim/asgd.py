@@ -125,8 +125,9 @@ def coefficients(
 ) -> dict[str, Number]:
     """The step size and averaging weight for this step; the tensors then hold those of the next."""
     now = {"eta": _get_value(eta), "mu": _get_value(mu)}
-    eta.fill_(_get_value(lr / ((1 + lambd * lr * step) ** alpha)))
-    mu.fill_(1 / max(1, step - t0))
+    # Through the default dtype, as PyTorch: a loaded state may have a wider one.
+    eta.copy_(lamina.as_tensor(lr / ((1 + lambd * lr * step) ** alpha)))
+    mu.copy_(lamina.as_tensor(1 / max(1, step - t0)))
     return now
 
 

@@ -306,9 +306,7 @@ class Optimizer:
                 numbers.setdefault(id(param), len(numbers))
             packed["params"] = [numbers[id(param)] for param in group["params"]]
             groups.append(packed)
-        state = {
-            numbers[id(key)] if isinstance(key, Tensor) else key: value for key, value in self.state.items()
-        }
+        state = {numbers[id(key)] if isinstance(key, Tensor) else key: value for key, value in self.state.items()}
         result: StateDict = {"state": state, "param_groups": groups}
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             changed = post_hook(self, result)

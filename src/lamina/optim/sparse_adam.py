@@ -94,9 +94,7 @@ def sparse_adam(
     maximize: bool,
 ) -> None:
     """One step of SparseAdam over lists; the steps (numbers) are those of this step already."""
-    for param, grad, exp_avg, exp_avg_sq, step in zip(
-        params, grads, exp_avgs, exp_avg_sqs, state_steps, strict=True
-    ):
+    for param, grad, exp_avg, exp_avg_sq, step in zip(params, grads, exp_avgs, exp_avg_sqs, state_steps, strict=True):
         update(
             param,
             grad,
