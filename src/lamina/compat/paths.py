@@ -1,0 +1,43 @@
+"""Which paths of torch lie elsewhere in lamina, and which are not there at all.
+
+A path that is the same below `lamina` and `torch` needs no entry: the modules themselves win over this table.
+"""
+
+# Path of torch -> modules of lamina that have its names. An entry also serves what lies below it.
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "torch._jit_internal": ("lamina.jit",),
+    "torch._tensor": ("lamina",),
+    "torch._tensor_str": ("lamina.core.printing", "lamina"),
+    "torch._utils": ("lamina.io", "lamina.utils"),
+    "torch.autograd.variable": ("lamina.autograd",),
+    "torch.functional": ("lamina",),
+    "torch.nn.modules": ("lamina.nn",),
+    "torch.nn.parameter": ("lamina.core.parameter",),
+    "torch.random": ("lamina",),
+    "torch.return_types": ("lamina",),
+    "torch.serialization": ("lamina.io", "lamina"),
+    "torch.storage": ("lamina.core.storage", "lamina"),
+    "torch.utils.data._utils": ("lamina.utils.data",),
+    "torch.utils.data.dataloader": ("lamina.utils.data",),
+    "torch.utils.data.dataset": ("lamina.utils.data",),
+    "torch.utils.data.sampler": ("lamina.utils.data",),
+}
+
+# Path of torch -> what to say to a program that imports it.
+ABSENT: dict[str, str] = {
+    "torch.ao": "quantisation is not supported; run the model in float32 or bfloat16",
+    "torch.export": "graphs are not exported; run the module itself",
+    "torch.fx": "programs are not traced symbolically; call the module, or read the graph from Tensor.grad_fn",
+    "torch.nested": "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence) or keep a list",
+    "torch.quantization": "quantisation is not supported; run the model in float32 or bfloat16",
+    "torch.sparse": "sparse tensors are not supported; use dense ones, or gather and index_add",
+}
+
+
+def elsewhere(path: str) -> tuple[str, ...]:
+    """Lamina's modules that have the names of a torch path: the entry of the path, or of the nearest one above it."""
+    while "." in path:
+        if path in ELSEWHERE:
+            return ELSEWHERE[path]
+        path = path.rpartition(".")[0]
+    return ()
