@@ -1,0 +1,234 @@
+"""Random integers, permutations and categories: PyTorch's CPU kernels bit for bit.
+
+Here: random_ and randint in all forms, randperm, multinomial. Not here: Bernoulli and geometric (draws.py), counts
+sampled by rejection (draws_rejection.py).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+from lamina.core.draws import Shape, exponential, unit64
+from lamina.core.draws_checks import cpp_name, digits, is_floating, not_implemented, require_real, torch_name
+from lamina.core.generator import Generator
+
+_MIN64, _MAX64 = -(2**63), 2**63 - 1
+_ONE_WORD = 1 << 28  # a range as large takes two words a number: the remainder of one would be too uneven
+_FULL_RANGE = frozenset(("int64", "float64", "float32", "bfloat16"))
+_LARGE_PERMUTATION = (2**32 - 1) // 20  # from here on two words an element, for the same reason
+
+
+def random(generator: Generator, shape: Shape, *, dtype: np.dtype) -> np.ndarray:
+    """Integers of the whole non-negative range of `dtype`; floating: [0, 2**digits], all exact. (`random_()`)"""
+    require_real("random_kernel_cpu", dtype, boolean=True)
+    # bool and integers: as many values as fit; floating ones include the power of two itself.
+    values = 2 ** digits(dtype) + is_floating(dtype)
+    return _remainders(generator, shape, values, two_words=values > 2**32, base=0, dtype=dtype)
+
+
+def randint(generator: Generator, shape: Shape, low: int, high: int | None, *, dtype: np.dtype) -> np.ndarray:
+    """Integers of [low, high); None stands for the end of the range of `dtype`. (`random_(from, to)`, `randint`)
+
+    A floating type rounds bounds beyond its exact integers inwards, with a warning. Raises RuntimeError for bounds
+    that do not fit the type or are not in order.
+    """
+    if high is None and low == _MIN64:
+        if is_floating(dtype) and dtype.name not in _FULL_RANGE or dtype.kind == "b" or dtype.name.startswith("uint1"):
+            raise not_implemented("random_full_64_bits_range_kernel_cpu", dtype)
+        if dtype.name in ("uint32", "uint64"):
+            raise not_implemented("random_full_64_bits_range_kernel_cpu", dtype)
+        if dtype.name not in _FULL_RANGE:
+            raise RuntimeError("random_full_64_bits_range_kernel_cpu handles only int64, double, float and bfloat16")
+        return _remainders(generator, shape, 2**64, two_words=True, base=0, dtype=dtype)
+    if high is None:
+        last = _last(dtype)
+        _check_bounds(low, last, dtype)
+        values = last - _round_in_low(low, dtype) + 1
+    else:
+        if low >= high:
+            raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        _check_bounds(low, high - 1, dtype)
+        values = _round_in_high(high, dtype) - _round_in_low(low, dtype)
+    low = _round_in_low(low, dtype)
+    return _remainders(generator, shape, values, two_words=values >= _ONE_WORD, base=low, dtype=dtype)
+
+
+def randperm(generator: Generator, n: int, *, dtype: np.dtype) -> np.ndarray:
+    """The integers below `n` in random order.
+
+    dtype: signed integer, uint8 or floating. Raises RuntimeError where it cannot hold n - 1.
+    """
+    _check_permutation(n, dtype)
+    with generator.lock:
+        count = max(n - 1, 0)
+        words = generator.words64(count) if n >= _LARGE_PERMUTATION else generator.words(count)
+    targets = (words % np.arange(n, n - count, -1, dtype=np.uint64)).view(np.int64)
+    targets += np.arange(count)
+    return _swapped(n, targets).astype(dtype, copy=False)
+
+
+def multinomial(generator: Generator, weights: np.ndarray, count: int, replacement: bool = False) -> np.ndarray:
+    """`count` categories of each row of non-negative `weights`, shape (n,) or (rows, n); int64.
+
+    Raises RuntimeError for weights that are no distribution, or too few for drawing without replacement.
+    """
+    if weights.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if not is_floating(weights.dtype):
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {torch_name(weights.dtype)}"
+        )
+    if count <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and count > weights.shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if weights.shape[-1] > 1 << 24:
+        raise RuntimeError("number of categories cannot exceed 2^24")
+    if replacement and count > 1:
+        return _with_replacement(generator, weights, count)
+    return _race(generator, weights, count)
+
+
+def _race(generator: Generator, weights: np.ndarray, count: int) -> np.ndarray:
+    """The largest of weight / exponential sample win. Equal ones (frequent in 16 bits): the first wins."""
+    wide = weights if weights.dtype == np.float64 else weights.astype(np.float32)
+    if not ((wide >= 0) & (wide < math.inf)).all():
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if (wide.sum(-1) <= 0).any():
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    noise = exponential(generator, weights.shape, dtype=weights.dtype).astype(wide.dtype, copy=False)
+    scores = (wide / noise).astype(weights.dtype).astype(wide.dtype)
+    if count == 1:
+        return scores.argmax(-1, keepdims=True)
+    return np.argsort(-scores, axis=-1, kind="stable")[..., :count]
+
+
+def _with_replacement(generator: Generator, weights: np.ndarray, count: int) -> np.ndarray:
+    """Each sample is a binary search for a double in the row's cumulative weights, summed in order in float32."""
+    rows = np.atleast_2d(weights)
+    rows = rows if rows.dtype == np.float64 else rows.astype(np.float32)
+    if (rows < 0).any():
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
+    if not np.isfinite(rows).all():
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry = infinity or NaN)")
+    totals = np.cumsum(rows, -1)
+    if rows.shape[0] and (rows.shape[1] == 0 or (totals[:, -1] <= 0).any()):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    with generator.lock:
+        units = unit64(generator, len(rows) * count).reshape(-1, count)
+    result = np.empty((len(rows), count), np.int64)
+    for row, total, unit in zip(result, totals, units, strict=True):
+        limits = (total / total[-1]).astype(np.float64)
+        limits[-1] = 1.0
+        row[...] = np.searchsorted(limits, unit)
+    return result.reshape(*weights.shape[:-1], count)
+
+
+def _remainders(
+    generator: Generator, shape: Shape, values: int, *, two_words: bool, base: int, dtype: np.dtype
+) -> np.ndarray:
+    """base + word % values, wrapping at 64 bits."""
+    size = math.prod((shape,) if isinstance(shape, int) else shape)
+    with generator.lock:
+        words = generator.words64(size) if two_words else generator.words(size).astype(np.uint32)
+    if values < 2 ** (8 * words.itemsize):
+        words = words % words.dtype.type(values)
+    numbers = words.astype(np.uint64) + np.uint64(base % 2**64)
+    signed = numbers.view(np.int64)
+    if dtype.name == "bfloat16":
+        return signed.astype(np.float32).astype(dtype).reshape(shape)
+    return signed.astype(dtype).reshape(shape)
+
+
+def _last(dtype: np.dtype) -> int:
+    """The largest integer that `random_(from, None)` gives."""
+    if is_floating(dtype):
+        return 2 ** digits(dtype)
+    return 2 ** digits(dtype) - 1
+
+
+def _check_bounds(low: int, last: int, dtype: np.dtype) -> None:
+    if dtype.kind == "c":
+        raise RuntimeError("check_random_bounds handles only integral, floating-point and boolean types")
+    exact = digits(dtype)
+    if is_floating(dtype):
+        bound = 65504 if dtype.name == "float16" else math.inf
+        least = -bound
+    else:
+        bound = 2**exact - 1
+        least = -bound - 1 if dtype.kind == "i" else 0
+    for name, value in (("from", low), ("to - 1", last)):
+        if not (least <= value <= bound and value <= _MAX64):
+            raise RuntimeError(f"{name} is out of bounds for {cpp_name(dtype)}")
+        if is_floating(dtype) and not -(2**exact) <= value <= 2**exact:
+            warnings.warn(
+                f"{name} is out of bounds [-(2^{exact}), 2^{exact}]. Due to precision limitations {cpp_name(dtype)} "
+                "can support discrete uniform distribution only within this range.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _rounded(value: int, dtype: np.dtype) -> int:
+    return int(np.asarray(value, np.int64).astype(np.float32 if dtype.itemsize < 8 else dtype).astype(dtype))
+
+
+def _round_in_low(low: int, dtype: np.dtype) -> int:
+    """`low`, or the next number above that the floating type holds, should rounding go below."""
+    if not is_floating(dtype) or _rounded(low + 1, dtype) >= low:
+        return low
+    return _rounded(low + 1, dtype) + (1 << (abs(low + 1).bit_length() - digits(dtype)))
+
+
+def _round_in_high(high: int, dtype: np.dtype) -> int:
+    if not is_floating(dtype) or _rounded(high - 1, dtype) < high:
+        return high
+    return _rounded(high - 1, dtype) - (1 << (abs(high - 1).bit_length() - digits(dtype)))
+
+
+def _check_permutation(n: int, dtype: np.dtype) -> None:
+    if n < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
+    if dtype.kind in "bc" or dtype.name in ("uint16", "uint32", "uint64"):
+        raise not_implemented("randperm", dtype)
+    exact = digits(dtype)
+    if is_floating(dtype):
+        if n > 2**exact + 1 and dtype.name != "bfloat16":
+            limit = "2049" if dtype.name == "float16" else f"2^{exact}+1"
+            raise RuntimeError(f"n cannot be greater than {limit} for {torch_name(dtype)} type.")
+    elif n > 2**exact:
+        name = "int" if dtype.name == "int32" else f"{dtype.name}_t"
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+
+
+def _swapped(n: int, targets: np.ndarray) -> np.ndarray:
+    """0..n-1 after swapping, for each i in order, the elements i and targets[i] >= i (Fisher and Yates).
+
+    Swaps that share no element may be done at once: of a run of swaps as many as come before the first that meets
+    an earlier one, about the square root of n. The short end is done one by one.
+    """
+    result = np.arange(n)
+    first = np.empty(n, np.int64)
+    start, run = 0, math.isqrt(n) + 1
+    while n - start > 2048:
+        stop = min(start + run, n - 1)
+        here, there = np.arange(start, stop), targets[start:stop]
+        first[there[::-1]] = here[::-1]
+        meets = (first[there] != here) | (there < stop) & (there != here)
+        clash = np.flatnonzero(meets)
+        if clash.size:
+            # A target inside the run is met when its own turn comes; a repeated one at its second use.
+            inside = there[(there < stop) & (there != here)]
+            repeated = here[first[there] != here]
+            stop = min(int(inside.min(initial=stop)), int(repeated.min(initial=stop)))
+            here, there = here[: stop - start], there[: stop - start]
+        result[here], result[there] = result[there], result[here]
+        start = stop
+    rest = result[start:].tolist()
+    for i, target in enumerate((targets[start:] - start).tolist()):
+        rest[i], rest[target] = rest[target], rest[i]
+    result[start:] = rest
+    return result

@@ -1,0 +1,293 @@
+"""Normal samples: PyTorch's CPU kernels bit for bit.
+
+Here: normal, its complex and tensor-parameter forms, log-normal, and the one-by-one sampler that gamma shares.
+Not here: other distributions (draws.py, draws_discrete.py, draws_rejection.py), range checks (core's and draws.py's).
+
+PyTorch has two streams. Sixteen and more contiguous elements are Box-Muller in blocks of 16, in float32 by Cephes'
+polynomials (below). Fewer elements, or a destination that is not contiguous, take doubles two by two and keep the
+odd one for later: a caller with such a destination asks `normal(..., contiguous=False)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lamina.core.generator import Generator
+from lamina.core.libm import elementwise, fma32, fma64, narrow
+
+Shape = int | Sequence[int]
+
+_BLOCK = 1 << 15
+_TWO_PI = 2.0 * math.pi
+_MASK24 = np.uint64((1 << 24) - 1)
+_F = np.float32
+
+
+def normal(
+    generator: Generator,
+    shape: Shape,
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    dtype: np.dtype,
+    contiguous: bool = True,
+) -> np.ndarray:
+    """Samples of N(mean, std**2).
+
+    dtype: floating or complex; a complex number has its variance halved between its parts, and `mean` in both.
+    Raises RuntimeError for a negative std.
+    """
+    if not std >= 0.0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    if dtype.kind == "c":
+        real = np.dtype(f"f{dtype.itemsize // 2}")
+        parts = (*_as_tuple(shape), 2)
+        pairs = normal(generator, parts, mean, std / math.sqrt(2.0), dtype=real, contiguous=contiguous)
+        return pairs.view(dtype)[..., 0]
+    size = math.prod(_as_tuple(shape))
+    with generator.lock:
+        if size < 16 or not contiguous:
+            flat = narrow(scaled(standard_normals(generator, size), mean, std), dtype)
+        elif dtype == np.float64:
+            flat = _blocks64(generator, size, mean, std)
+        else:
+            flat = _blocks32(generator, size, mean, std, dtype)
+    return flat.reshape(shape)
+
+
+def normal_tensors(
+    generator: Generator, mean: np.ndarray | float, std: np.ndarray | float, shape: Shape, *, dtype: np.dtype
+) -> np.ndarray:
+    """Samples with a mean and a deviation each: `normal(0, 1) * std + mean`, rounded to `dtype` after each step.
+
+    Raises RuntimeError where a std is negative.
+    """
+    if not np.all(np.asarray(std) >= 0):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+    result = normal(generator, shape, dtype=dtype)
+    for operation, operand in ((np.multiply, std), (np.add, mean)):
+        wide = np.result_type(np.float32, result, operand) if isinstance(operand, np.ndarray) else _arithmetic(dtype)
+        result = operation(result.astype(wide), np.asarray(operand).astype(wide)).astype(dtype)
+    return result
+
+
+def log_normal(
+    generator: Generator, shape: Shape, mean: float = 1.0, std: float = 2.0, *, dtype: np.dtype
+) -> np.ndarray:
+    """exp of normal samples, drawn one by one in double whatever the size.
+
+    Raises RuntimeError unless std > 0.
+    """
+    if not std > 0.0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
+    size = math.prod(_as_tuple(shape))
+    with generator.lock:
+        exponents = scaled(standard_normals(generator, size), mean, std)
+    return elementwise(np.exp, _exp, exponents, lambda x: narrow(x, dtype)).reshape(shape)
+
+
+def standard_normals(generator: Generator, count: int) -> np.ndarray:
+    """`count` doubles of N(0, 1), by pairs; the second of a pair waits in the generator if it is not needed."""
+    result = np.empty(count)
+    kept = generator.next_double is not None and count > 0
+    if kept:
+        result[0] = generator.next_double
+        generator.next_double = None
+    pairs = (count - kept + 1) // 2
+    words = generator.words64(2 * pairs).reshape(pairs, 2)
+    samples: list[float] = []
+    for u1, u2 in ((words & np.uint64((1 << 53) - 1)) * 2.0**-53).tolist():
+        samples += box_muller(u1, u2)
+    if kept + len(samples) > count:
+        generator.next_double = samples.pop()
+    result[int(kept) :] = samples
+    return result
+
+
+def box_muller(u1: float, u2: float) -> tuple[float, float]:
+    """Two independent N(0, 1) samples of two uniforms in [0, 1)."""
+    radius = math.sqrt(-2.0 * math.log1p(-u2))
+    theta = _TWO_PI * u1
+    return radius * math.cos(theta), radius * math.sin(theta)
+
+
+def scaled(samples: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """samples * std + mean, rounded once."""
+    return samples if mean == 0.0 and std == 1.0 else fma64(samples, std, mean)
+
+
+def _blocks64(generator: Generator, size: int, mean: float, std: float) -> np.ndarray:
+    """Whole blocks, then the last 16 elements once more from 16 new uniforms unless the size is a multiple of 16.
+
+    Elements by the C library (through `math`), since NumPy's log, cos and sin differ in the last place.
+    """
+    uniforms = (generator.words64(size) & np.uint64((1 << 53) - 1)) * 2.0**-53
+    result = np.empty(size)
+    whole = size // 16 * 16
+    result[:whole] = _fill64(uniforms[:whole])
+    if size > whole:
+        again = (generator.words64(16) & np.uint64((1 << 53) - 1)) * 2.0**-53
+        result[-16:] = _fill64(again)
+    return scaled(result, mean, std)
+
+
+def _fill64(uniforms: np.ndarray) -> np.ndarray:
+    first, second = uniforms.reshape(-1, 2, 8).swapaxes(0, 1)
+    count = first.size
+    radius = np.sqrt(-2.0 * np.fromiter(map(math.log, (1.0 - first).ravel().tolist()), np.float64, count))
+    theta = (_TWO_PI * second).ravel().tolist()
+    result = np.empty((2, count))
+    result[0] = radius * np.fromiter(map(math.cos, theta), np.float64, count)
+    result[1] = radius * np.fromiter(map(math.sin, theta), np.float64, count)
+    return result.reshape(2, -1, 8).swapaxes(0, 1).ravel()
+
+
+def _blocks32(generator: Generator, size: int, mean: float, std: float, dtype: np.dtype) -> np.ndarray:
+    """Blocks as in `_blocks64`, in float32.
+
+    The 16-bit types go through a buffer of 16 float32: they draw no uniforms for the incomplete block.
+    """
+    result = np.empty(size, dtype)
+    whole = size // 16 * 16
+    for start in range(0, whole, _BLOCK):
+        stop = min(start + _BLOCK, whole)
+        result[start:stop] = _fill32(generator.words(stop - start), mean, std)
+    if size > whole:
+        if dtype == np.float32:
+            generator.words(size - whole)
+        result[-16:] = _fill32(generator.words(16), mean, std)
+    return result
+
+
+def _fill32(words: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """Box-Muller on blocks of 16 words: uniforms of 24 bits, eight radii and eight angles."""
+    # Eight numbers are moved as one item: NumPy's loops over rows of eight are slow.
+    bits = (words & _MASK24).astype(np.int32).view("V32").reshape(-1, 2)
+    radius = _radius(np.ascontiguousarray(bits[:, 0]).view(np.int32))
+    cosine, sine = _cos_sin(np.ascontiguousarray(bits[:, 1]).view(np.int32))
+    cosine *= radius
+    sine *= radius
+    result = np.empty(bits.shape, "V32")
+    result[:, 0], result[:, 1] = cosine.view("V32"), sine.view("V32")
+    samples = result.view(_F).ravel()
+    if mean == 0.0 and std == 1.0:
+        return samples
+    return fma32(samples, float(_F(std)), float(_F(mean)))
+
+
+# Cephes' logf, sinf and cosf (Moshier), in the order of operations and with the fused steps of PyTorch's build. A fused
+# step is done in double and rounded to float32: rounding twice is harmless here, as a comparison of all 2**24 radii
+# and angles with PyTorch's showed. Steps whose product is exact (by 0.5, by Q2) need no fusing.
+_LOG = (
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
+_LOG = tuple(float(_F(c)) for c in _LOG)
+_LOG_Q1, _LOG_Q2 = _F(-2.12194440e-4), _F(0.693359375)
+_ROOT_HALF = np.int32(0x3F3504F3)  # the bits of sqrt(1/2)
+_FOUR_OVER_PI = _F(1.27323954473516)
+# pi/4 in three parts, the first two so short that their multiples are exact.
+_QUARTER_PI = (_F(0.78515625), _F(2.4187564849853515625e-4), np.float64(_F(3.77489497744594108e-8)))
+_COS = tuple(float(_F(c)) for c in (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2))
+_SIN = tuple(float(_F(c)) for c in (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1))
+
+
+def _radius(bits: np.ndarray) -> np.ndarray:
+    """sqrt(-2 log(1 - bits / 2**24)) of int32 below 2**24, as float32."""
+    number = np.subtract(1 << 24, bits, out=bits).astype(_F)
+    # number = (1 + x) * 2**exponent, with 1 + x in [sqrt(1/2), sqrt(2)): shift sqrt(1/2) to the start of a binade.
+    pattern = number.view(np.int32)
+    pattern -= _ROOT_HALF
+    exponent = (pattern >> 23).astype(_F)
+    exponent -= _F(24)
+    pattern &= 0x7FFFFF
+    pattern += _ROOT_HALF
+    x = number
+    x -= _F(1)
+    wide, step = x.astype(np.float64), np.empty(x.shape)
+    y = _horner(_LOG, wide, step)
+    y *= x
+    square = x * x
+    np.multiply(y, square, out=step, dtype=np.float64)
+    step += exponent * _LOG_Q1
+    y[...] = step
+    square *= _F(0.5)
+    y -= square
+    x += y
+    exponent *= _LOG_Q2
+    x += exponent
+    x *= _F(-2)
+    return np.sqrt(x, out=x)
+
+
+def _cos_sin(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """cos and sin of 2 pi bits / 2**24 of int32 below 2**24, as float32."""
+    x = bits.astype(_F)
+    x *= _F(_TWO_PI * 2.0**-24)
+    # The nearest even multiple of pi/4 is taken off; `octant` names it.
+    octant = (x * _FOUR_OVER_PI).astype(np.int32)
+    octant += 1
+    octant &= ~1
+    multiple = octant.astype(_F)
+    for part in _QUARTER_PI[:2]:
+        x -= multiple * part
+    step = multiple * _QUARTER_PI[2]
+    np.subtract(x, step, out=x, casting="same_kind")
+    square = x * x
+    wide = square.astype(np.float64)
+    cosine = _horner(_COS, wide, step)
+    cosine *= square
+    np.multiply(cosine, wide, out=step)
+    wide *= 0.5
+    step -= wide
+    sine = _horner(_SIN, np.multiply(wide, 2.0, out=wide), wide_step := np.empty(x.shape))
+    cosine[...] = step
+    cosine += _F(1)
+    sine *= square
+    np.multiply(sine, x, out=wide_step, dtype=np.float64)
+    wide_step += x
+    sine[...] = wide_step
+    # Every second quarter turn swaps the two; signs follow the quarter. Done on the bits, without branches.
+    c, s = cosine.view(np.int32), sine.view(np.int32)
+    swap = octant << 30
+    swap >>= 31
+    swap &= c ^ s
+    c ^= swap
+    s ^= swap
+    sign = np.int32(-(1 << 31))
+    s ^= (octant << 29) & sign
+    octant += 2
+    c ^= (octant << 29) & sign
+    return cosine, sine
+
+
+def _horner(coefficients: tuple[float, ...], x: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """The polynomial at x by fused steps in float32; `x` holds float32 values as doubles, `step` is scratch."""
+    y = np.empty(x.shape, _F)
+    np.multiply(x, coefficients[0], out=step)
+    step += coefficients[1]
+    y[...] = step
+    for c in coefficients[2:]:
+        step[...] = y
+        step *= x
+        step += c
+        y[...] = step
+    return y
+
+
+def _exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def _as_tuple(shape: Shape) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _arithmetic(dtype: np.dtype) -> np.dtype:
+    return np.dtype(np.float64) if dtype == np.float64 else np.dtype(_F)
