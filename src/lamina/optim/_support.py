@@ -65,14 +65,15 @@ def plain(x: Number) -> Number:
 def add_scaled(input: Tensor, other: Tensor, factor: Number) -> Tensor:
     """input + factor * other, as a new tensor."""
     if isinstance(factor, Tensor):
-        return input.addcmul(other, factor)
+        # `other` is about to be overwritten, while autograd still needs this value.
+        return input.addcmul(other.clone(), factor)
     return input.add(other, alpha=factor)
 
 
 def add_scaled_(input: Tensor, other: Tensor, factor: Number) -> Tensor:
     """input += factor * other."""
     if isinstance(factor, Tensor):
-        # `other` may be a state that the next step overwrites, while autograd still needs this value.
+        # As above: `other` may be a state, which the next step overwrites.
         return input.addcmul_(other.clone(), factor)
     return input.add_(other, alpha=factor)
 
@@ -91,15 +92,20 @@ def maximum_(input: Tensor, other: Tensor, differentiable: bool) -> Tensor:
     return lamina.maximum(input, other, out=input)
 
 
-def root(average: Tensor, eps: float, differentiable: bool, divisor: Number | None = None) -> Tensor:
-    """sqrt(average) / divisor + eps, as a new tensor.
+def root(
+    average: Tensor, eps: float, differentiable: bool, *, divisor: Number | None = None, owned: bool = False
+) -> Tensor:
+    """sqrt(average) / divisor + eps, as a new tensor; in the memory of `average` if it is the caller's to give.
 
-    sqrt keeps its result for backward, so it may be overwritten only where nothing is recorded.
+    sqrt keeps its result for backward, so that may be overwritten only where nothing is recorded.
     """
-    result = average.sqrt()
     if differentiable:
+        result = average.sqrt()
         return (result if divisor is None else result / divisor) + eps
-    return (result if divisor is None else result.div_(divisor)).add_(eps)
+    result = average.sqrt_() if owned else average.sqrt()
+    if divisor is not None:
+        result.div_(divisor)
+    return result.add_(eps)
 
 
 def decay_square_(average: Tensor, grad: Tensor, beta: Number) -> Tensor:

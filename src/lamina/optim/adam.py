@@ -260,4 +260,4 @@ def update(
     decay_square_(exp_avg_sq, grad, beta2)
     if max_exp_avg_sq is not None:
         exp_avg_sq = maximum_(max_exp_avg_sq, exp_avg_sq, differentiable)
-    add_quotient_(param, exp_avg, root(exp_avg_sq, eps, differentiable, root_correction), descent)
+    add_quotient_(param, exp_avg, root(exp_avg_sq, eps, differentiable, divisor=root_correction), descent)

@@ -199,6 +199,6 @@ def update(
             grad = add_scaled(grad, param, weight_decay)
     exp_avg.lerp_(grad, 1 - beta1)
     decay_square_(exp_avg_sq, grad, beta2)
-    denominator = root(exp_avg_sq / square_correction, eps, differentiable)
+    denominator = root(exp_avg_sq / square_correction, eps, differentiable, owned=True)
     add_quotient_(param, grad, denominator, grad_factor)
     add_quotient_(param, exp_avg, denominator, average_factor)

@@ -13,6 +13,19 @@ from typing import Any, ClassVar, TypeAlias
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.optim._extension_names import (
+    _capturable_doc,
+    _default_to_fused_or_foreach,
+    _differentiable_doc,
+    _disable_dynamo_if_unsupported,
+    _foreach_doc,
+    _fused_doc,
+    _get_foreach_kernels_supported_devices,
+    _get_fused_kernels_supported_devices,
+    _maximize_doc,
+    _params_doc,
+    _stack_if_compiling,
+)
 from lamina.optim._support import (
     Args,
     Kwargs,
@@ -35,6 +48,17 @@ __all__ = [
     "Optimizer",
     "ParamsT",
     "_RequiredParameter",
+    "_capturable_doc",
+    "_default_to_fused_or_foreach",
+    "_differentiable_doc",
+    "_disable_dynamo_if_unsupported",
+    "_foreach_doc",
+    "_fused_doc",
+    "_get_foreach_kernels_supported_devices",
+    "_get_fused_kernels_supported_devices",
+    "_maximize_doc",
+    "_params_doc",
+    "_stack_if_compiling",
     "_get_capturable_supported_devices",
     "_get_scalar_dtype",
     "_get_value",

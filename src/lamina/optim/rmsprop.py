@@ -176,7 +176,7 @@ def update(
     if grad_avg is not None:
         grad_avg.lerp_(grad, 1 - alpha)
         square_avg = square_avg.addcmul(grad_avg, grad_avg, value=-1)
-    denominator = root(square_avg, eps, differentiable)
+    denominator = root(square_avg, eps, differentiable, owned=grad_avg is not None)
     if momentum_buffer is None:
         add_quotient_(param, grad, denominator, descent)
         return

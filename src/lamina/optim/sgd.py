@@ -72,10 +72,14 @@ class SGD(Optimizer):
         loss = evaluate(closure)
         for group in self.param_groups:
             momentum = group["momentum"]
-            params = [param for param in group["params"] if param.grad is not None]
-            grads = [param.grad for param in params]
-            # Without momentum there is no state at all, not even an empty entry.
-            buffers = [self.state[p].get("momentum_buffer") for p in params] if momentum else [None] * len(params)
+            params, grads, buffers = [], [], []
+            for param in group["params"]:
+                grad = param.grad
+                if grad is not None:
+                    params.append(param)
+                    grads.append(grad)
+                    # Without momentum there is no state at all, not even an empty entry.
+                    buffers.append(self.state[param].get("momentum_buffer") if momentum else None)
             sgd(
                 params,
                 grads,
