@@ -26,6 +26,13 @@ from lamina.optim._extension_names import (
     _params_doc,
     _stack_if_compiling,
 )
+from lamina.optim._hooks import (
+    _global_optimizer_post_hooks,
+    _global_optimizer_pre_hooks,
+    register,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from lamina.optim._support import (
     Args,
     Kwargs,
@@ -70,31 +77,6 @@ __all__ = [
     "register_optimizer_step_pre_hook",
     "required",
 ]
-
-GlobalOptimizerPreHook: TypeAlias = Callable[["Optimizer", Args, Kwargs], tuple[Args, Kwargs] | None]
-GlobalOptimizerPostHook: TypeAlias = Callable[["Optimizer", Args, Kwargs], None]
-
-_global_optimizer_pre_hooks: dict[int, GlobalOptimizerPreHook] = OrderedDict()
-_global_optimizer_post_hooks: dict[int, GlobalOptimizerPostHook] = OrderedDict()
-
-
-def register_optimizer_step_pre_hook(hook: GlobalOptimizerPreHook) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` before every step of every optimizer."""
-    return _register(_global_optimizer_pre_hooks, hook)
-
-
-def register_optimizer_step_post_hook(hook: GlobalOptimizerPostHook) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` after every step of every optimizer."""
-    return _register(_global_optimizer_post_hooks, hook)
-
-
-def _register(hooks: dict[int, Any], hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    if prepend:
-        hooks.move_to_end(handle.id, last=False)  # type: ignore[attr-defined]
-    return handle
-
 
 _HOOKS = (
     "_optimizer_step_pre_hooks",
@@ -210,11 +192,11 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: OptimizerPreHook) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
-        return _register(self._optimizer_step_pre_hooks, hook)
+        return register(self._optimizer_step_pre_hooks, hook)
 
     def register_step_post_hook(self, hook: OptimizerPostHook) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return _register(self._optimizer_step_post_hooks, hook)
+        return register(self._optimizer_step_post_hooks, hook)
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update the parameters once; `closure`, if given, computes the loss again and returns it."""
@@ -298,25 +280,25 @@ class Optimizer:
         self, hook: Callable[["Optimizer"], None], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer)` before each `state_dict()`."""
-        return _register(self._optimizer_state_dict_pre_hooks, hook, prepend)
+        return register(self._optimizer_state_dict_pre_hooks, hook, prepend)
 
     def register_state_dict_post_hook(
         self, hook: Callable[["Optimizer", StateDict], StateDict | None], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` after each `state_dict()`; it may return another dict."""
-        return _register(self._optimizer_state_dict_post_hooks, hook, prepend)
+        return register(self._optimizer_state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(
         self, hook: Callable[["Optimizer", StateDict], StateDict | None], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` before each `load_state_dict()`; it may return another dict."""
-        return _register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
+        return register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(
         self, hook: Callable[["Optimizer"], None], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer)` after each `load_state_dict()`."""
-        return _register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
+        return register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
 
     def state_dict(self) -> StateDict:
         """{"state": by parameter number, "param_groups": with numbers for parameters}; tensors are not copied."""
