@@ -195,11 +195,11 @@ def alpha_dropout_terms(
     kept = _below(generator, shape, 1.0 - p)
     wide = np.float64 if dtype == np.float64 else _F
 
-    def rounded(x: np.ndarray) -> np.ndarray:
-        return x.astype(dtype).astype(wide)
+    def rounded(x: np.ndarray | float) -> np.ndarray:
+        return np.asarray(x).astype(dtype).astype(wide)
 
-    # Each step is rounded to `dtype`, as PyTorch's in-place steps are.
-    addend = rounded((kept.astype(wide) - wide(1)) * wide(alpha * a)) + wide(alpha * a * p)
+    # Each step is rounded to `dtype`, as PyTorch's in-place steps are; a number that is added is rounded first.
+    addend = rounded((kept.astype(wide) - wide(1)) * wide(alpha * a)) + rounded(alpha * a * p)
     return rounded(kept * wide(a)).astype(dtype), addend.astype(dtype)
 
 
@@ -209,7 +209,8 @@ def rrelu_noise(generator: Generator, x: np.ndarray, lower: float, upper: float)
     negative = x <= 0
     with generator.lock:
         units = unit64(generator, int(np.count_nonzero(negative)))
-    noise[negative] = narrow(fma64(units, upper - lower, lower), x.dtype)
+    first, last = np.array([lower, upper]).astype(x.dtype).astype(np.float64)
+    noise[negative] = narrow(units * (last - first) + first, x.dtype)  # compiled without fused multiply-add
     return noise
 
 

@@ -36,23 +36,30 @@ def randint(generator: Generator, shape: Shape, low: int, high: int | None, *, d
     that do not fit the type or are not in order.
     """
     if high is None and low == _MIN64:
-        if is_floating(dtype) and dtype.name not in _FULL_RANGE or dtype.kind == "b" or dtype.name.startswith("uint1"):
-            raise not_implemented("random_full_64_bits_range_kernel_cpu", dtype)
-        if dtype.name in ("uint32", "uint64"):
-            raise not_implemented("random_full_64_bits_range_kernel_cpu", dtype)
-        if dtype.name not in _FULL_RANGE:
-            raise RuntimeError("random_full_64_bits_range_kernel_cpu handles only int64, double, float and bfloat16")
-        return _remainders(generator, shape, 2**64, two_words=True, base=0, dtype=dtype)
+        return _any_word(generator, shape, dtype)
     if high is None:
-        last = _last(dtype)
+        if dtype.kind == "c":
+            raise RuntimeError("random_from_to_impl handles only integral, floating-point and boolean types")
+        last = 2 ** digits(dtype) - (not is_floating(dtype))
         _check_bounds(low, last, dtype)
-        values = last - _round_in_low(low, dtype) + 1
+        low = _round_in_low(low, dtype)
+        if low > last:
+            raise RuntimeError(
+                "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to dtype, but got "
+                f"from={low} > to_inc={last}"
+            )
+        values = last - low + 1
     else:
         if low >= high:
             raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         _check_bounds(low, high - 1, dtype)
-        values = _round_in_high(high, dtype) - _round_in_low(low, dtype)
-    low = _round_in_low(low, dtype)
+        low, high = _round_in_low(low, dtype), _round_in_high(high, dtype)
+        if low >= high:
+            raise RuntimeError(
+                f"random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from={low} >= "
+                f"to={high}"
+            )
+        values = high - low
     return _remainders(generator, shape, values, two_words=values >= _ONE_WORD, base=low, dtype=dtype)
 
 
@@ -127,6 +134,16 @@ def _with_replacement(generator: Generator, weights: np.ndarray, count: int) -> 
     return result.reshape(*weights.shape[:-1], count)
 
 
+def _any_word(generator: Generator, shape: Shape, dtype: np.dtype) -> np.ndarray:
+    kernel = "random_full_64_bits_range_kernel_cpu"
+    if dtype.name in _FULL_RANGE:
+        return _remainders(generator, shape, 2**64, two_words=True, base=0, dtype=dtype)
+    require_real(kernel, dtype, boolean=False)
+    if is_floating(dtype):
+        raise not_implemented(kernel, dtype)
+    raise RuntimeError(f"{kernel} handles only int64, double, float and bfloat16")
+
+
 def _remainders(
     generator: Generator, shape: Shape, values: int, *, two_words: bool, base: int, dtype: np.dtype
 ) -> np.ndarray:
@@ -141,13 +158,6 @@ def _remainders(
     if dtype.name == "bfloat16":
         return signed.astype(np.float32).astype(dtype).reshape(shape)
     return signed.astype(dtype).reshape(shape)
-
-
-def _last(dtype: np.dtype) -> int:
-    """The largest integer that `random_(from, None)` gives."""
-    if is_floating(dtype):
-        return 2 ** digits(dtype)
-    return 2 ** digits(dtype) - 1
 
 
 def _check_bounds(low: int, last: int, dtype: np.dtype) -> None:
@@ -173,7 +183,9 @@ def _check_bounds(low: int, last: int, dtype: np.dtype) -> None:
 
 
 def _rounded(value: int, dtype: np.dtype) -> int:
-    return int(np.asarray(value, np.int64).astype(np.float32 if dtype.itemsize < 8 else dtype).astype(dtype))
+    """The integer that is left of `value` in a floating type; at 2**63 C's conversion wraps."""
+    number = int(np.asarray(value, np.int64).astype(np.float32 if dtype.itemsize < 8 else dtype).astype(dtype))
+    return number if number <= _MAX64 else _MIN64
 
 
 def _round_in_low(low: int, dtype: np.dtype) -> int:
@@ -184,6 +196,7 @@ def _round_in_low(low: int, dtype: np.dtype) -> int:
 
 
 def _round_in_high(high: int, dtype: np.dtype) -> int:
+    """`high`, or a number below that the floating type holds, should the last integer round up to it."""
     if not is_floating(dtype) or _rounded(high - 1, dtype) < high:
         return high
     return _rounded(high - 1, dtype) - (1 << (abs(high - 1).bit_length() - digits(dtype)))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lamina.core.draws_checks import require_floating
 from lamina.core.generator import Generator
 from lamina.core.libm import elementwise, fma32, fma64, narrow
 
@@ -47,6 +48,7 @@ def normal(
         parts = (*_as_tuple(shape), 2)
         pairs = normal(generator, parts, mean, std / math.sqrt(2.0), dtype=real, contiguous=contiguous)
         return pairs.view(dtype)[..., 0]
+    require_floating("normal_kernel_cpu", dtype)
     size = math.prod(_as_tuple(shape))
     with generator.lock:
         if size < 16 or not contiguous:
@@ -61,17 +63,18 @@ def normal(
 def normal_tensors(
     generator: Generator, mean: np.ndarray | float, std: np.ndarray | float, shape: Shape, *, dtype: np.dtype
 ) -> np.ndarray:
-    """Samples with a mean and a deviation each: `normal(0, 1) * std + mean`, rounded to `dtype` after each step.
+    """Samples with a mean, a deviation or both of their own; PyTorch takes `dtype` from the mean if it is a tensor.
 
-    Raises RuntimeError where a std is negative.
+    Rounded to `dtype` after each of PyTorch's steps: draw, times a tensor `std`, plus `mean`. Arrays have the result's
+    shape. Raises RuntimeError where a std is negative.
     """
-    if not np.all(np.asarray(std) >= 0):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
-    result = normal(generator, shape, dtype=dtype)
-    for operation, operand in ((np.multiply, std), (np.add, mean)):
-        wide = np.result_type(np.float32, result, operand) if isinstance(operand, np.ndarray) else _arithmetic(dtype)
-        result = operation(result.astype(wide), np.asarray(operand).astype(wide)).astype(dtype)
-    return result
+    if isinstance(std, np.ndarray):
+        if not (std.astype(np.float64) >= 0).all():
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+        result = _step(np.multiply, normal(generator, shape, dtype=dtype), std)
+    else:
+        result = normal(generator, shape, 0.0, std, dtype=dtype)
+    return _step(np.add, result, mean)
 
 
 def log_normal(
@@ -81,6 +84,7 @@ def log_normal(
 
     Raises RuntimeError unless std > 0.
     """
+    require_floating("log_normal_cpu", dtype)
     if not std > 0.0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
     size = math.prod(_as_tuple(shape))
@@ -285,9 +289,12 @@ def _exp(x: float) -> float:
         return math.inf
 
 
+def _step(operation: np.ufunc, samples: np.ndarray, operand: np.ndarray | float) -> np.ndarray:
+    """An in-place operation on `samples`: in double if either is, else in float32; a number takes their type first."""
+    other = operand if isinstance(operand, np.ndarray) else np.asarray(operand).astype(samples.dtype)
+    wide = np.float64 if np.float64 in (samples.dtype, other.dtype) else _F
+    return narrow(operation(samples.astype(wide), other.astype(wide)), samples.dtype)
+
+
 def _as_tuple(shape: Shape) -> tuple[int, ...]:
     return (shape,) if isinstance(shape, int) else tuple(shape)
-
-
-def _arithmetic(dtype: np.dtype) -> np.dtype:
-    return np.dtype(np.float64) if dtype == np.float64 else np.dtype(_F)

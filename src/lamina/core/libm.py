@@ -33,10 +33,11 @@ def fma64(a: np.ndarray, b: float, c: float) -> np.ndarray:
 
 
 def narrow(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Doubles as `dtype`; PyTorch goes to 16 bits by way of float32."""
-    if dtype.itemsize == 2 and dtype.kind not in "iu":
-        x = x.astype(np.float32)
-    return x.astype(dtype, copy=False)
+    """Doubles (or float32) as the floating `dtype`; PyTorch goes to 16 bits by way of float32."""
+    with np.errstate(over="ignore"):
+        if dtype.itemsize == 2:
+            x = x.astype(np.float32)
+        return x.astype(dtype, copy=False)
 
 
 def elementwise(

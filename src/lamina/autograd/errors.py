@@ -1,0 +1,217 @@
+"""Autograd's mistakes, explained: PyTorch's sentence, then the lines of the user's program, then what to write instead.
+
+Exceptions hold fields; their text is made when it is printed. Here: the errors. Not here: where they are raised.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.core.version import Place, line_of
+
+
+def where(place: Place | None) -> str:
+    """`file:line  source` of a place; empty where nothing is known."""
+    if place is None:
+        return ""
+    file, line, text = line_of(place)
+    return f"{file.rsplit('/', 1)[-1]}:{line}" + (f"  {text}" if text else "")
+
+
+def place_of(node: Any) -> Place | None:
+    return None if node is None or getattr(node, "code", None) is None else (node.code, node.lasti)
+
+
+class Explained(RuntimeError):
+    """A RuntimeError whose text is made when it is printed; it pickles as that text."""
+
+    def __init__(self, *fields: Any) -> None:
+        super().__init__(*fields)
+        self.fields = fields
+
+    def sentence(self) -> str:
+        raise NotImplementedError
+
+    def story(self) -> list[tuple[str, str]]:
+        """(word, what happened there), in the order in which it happened."""
+        return []
+
+    def __str__(self) -> str:
+        rows = [(word, text) for word, text in self.story() if text]
+        return self.sentence() + "".join(f"\n  {word:9} {text}" for word, text in rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RuntimeError, (str(self),)
+
+
+class LeafInPlaceError(Explained):
+    """A leaf that requires grad, or a view of one, was written to."""
+
+    def __init__(self, t: Any, operation: str, view: bool) -> None:
+        super().__init__(t, operation, view)
+
+    def sentence(self) -> str:
+        return ("a view of a leaf" if self.fields[2] else "a leaf") + (
+            " Variable that requires grad is being used in an in-place operation."
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        return [
+            ("in-place", self.fields[1]),
+            ("fix", "with torch.no_grad(): ... to change its value, or compute a new tensor out of place"),
+        ]
+
+
+class ViewInPlaceError(Explained):
+    """A view whose history cannot follow a write was written to."""
+
+    def __init__(self, t: Any, operation: str, view: Any) -> None:
+        super().__init__(t, operation, view)
+
+    def sentence(self) -> str:
+        t, _, view = self.fields
+        nr = getattr(t._node, "nr", 0)
+        start = f"Output {nr} of {view.maker} is a view"
+        if view.made_in == "several":
+            return (
+                f"{start} and is being modified inplace. This view is the output of a function that returns multiple views. "
+                "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation "
+                "by an out-of-place one."
+            )
+        if view.made_in == "function":
+            return (
+                f"{start} and is being modified inplace. This view was created inside a custom Function (or because an input was "
+                "returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated "
+                "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+                "cloning the output of the custom Function."
+            )
+        return (
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
+            "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
+            "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+            "the inplace to be tracked)."
+        )
+
+
+class FreedGraphError(Explained):
+    """A graph was run backward again after what it saved was freed."""
+
+    def __init__(self, node: Any) -> None:
+        super().__init__(node)
+
+    def sentence(self) -> str:
+        return (
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+            "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+            "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+            "after calling backward."
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        node = self.fields[0]
+        return [
+            ("recorded", where(place_of(node)) + f"  ({node.name()})"),
+            ("freed", where(node.versions)),
+            ("fix", "retain_graph=True in the first backward, or compute the loss again before the second"),
+        ]
+
+
+class ModifiedError(Explained):
+    """A saved tensor was written to before backward needed it."""
+
+    def __init__(self, node: Any, t: Any, saved: int, now: Any, is_output: bool) -> None:
+        # the tensor's description is taken now: the tensor itself may be large and need not live as long as the error
+        made_by = getattr(t, "_node", None)
+        shape = list(t._array.shape if hasattr(t, "_array") else t.array.shape)
+        super().__init__(node, (t._kind if hasattr(t, "_kind") else t.kind).dtype, shape, saved, now, is_output, made_by)
+
+    def sentence(self) -> str:
+        node, dtype, shape, saved, version, is_output, made_by = self.fields
+        maker = node if is_output else getattr(made_by, "node", made_by)
+        nr = getattr(made_by, "nr", 0)
+        origin = f", which is output {nr} of {maker.name()}," if hasattr(maker, "name") else ""
+        return (
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[torch.{dtype.alias} {shape}]{origin} is at version {version.n}; expected version {saved} instead. Hint: "
+            + (
+                "the backtrace further above shows the operation that failed to compute its gradient. The variable in question "
+                "was changed in there or anywhere later. Good luck!"
+                if node.extra is not None and node.extra.stack
+                else "enable anomaly detection to find the operation that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True)."
+            )
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        node, _, _, saved, version, is_output, _ = self.fields
+        rows = [("saved", f"{where(place_of(node))}  ({node.name()} keeps its {'result' if is_output else 'input'} for backward)")]
+        for before, operation, place in version.log or ():
+            if before >= saved:
+                rows.append(("modified", f"{where(place)}  ({operation}: version {before} -> {before + 1})"))
+        rows.append(("fix", "write that line out of place (y = y + 1 for y += 1), or save a clone() before it"))
+        return rows
+
+
+class NoGraphError(Explained):
+    """backward() of a tensor that nothing was recorded for."""
+
+    def __init__(self, position: int, t: Any) -> None:
+        about = getattr(t, "_more", None)
+        super().__init__(position, about.cut if about is not None else None)
+
+    def sentence(self) -> str:
+        return f"element {self.fields[0]} of tensors does not require grad and does not have a grad_fn"
+
+    def story(self) -> list[tuple[str, str]]:
+        cut = self.fields[1]
+        if cut is None:
+            return [("fix", "requires_grad=True on the tensors whose gradient is wanted, before computing with them")]
+        return [("cut", f"{where(cut.place)}  ({cut.reason})"), ("fix", cut.fix)]
+
+
+class NonScalarError(Explained):
+    """backward() of a tensor with several elements, without a gradient."""
+
+    def __init__(self, t: Any) -> None:
+        super().__init__(list(t.shape), place_of(getattr(t._node, "node", t._node)))
+
+    def sentence(self) -> str:
+        return "grad can be implicitly created only for scalar outputs"
+
+    def story(self) -> list[tuple[str, str]]:
+        shape, place = self.fields
+        return [
+            ("made", f"{where(place)}  (shape {shape})" if place else f"shape {shape}"),
+            ("fix", "reduce it first (.sum() or .mean()), or pass gradient= with this shape"),
+        ]
+
+
+class Cut:
+    """Why a result has no history although an input had: which call cut it, and what to do instead."""
+
+    __slots__ = ("fix", "place", "reason")
+
+    def __init__(self, reason: str, place: Place | None, fix: str) -> None:
+        self.reason, self.place, self.fix = reason, place, fix
+
+
+def note_cut(t: Any, reason: str, source: Any) -> None:
+    """Remember on `t` that its history was cut here."""
+    from lamina.core.tensor import more
+    from lamina.core.version import users_place
+
+    more(t).cut = Cut(reason, users_place(3), "leave that call out where the gradient is needed")
+
+
+def warn_non_leaf_grad(t: Any) -> None:
+    import warnings
+
+    place = where(place_of(getattr(t._node, "node", t._node)))
+    warnings.warn(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
+        "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+        "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
+        f"github.com/pytorch/pytorch/pull/30531 for more informations.{' (made at ' + place + ')' if place else ''}",
+        UserWarning,
+        stacklevel=3,
+    )

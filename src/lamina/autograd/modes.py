@@ -1,0 +1,222 @@
+"""Modes: one context variable that says what differs from the default in this thread.
+
+Here: the variable, grad and inference modes as context managers and decorators. `current() is None` is the default (gradients
+are recorded, nothing else listens), so that an operation's common case is one test. Not here: what the modes do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+
+class Mode:
+    """The settings of a thread. Immutable: to change one is to set another object."""
+
+    __slots__ = ("anomaly", "autocast", "forward_level", "function_modes", "grad", "inference", "listener", "plain", "saved_hooks", "transforms")
+
+    grad: bool  # operations are recorded
+    inference: bool  # results are inference tensors
+    saved_hooks: tuple[Any, ...]  # (pack, unpack) pairs, innermost last
+    function_modes: tuple[Any, ...]  # TorchFunctionMode objects, innermost last
+    transforms: int  # how many levels of vmap, jvp or dual_level are open
+    forward_level: bool  # gradients in forward mode are on
+    anomaly: Any  # None, or whether NaN is looked for
+    autocast: Any  # None, or the dtype that matrix products are computed in
+    listener: Any  # the compiler's capture
+    plain: bool  # nothing but `grad` differs from the default
+
+    def __init__(self, **changes: Any) -> None:
+        self.grad, self.inference, self.saved_hooks, self.function_modes = True, False, (), ()
+        self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = 0, None, None, None, True
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.plain = not (
+            self.inference or self.saved_hooks or self.function_modes or self.transforms or self.anomaly
+            or self.autocast or self.listener
+        )  # fmt: skip
+
+    def but(self, **changes: Any) -> Mode | None:
+        """This mode with some settings changed; None when that is the default."""
+        settings = {k: getattr(self, k) for k in self.__slots__ if k != "plain"} | changes
+        made = Mode(**settings)
+        return None if made.plain and made.grad and made.forward_level else made
+
+
+DEFAULT = Mode()
+NO_GRAD = Mode(grad=False)
+_current: ContextVar[Mode | None] = ContextVar("lamina.mode", default=None)
+current = _current.get
+reset = _current.reset
+set_current = _current.set
+
+
+def mode() -> Mode:
+    """This thread's settings, as an object also where they are the default."""
+    return _current.get() or DEFAULT
+
+
+def change(**changes: Any) -> Any:
+    """Set some settings; returns what `reset` takes."""
+    return _current.set(mode().but(**changes))
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded in this thread."""
+    now = _current.get()
+    return now is None or now.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is in inference mode."""
+    now = _current.get()
+    return now is not None and now.inference
+
+
+class Scoped:
+    """A context manager that is a decorator too, of functions, generators and (deprecated in PyTorch too) classes."""
+
+    def __call__(self, function: Any) -> Any:
+        if inspect.isclass(function):
+            function.__init__ = self(function.__init__)
+            return function
+        if inspect.isgeneratorfunction(function):
+            return _around_generator(self.clone, function)
+
+        @functools.wraps(function)
+        def scoped(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return scoped
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *error: object) -> None:
+        raise NotImplementedError
+
+    def clone(self) -> Any:
+        return type(self)()
+
+
+def _around_generator(context: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The mode holds while the generator's own code runs, and not between its yields."""
+
+    @functools.wraps(function)
+    def generator(*args: Any, **kwargs: Any) -> Any:
+        with context():
+            inner = function(*args, **kwargs)
+        step: Callable[[], Any] = functools.partial(next, inner)
+        try:
+            while True:
+                with context():
+                    value = step()
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    with context():
+                        inner.close()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(inner.throw, error)
+                else:
+                    step = functools.partial(inner.send, sent)
+        except StopIteration as stop:
+            return stop.value
+
+    return generator
+
+
+class _GradMode(Scoped):
+    wanted = True
+
+    def __init__(self, orig_func: Any = None) -> None:
+        self.tokens: list[bool] = []
+
+    def __new__(cls, orig_func: Any = None) -> Any:
+        # `@no_grad` without parentheses
+        self = object.__new__(cls)
+        if orig_func is None:
+            return self
+        self.tokens = []
+        return self(orig_func)
+
+    def __enter__(self) -> None:
+        now = _current.get()
+        self.tokens.append(now is None or now.grad)
+        _current.set(with_grad(now, self.wanted))
+
+    def __exit__(self, *error: object) -> None:
+        # only the grad setting goes back: other contexts may end in another order
+        _current.set(with_grad(_current.get(), self.tokens.pop()))
+
+
+def with_grad(now: Mode | None, wanted: bool) -> Mode | None:
+    if now is None or now is NO_GRAD:
+        return None if wanted else NO_GRAD
+    return now.but(grad=wanted)
+
+
+class no_grad(_GradMode):
+    """Operations in this context, or in the decorated function, are not recorded."""
+
+    __module__ = "torch.autograd.grad_mode"
+    wanted = False
+
+
+class enable_grad(_GradMode):
+    """Operations in this context, or in the decorated function, are recorded, also inside `no_grad`."""
+
+    __module__ = "torch.autograd.grad_mode"
+
+
+class set_grad_enabled(Scoped):
+    """Record operations or not, from the call on; as a context manager, until its end."""
+
+    __module__ = "torch.autograd.grad_mode"
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.before = bool(mode), is_grad_enabled()
+        change(grad=self.mode)
+
+    def __call__(self, function: Any) -> Any:
+        change(grad=self.before)  # as a decorator it changes nothing now
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        change(grad=self.mode)
+
+    def __exit__(self, *error: object) -> None:
+        change(grad=self.before)
+
+    def clone(self) -> set_grad_enabled:
+        return set_grad_enabled(self.mode)
+
+
+class inference_mode(Scoped):
+    """Operations in this context are not recorded, and their results can never be."""
+
+    __module__ = "torch.autograd.grad_mode"
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = object.__new__(cls)
+        if isinstance(mode, bool):
+            return self
+        self.mode, self.tokens = True, []
+        return self(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode, self.tokens = mode, []
+
+    def __enter__(self) -> None:
+        self.tokens.append(change(inference=self.mode, grad=not self.mode))
+
+    def __exit__(self, *error: object) -> None:
+        reset(self.tokens.pop())
+
+    def clone(self) -> inference_mode:
+        return inference_mode(self.mode)

@@ -1,0 +1,323 @@
+"""What autograd adds to Tensor: requires_grad, grad, backward, detach, data, hooks. Installed by primitives/methods.py.
+
+Here: checks of arguments, and the calls into the engine. Not here: the engine (engine.py), text of errors (errors.py).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import engine, errors, modes, views
+from lamina.autograd.graph import Node, Output, RemovableHandle, accumulator, edge_of, extra_of, node_of
+from lamina.core.factories import leaf_like
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+
+
+def backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Accumulate into the leaves' `.grad` the gradient of this tensor times `gradient` (a scalar's default: 1).
+
+    retain_graph: keep what the graph saved (default: `create_graph`). create_graph: record the backward itself. inputs: only
+    these accumulate. Raises RuntimeError without a graph, or without `gradient` for a tensor that is no scalar.
+    """
+    run_backward((self,), gradient, retain_graph, create_graph, inputs)
+
+
+def run_backward(
+    tensors: Sequence[Tensor], grad_tensors: Any, retain_graph: bool | None, create_graph: bool, inputs: Any
+) -> None:
+    if inputs is not None:
+        inputs = (inputs,) if isinstance(inputs, (Tensor, Node)) else tuple(inputs)
+        if not inputs:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    roots = make_roots(tensors, grad_tensors, create_graph)
+    captures = None
+    if inputs is not None:
+        captures = {}
+        for t in inputs:
+            edge = input_edge(t)
+            if edge is None:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            if not isinstance(edge, Tensor):
+                # a non-leaf accumulates by keeping its gradient
+                engine.retain_once(t)
+            captures[edge] = len(captures)
+    if create_graph:
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
+            "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
+            "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid "
+            "the leak.",
+            stacklevel=3,
+        )
+    engine.run(roots, create=create_graph, keep=create_graph if retain_graph is None else bool(retain_graph), captures=captures)
+
+
+def input_edge(t: Any) -> Any:
+    """The edge that stands for an `inputs` argument: a Tensor, or a GradientEdge."""
+    return edge_of(t) if isinstance(t, Tensor) else t.edge()
+
+
+def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[tuple[Any, Any]]:
+    """(edge, cotangent) of each tensor. Raises as PyTorch does for shapes and missing graphs."""
+    if grad_tensors is None or isinstance(grad_tensors, Tensor):
+        grads: tuple[Any, ...] = (grad_tensors,) * (1 if grad_tensors is not None else len(tensors))
+    else:
+        grads = tuple(grad_tensors)
+    if len(grads) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    as_tensors = create or _wrapped(tensors) or _wrapped(grads)
+    roots = []
+    for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+        edge = input_edge(t)
+        if edge is None:
+            raise errors.NoGraphError(i, t)
+        if g is None:
+            if t._array.size != 1:
+                raise errors.NonScalarError(t)
+            if t._kind.dtype.category == 3:
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {t.dtype}")
+            value: Any = np.ones(t._array.shape, t._kind.np)
+            value = wrap(value, t._kind) if as_tensors else value
+        elif not isinstance(g, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+        else:
+            if isinstance(t, Tensor):
+                if g._array.shape != t._array.shape and g.shape != t.shape:
+                    raise RuntimeError(
+                        f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
+                    )
+                if (g._kind.dtype.category == 3) != (t._kind.dtype.category == 3):
+                    raise RuntimeError(
+                        "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+                        f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
+                    )
+                if not create and g._kind is not t._kind:
+                    g = g.to(t.dtype)  # type: ignore[attr-defined]
+            value = g if as_tensors else g._array
+        roots.append((edge, value))
+    return roots
+
+
+def _wrapped(tensors: Any) -> bool:
+    """Whether a level of vmap or jvp is open: then values must stay Tensors."""
+    now = modes.current()
+    return now is not None and now.transforms > 0
+
+
+# ---- properties ------------------------------------------------------------------------------------------------------
+
+
+def _get_requires_grad(self: Tensor) -> bool:
+    return self._node is not None
+
+
+def _set_requires_grad(self: Tensor, value: Any) -> None:
+    requires_grad_(self, value)
+
+
+def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
+    """Record, or not, what is done with this leaf. Raises RuntimeError for a non-leaf and for integer dtypes."""
+    if requires_grad not in (True, False) or isinstance(requires_grad, float):
+        raise RuntimeError("requires_grad must be a bool")
+    node = self._node
+    if requires_grad:
+        if node is None:
+            if self._kind.dtype.category < 2:
+                raise RuntimeError(
+                    "only Tensors of floating point and complex dtype can require gradients"
+                )
+            if self._more is not None and self._more.inference and not modes.is_inference_mode_enabled():
+                raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+            self._node = LEAF
+            if self._more is not None:
+                self._more.cut = None
+    elif node is LEAF:
+        self._node = None
+    elif node is not None:
+        raise RuntimeError(
+            "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
+            "that doesn't require differentiation use var_no_grad = var.detach()."
+        )
+    return self
+
+
+def _get_grad(self: Tensor) -> Tensor | None:
+    about = self._more
+    found = None if about is None else about.grad
+    if found is None and self._node is not None and self._node is not LEAF and not (about is not None and about.retains):
+        errors.warn_non_leaf_grad(self)
+    return found
+
+
+def _set_grad(self: Tensor, value: Any) -> None:
+    if value is None:
+        if self._more is not None:
+            self._more.grad = None
+        return
+    if not isinstance(value, Tensor):
+        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+    if value is self:
+        raise RuntimeError("can't assign Variable as its own grad")
+    if value._kind.dtype is not self._kind.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with grad_dtype '{self.dtype}'. The gradient "
+            "must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with "
+            "a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its "
+            "gradient may break downstream systems that assume they match."
+        )
+    if value._kind.device is not self._kind.device:
+        raise RuntimeError(
+            f"attempting to assign a gradient located on device with type '{value.device}' to a tensor located on device with "
+            f"type '{self.device}'. Please ensure that the gradient and the tensor are on the same device"
+        )
+    if value._array.shape != self._array.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(value._array.shape)}' to a tensor of size "
+            f"'{list(self._array.shape)}'. Please ensure that the gradient and the tensor are the same size"
+        )
+    more(self).grad = value
+
+
+def _del_grad(self: Tensor) -> None:
+    if self._more is not None:
+        self._more.grad = None
+
+
+def _get_grad_fn(self: Tensor) -> Node | None:
+    node = self._node
+    return None if node is None or node is LEAF else node_of(node)
+
+
+def _get_is_leaf(self: Tensor) -> bool:
+    return self._node is None or self._node is LEAF
+
+
+def _get_retains_grad(self: Tensor) -> bool:
+    return self._more is not None and self._more.retains
+
+
+def _get_data(self: Tensor) -> Tensor:
+    """The same memory without history, with a version counter of its own."""
+    made = wrap(self._array, self._kind)
+    return _as_class(self, made)
+
+
+def _as_class(self: Tensor, made: Tensor) -> Tensor:
+    cls = type(self)
+    if cls is Tensor or not getattr(cls, "_overrides", True):
+        return made
+    again: Tensor = object.__new__(cls)
+    again._array, again._kind, again._node, again._version_, again._more = made._array, made._kind, None, made._version_, made._more
+    return again
+
+
+def _set_data(self: Tensor, value: Tensor) -> None:
+    """Look at the memory of `value` from now on; history stays."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if self._node is not None and value._kind.dtype.category < 2:
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        )
+    if value._kind is not self._kind and self._node is not None and self._node is not LEAF:
+        raise RuntimeError("Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type.")
+    self._array, self._kind = value._array, value._kind
+
+
+def detach(self: Tensor) -> Tensor:
+    """The same memory and version, without history."""
+    made = wrap(self._array, self._kind)
+    views.attach(made, self, "DetachBackward0")
+    if self._node is not None:
+        errors.note_cut(made, "detach()", self)
+    return _as_class(self, made)
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Cut this tensor from its history, in place. Raises RuntimeError for a view."""
+    if self._more is not None and self._more.view is not None and self._node is not None and self._node is not LEAF:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
+            "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a "
+            "solution."
+        )
+    self._node = None
+    if self._more is not None:
+        self._more.retains = False
+    return self
+
+
+# ---- hooks -----------------------------------------------------------------------------------------------------------
+
+
+def register_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(grad)` when this tensor's gradient is known; what it returns, unless None, replaces the gradient."""
+    node = self._node
+    if node is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if node is LEAF:
+        about = more(self)
+        if about.hooks is None:
+            about.hooks = OrderedDict()
+        return RemovableHandle(about.hooks, hook)
+    node, nr = (node.node, node.nr) if node.__class__ is Output else (node, 0)
+    return RemovableHandle(extra_of(node).tensor_hooks.setdefault(nr, OrderedDict()), hook)
+
+
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(leaf)` after a gradient has been accumulated into this leaf."""
+    if self._node is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if self._node is not LEAF:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    about = more(self)
+    if about.post_hooks is None:
+        about.post_hooks = OrderedDict()
+    return RemovableHandle(about.post_hooks, hook)
+
+
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of this non-leaf in `.grad`."""
+    if self._node is None:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if self._node is LEAF or (self._more is not None and self._more.retains):
+        return
+    more(self).retains = True
+    engine.retain(self)
+
+
+def _reset_grad_fn_hooks(self: Tensor) -> None:
+    return None
+
+
+PROPERTIES = {
+    "requires_grad": property(_get_requires_grad, _set_requires_grad),
+    "grad": property(_get_grad, _set_grad, _del_grad),
+    "_grad": property(_get_grad, _set_grad, _del_grad),
+    "grad_fn": property(_get_grad_fn),
+    "is_leaf": property(_get_is_leaf),
+    "retains_grad": property(_get_retains_grad),
+    "data": property(_get_data, _set_data),
+}
+METHODS = {
+    "backward": backward,
+    "requires_grad_": requires_grad_,
+    "detach": detach,
+    "detach_": detach_,
+    "register_hook": register_hook,
+    "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
+    "retain_grad": retain_grad,
+}
+_ = (accumulator, leaf_like, version)

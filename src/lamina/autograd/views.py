@@ -1,0 +1,167 @@
+"""Views and in-place operations: what may be written, and how history follows the memory.
+
+A view remembers its base; a base knows its living views. After an in-place operation on a view, the base's history is a
+CopySlices over the old one, and every living view's is rebuilt on the base. Here: these rules. Not here: the gradients of view
+operations (primitives/shape.py), which lend `as_strided` and its adjoint through `Strided`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import ref
+
+from lamina.autograd import errors, modes
+from lamina.autograd.graph import Node, make
+from lamina.core import strided
+from lamina.core.tensor import LEAF, Tensor, more, version
+from lamina.core.version import Place
+
+
+class View:
+    """How a view was made: where in its base it lies, and whether history may follow writes to it."""
+
+    __slots__ = ("made_in", "maker", "replay")
+
+    def __init__(self, made_in: str, maker: str, replay: Callable[[Tensor], Tensor] | None) -> None:
+        self.made_in = made_in  # "" (usual), "no_grad", "inference", "several" (split, unbind), "function"
+        self.maker = maker  # the operation's name, for messages
+        self.replay = replay  # base -> this view again, where strides cannot say it (real parts, other dtypes)
+
+
+class Strided:
+    """What shape.py provides: differentiable functions of geometry. Filled once, when it is imported."""
+
+    take: Callable[..., Tensor]  # take(base, size, stride, offset): the view as a Tensor, recorded
+    node: Callable[..., Any]  # node(base, size, stride, offset): the node of that view
+    put: Callable[..., Any]  # put(g, inner, geometry, create): CopySlices' vjp
+
+
+def geometry(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Size, strides and offset (in elements, from the base's first one) of `view` in the memory of `base`."""
+    array = view._array
+    offset = strided.address(array) - strided.address(base._array) if array.size else 0
+    return array.shape, strided.element_strides(array), offset // array.itemsize
+
+
+def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: Any = None) -> None:
+    """Make `out` a view of what `source` looks at: one version, one base."""
+    out._version_ = version(source)
+    about, source_about = more(out), source._more
+    base = source if source_about is None or source_about.base is None else source_about.base
+    if source_about is not None and source_about.view is not None:
+        before: View = source_about.view
+        made_in = made_in or before.made_in
+        if replay is not None or before.replay is not None:
+            replay = _composed(before.replay, source, base, replay, out)
+    if source_about is not None and source_about.inference:
+        about.inference = True
+    about.base = base
+    about.view = View(made_in, maker, replay)
+    base_about = more(base)
+    views = base_about.views
+    if views is None:
+        views = base_about.views = []
+    elif len(views) > 8 and len(views) & (len(views) - 1) == 0:
+        views[:] = [v for v in views if v() is not None]
+    views.append(ref(out))
+
+
+def _composed(first: Any, source: Tensor, base: Tensor, then: Any, out: Tensor) -> Callable[[Tensor], Tensor]:
+    if first is None:
+        where = geometry(source, base)
+        return lambda b: then(Strided.take(b, *where))
+    if then is None:
+        size, stride, offset = geometry(out, source)
+        return lambda b: Strided.take(first(b), size, stride, offset)
+    return lambda b: then(first(b))
+
+
+def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
+    """Refuse what PyTorch refuses to write to, before anything is changed. recorded: the write will have history."""
+    if strided.overlaps_itself(t._array):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    about = t._more
+    now = modes.current()
+    if about is not None and about.inference and not (now is not None and now.inference):
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed."
+            "You can make a clone to get a normal tensor before doing inplace update."
+        )
+    if now is not None and not now.grad:
+        return
+    if t._node is LEAF:
+        raise errors.LeafInPlaceError(t, operation, view=False)
+    if about is None or about.base is None:
+        return
+    base, view = about.base, about.view
+    if base._node is LEAF and (t._node is not None or recorded):
+        raise errors.LeafInPlaceError(t, operation, view=True)
+    if view.made_in and (recorded or t._node is not None):
+        raise errors.ViewInPlaceError(t, operation, view)
+
+
+class CopySlices(Node):
+    """The history of a base after a view of it was written: `inner` made the new part, the rest comes from before."""
+
+    __slots__ = ("geometry", "inner", "like")
+    inner: Node
+    geometry: Any
+    like: Any
+    holds = True
+
+    def name(self) -> str:
+        return "CopySlices"
+
+    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        if self.saved is None:
+            raise errors.FreedGraphError(self)
+        return Strided.put(g, self, create)  # type: ignore[no-any-return]
+
+    def release(self, place: Place | None) -> None:
+        super().release(place)
+        self.inner.release(place)
+
+
+CopySlices.__module__ = "torch.autograd"
+
+
+def rebase(t: Tensor, edge: Any) -> None:
+    """Give `t`, just written in place, the history `edge`; its base and the base's other views follow."""
+    about = t._more
+    if about is None or about.base is None:
+        t._node = edge
+        if about is not None and about.views:
+            _refresh(t)
+        return
+    base = about.base
+    if edge is None:
+        return
+    if not isinstance(edge, Node):
+        raise NotImplementedError("an in-place operation with several outputs cannot write to a view; write to a clone")
+    node = make(CopySlices, (base._node, *edge.edges[1:]), place=(edge.code, edge.lasti) if edge.code else None)
+    node.inner = edge
+    node.geometry = about.view.replay or geometry(t, base)
+    node.like = (base._array.shape, strided.element_strides(base._array), base._kind, t._kind)
+    base._node = node
+    _refresh(base)
+
+
+def _refresh(base: Tensor) -> None:
+    """Rebuild the history of every living view of `base`."""
+    views = more(base).views
+    if not views:
+        return
+    for held in views:
+        v = held()
+        if v is not None and v._more is not None and v._more.base is base:
+            if base._node is None:
+                v._node = None
+            elif v._more.view.replay is not None:
+                with modes.enable_grad():
+                    v._node = v._more.view.replay(base)._node
+            else:
+                v._node = Strided.node(base, *geometry(v, base))

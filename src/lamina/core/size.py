@@ -1,0 +1,108 @@
+"""`Size`: a shape, a tuple that prints as torch's; and the reading of shape arguments."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
+
+
+class Size(tuple[int, ...]):
+    __slots__ = ()
+    __module__ = "torch"
+
+    def __new__(cls, dims: Iterable[SupportsIndex] = ()) -> Size:
+        return tuple.__new__(cls, map(operator.index, dims))
+
+    def numel(self) -> int:
+        return math.prod(self)
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    __str__ = __repr__
+
+    def __getitem__(self, key: Any) -> Any:
+        found = tuple.__getitem__(self, key)
+        return _wrap(found) if key.__class__ is slice else found
+
+    def __add__(self, other: Any) -> Size:
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return _wrap(tuple.__add__(self, other))
+
+    def __radd__(self, other: Any) -> Size:
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return _wrap(tuple(other) + tuple(self))
+
+    def __mul__(self, n: Any) -> Size:
+        return _wrap(tuple.__mul__(self, n))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Size, (tuple(self),)
+
+
+def _wrap(dims: tuple[int, ...]) -> Size:
+    return tuple.__new__(Size, dims)
+
+
+size_of = tuple.__new__  # size_of(Size, array.shape): no check, for shapes that come from an array
+
+
+def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
+    """The shape in `f(2, 3)` or `f((2, 3))`. Raises TypeError for what is not a whole number."""
+    dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    try:
+        return tuple(map(operator.index, dims))
+    except TypeError:
+        bad = next(d for d in dims if not hasattr(d, "__index__"))
+        raise TypeError(
+            f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(bad).__name__} "
+            f"at pos {list(map(id, dims)).index(id(bad))}"
+        ) from None
+
+
+def wrap_dim(dim: Any, ndim: int) -> int:
+    """`dim` counted from the front. A 0-d tensor accepts 0 and -1. Raises IndexError, TypeError."""
+    try:
+        d = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}") from None
+    n = ndim or 1
+    if not -n <= d < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})")
+    return d + n if d < 0 else d
+
+
+def wrap_dims(dims: Any, ndim: int) -> tuple[int, ...]:
+    """Several dims, each once. None, or nothing: all. Raises RuntimeError for one that comes twice."""
+    if dims is None:
+        return tuple(range(ndim))
+    if not isinstance(dims, (tuple, list)):
+        return (wrap_dim(dims, ndim),)
+    found = tuple(wrap_dim(d, ndim) for d in dims)
+    for i, d in enumerate(found):
+        if d in found[:i]:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+    return found
+
+
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape. Raises RuntimeError with PyTorch's sentence, about the first pair that does not fit."""
+    out: tuple[int, ...] = ()
+    for shape in shapes:
+        if shape == out:
+            continue
+        n = max(len(out), len(shape))
+        a, b = (1,) * (n - len(out)) + tuple(out), (1,) * (n - len(shape)) + tuple(shape)
+        for i in range(n - 1, -1, -1):
+            if a[i] != b[i] and a[i] != 1 and b[i] != 1:
+                raise RuntimeError(
+                    f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at non-singleton dimension {i}"
+                )
+        out = tuple(q if p == 1 else p for p, q in zip(a, b, strict=True))
+    return out

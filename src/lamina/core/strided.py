@@ -1,0 +1,121 @@
+"""Memory under arrays: owners, bytes, element strides, and arrays of any geometry over given bytes.
+
+Here: facts about NumPy arrays as strided memory. Not here: tensors and autograd of views (tensor.py, primitives/shape.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def owner_of(array: Array) -> Array:
+    """The array whose bytes `array` looks at: itself, or the end of its chain of bases."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def bytes_of(owner: Array) -> Array:
+    """The owner's memory from its lowest address on, as uint8. Its elements must lie densely, in any order."""
+    if owner.nbytes == 0:
+        return np.empty(0, np.uint8)
+    if owner.flags.c_contiguous:
+        flat = owner.reshape(-1)
+    else:
+        order = sorted(range(owner.ndim), key=lambda d: -abs(owner.strides[d]))
+        upright = owner[tuple(slice(None, None, -1) if s < 0 else slice(None) for s in owner.strides)]
+        flat = upright.transpose(order).reshape(-1)
+        if not np.shares_memory(flat, owner):
+            raise RuntimeError("a storage needs memory that lies densely; this array has gaps: copy it first")
+    return flat.view(np.uint8)
+
+
+def element_strides(array: Array) -> tuple[int, ...]:
+    """Strides in elements, as PyTorch counts them (NumPy's of size-1 dimensions are free)."""
+    shape = array.shape
+    if array.flags.c_contiguous and 0 not in array.strides:
+        if 1 not in shape and 0 not in shape:
+            return tuple(s // array.itemsize for s in array.strides)
+    if array.flags.c_contiguous:
+        return contiguous_strides(shape)
+    out = [s // array.itemsize for s in array.strides]
+    for d in range(len(out) - 1, -1, -1):
+        if shape[d] == 1 and out[d] == 0:
+            out[d] = out[d + 1] * shape[d + 1] if d + 1 < len(out) else 1
+    return tuple(out)
+
+
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    strides, step = [0] * len(shape), 1
+    for d in range(len(shape) - 1, -1, -1):
+        strides[d] = step
+        step *= max(shape[d], 1)
+    return tuple(strides)
+
+
+def channels_last_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides with dimension 1 innermost, for 4-d (NCHW) and 5-d (NCDHW) shapes."""
+    strides, step = [0] * len(shape), 1
+    for d in (1, *range(len(shape) - 1, 1, -1), 0):
+        strides[d] = step
+        step *= max(shape[d], 1)
+    return tuple(strides)
+
+
+def over_bytes(data: Array, kind: np.dtype[Any], shape: Sequence[int], strides: Sequence[int], offset: int) -> Array:
+    """An array of `kind` over `data` (uint8, 1-d); strides and offset in elements. Raises RuntimeError when out of bounds."""
+    item = kind.itemsize
+    need = 0 if 0 in shape else (offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1) * item
+    if need > data.nbytes:
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and itemsize {item} "
+            f"requiring a storage size of {need} are out of bounds for storage of size {data.nbytes}"
+        )
+    if 0 in shape:
+        return np.empty(tuple(shape), kind)
+    return np.ndarray(tuple(shape), kind, data, offset * item, tuple(s * item for s in strides))
+
+
+def overlaps_itself(array: Array) -> bool:
+    """Whether two elements certainly share memory: a dimension with stride 0."""
+    return any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+
+
+def is_channels_last(array: Array) -> bool:
+    """Whether a 4-d or 5-d array has dimension 1 innermost (PyTorch's stride order; ambiguous shapes included)."""
+    n = array.ndim
+    if n not in (4, 5):
+        return False
+    expected = 1
+    strides = element_strides(array)
+    for d in (1, *range(n - 1, 1, -1), 0):
+        if array.shape[d] != 1:
+            if strides[d] != expected:
+                return False
+            expected *= array.shape[d]
+    return True
+
+
+def empty_as(array: Array, shape: Sequence[int] | None = None) -> Array:
+    """New memory in the stride order of `array` when that is dense, else contiguous (PyTorch's preserve_format)."""
+    if shape is None:
+        if array.flags.c_contiguous:
+            return np.empty(array.shape, array.dtype)
+        if not overlaps_itself(array) and all(s >= 0 for s in array.strides):
+            return np.empty_like(array, order="K")
+        return np.empty(array.shape, array.dtype)
+    return np.empty(tuple(shape), array.dtype)
+
+
+def numel(shape: Sequence[int]) -> int:
+    return math.prod(shape)

@@ -1,0 +1,63 @@
+"""Version counters and places: which call modified a tensor's memory, told by code object and instruction offset.
+
+Here: the counter that a tensor shares with its views and its `detach()`. Not here: text (autograd/explain.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from types import CodeType, FrameType
+from typing import Any
+
+Place = tuple[CodeType, int]
+getframe = sys._getframe
+_OWN = __file__.rsplit("/core/", 1)[0].rsplit("\\core\\", 1)[0]
+
+
+class Version:
+    """How often the memory was written, and the last writes: (version before, operation, place)."""
+
+    __slots__ = ("log", "n")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.log: deque[tuple[int, str, Place | None]] | None = None
+
+    def bump(self, operation: str, place: Place | None) -> None:
+        if self.log is None:
+            self.log = deque(maxlen=8)
+        self.log.append((self.n, operation, place))
+        self.n += 1
+
+
+class _OwnFiles(dict[str, bool]):
+    """File name -> whether it is lamina's; found out once for each."""
+
+    def __missing__(self, name: str) -> bool:
+        self[name] = own = name.startswith(_OWN)
+        return own
+
+
+OWN_FILES = _OwnFiles()
+
+
+def users_place(depth: int = 2) -> Place | None:
+    """Where the program called lamina: the nearest frame outside of it, at least `depth` frames up."""
+    frame: FrameType | None = getframe(depth)
+    while frame is not None and OWN_FILES[frame.f_code.co_filename]:
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti)
+
+
+def line_of(place: Place) -> tuple[str, int, str]:
+    """File, line and source text of a place; the text is empty where there is no file (exec, -c)."""
+    import linecache  # only for messages
+
+    code, offset = place
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= offset < end and number is not None:
+            line = number
+    text: Any = linecache.getline(code.co_filename, line)
+    return code.co_filename, line, text.strip()

@@ -1,0 +1,142 @@
+"""Writes of given values: copy_, fill_, zero_, set_ and resize_."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import modes
+from lamina.core import device as devices
+from lamina.core import strided
+from lamina.core.size import shape_of
+from lamina.core.storage import UntypedStorage
+from lamina.core.strided import Array
+from lamina.core.tensor import Tensor, version, wrap
+from lamina.core.version import users_place
+from lamina.primitives.conversion import _cast
+from lamina.primitives.inplace import write
+from lamina.primitives.registry import primitive
+from lamina.primitives.shape import unbroadcast
+
+
+def _copied(x: Array, source: Array) -> Array:
+    return np.broadcast_to(_cast(source, to=x.dtype), x.shape)
+
+
+copied = primitive(
+    "copy", _copied,
+    grads=(lambda g: g * 0, lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
+    holomorphic=False)  # fmt: skip
+copied.primitive.node.__name__ = "CopyBackwards"
+
+
+def _to_source(g: Any, shape: Any, d: Any) -> Any:
+    g = unbroadcast(g, shape)
+    if isinstance(g, Tensor):
+        return g.to(d)  # type: ignore[attr-defined]
+    return _cast(g, to=d.np)
+
+
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write the values of `src`, broadcast and converted, into this tensor."""
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    mode = modes.current()
+    shape, given = self._array.shape, src._array.shape
+    if given != shape and (len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False))):
+        k = next((i for i in range(1, min(len(given), len(shape)) + 1) if given[-i] not in (1, shape[-i])), None)
+        if k is None:
+            raise RuntimeError(
+                f"output with shape {list(shape)} doesn't match the broadcast shape {list(given)}"
+            )
+        raise RuntimeError(
+            f"The size of tensor a ({shape[-k]}) must match the size of tensor b ({given[-k]}) at non-singleton dimension {len(shape) - k}"
+        )
+    if src._kind.device is devices.meta and self._kind.device is not devices.meta:
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+    return write(self, "copy_", lambda old: copied(old, src), (src,)) if mode is None or mode.grad or mode.transforms else _plain_copy(self, src)
+
+
+def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
+    from lamina.autograd.views import check_inplace
+
+    check_inplace(self, "copy_", False)
+    if self._kind.device is not devices.meta:
+        source = src._array
+        np.copyto(self._array, source if source.dtype == self._array.dtype else _cast(source, to=self._array.dtype))
+    version(self).bump("copy_", users_place(2))
+    return self
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Write one value (a number or a 0-d tensor) everywhere."""
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions.")
+    elif not isinstance(value, (bool, int, float, complex, np.generic)):
+        raise TypeError(f"fill_(): argument 'value' (position 1) must be Number, not {type(value).__name__}")
+    else:
+        if isinstance(value, complex) and self._kind.dtype.category < 3:
+            raise RuntimeError("value cannot be converted to type float without overflow")
+        value = wrap(np.asarray(value).astype(self._kind.np))
+    return write(self, "fill_", lambda old: filled_(old, value), (value,))
+
+
+filled_ = primitive(
+    "fill", _copied,
+    grads=(lambda g: g * 0, lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
+    holomorphic=False)  # fmt: skip
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Write zeros."""
+    return write(self, "zero_", lambda old: zeroed(old))
+
+
+zeroed = primitive("zero", lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), grads=(lambda g: g * 0,))
+
+
+def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """Look at other memory from now on: a tensor's, or a storage's from `storage_offset` with `size` and `stride`."""
+    if source is None:
+        self._array = np.empty(0, self._kind.np)
+    elif isinstance(source, Tensor):
+        if source._kind.dtype is not self._kind.dtype:
+            raise RuntimeError(
+                f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}"
+            )
+        if size is None:
+            self._array = source._array
+        else:
+            return set_(self, source.untyped_storage(), storage_offset, size, stride)
+    else:
+        storage: UntypedStorage = source.untyped()
+        shape = (storage.nbytes() // self.itemsize,) if size is None else tuple(size)
+        steps = strided.contiguous_strides(shape) if stride is None else tuple(stride)
+        self._array = strided.over_bytes(storage._bytes, self._kind.np, shape, steps, storage_offset)
+    version(self).bump("set_", users_place(2))
+    return self
+
+
+def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
+    """Change the shape in place; memory grows when it must, and elements keep their places in it."""
+    shape = shape_of(size, "resize_")
+    if self._node is not None:
+        raise RuntimeError("cannot resize variables that require grad")
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    if self._kind.device is devices.meta:
+        self._array = np.broadcast_to(np.zeros((), self._kind.np), shape)
+        return self
+    steps = strided.contiguous_strides(shape)
+    offset = self.storage_offset()
+    data = strided.bytes_of(strided.owner_of(self._array)) if self._array.size else np.empty(0, np.uint8)
+    need = (offset + strided.numel(shape)) * self.itemsize
+    if need > data.nbytes:
+        data = np.concatenate((data, np.empty(need - data.nbytes, np.uint8)))
+        memory = np.empty(len(data), np.uint8)
+        memory[:] = data
+        data = memory
+    self._array = strided.over_bytes(data, self._kind.np, shape, steps, offset)
+    return self

@@ -1,0 +1,186 @@
+"""In-place forms and `out=`: derived from the operation itself, for every primitive and composite.
+
+Here: checks, the write, the version, the history of what was written. Not here: rules for views (autograd/views.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import modes, views
+from lamina.autograd.graph import Output, SavedOutput
+from lamina.core import device as devices
+from lamina.core.dtype import dtype
+from lamina.core.tensor import LEAF, Tensor, version, wrap
+from lamina.core.version import users_place
+from lamina.primitives.registry import Slots
+
+NAMES = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
+    "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "float8_e4m3fn": "Float8_e4m3fn", "float8_e5m2": "Float8_e5m2",
+}  # fmt: skip
+"""PyTorch's scalar type names, as its messages spell them."""
+
+
+def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
+    """The method `name`: `op` on self, written into self, which is returned."""
+    label = name or op.__name__ + "_"
+    p = getattr(op, "primitive", None)
+    ufunc = p.forward if p is not None and isinstance(p.forward, np.ufunc) and p.promote == "same" else None
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        mode = modes.current()
+        if ufunc is not None and (mode is None or mode.plain) and not kwargs:
+            kind = self._kind
+            if kind.plain and kind.dtype.category == 2 and (self._node is None or (mode is not None and not mode.grad)):
+                if len(args) == 1:
+                    other = args[0]
+                    if isinstance(other, Tensor):
+                        ready = other._kind is kind and (other._node is None or (mode is not None and not mode.grad))
+                        operand: Any = other._array
+                    else:
+                        ready, operand = other.__class__ is float or other.__class__ is int, other
+                else:
+                    ready, operand = not args, None
+                if ready and (self._more is None or (self._more.base is None and not self._more.inference)):
+                    array = self._array
+                    if not args:
+                        ufunc(array, out=array)
+                    elif operand.__class__ is not np.ndarray or operand.ndim <= array.ndim:
+                        try:
+                            ufunc(array, operand, out=array)
+                        except ValueError:
+                            return write(self, label, lambda s: op(s, *args, **kwargs), args)
+                    else:
+                        return write(self, label, lambda s: op(s, *args, **kwargs), args)
+                    version(self).bump(label, users_place(2))
+                    return self
+        return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()))
+
+    method.__name__ = method.__qualname__ = label
+    return method
+
+
+def _requires(values: Any) -> bool:
+    return any(
+        v._node is not None if isinstance(v, Tensor) else isinstance(v, (tuple, list)) and _requires(v) for v in values
+    )
+
+
+def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: Any = ()) -> Tensor:
+    """Put `compute(self)` into self's memory, with its history. Nothing is changed when anything is wrong."""
+    mode = modes.current()
+    if not isinstance(self, Tensor):
+        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(self).__name__}")
+    if mode is not None and mode.transforms:
+        found = Slots.inplace(self, name, compute)
+        if found is not NotImplemented:
+            return self
+    grad = mode is None or mode.grad
+    recorded = grad and (self._node is not None or _requires(args))
+    views.check_inplace(self, name, recorded)
+    old = wrap(self._array, self._kind)
+    old._node = None if self._node is LEAF else self._node
+    result = compute(old)
+    check_target(self, result, name)
+    node = result._node
+    holder = node.node if node.__class__ is Output else node
+    if holder is not None and holder.saved:
+        if any(kept is old for kept in holder.saved):
+            old._array = old._array.copy()
+    if self._kind.device is not devices.meta:
+        np.copyto(self._array, result._array, casting="unsafe")
+    counter = version(self)
+    counter.bump(name, users_place(2))
+    if holder is not None and holder.saved:
+        holder.saved = tuple(_written(kept, result, self) for kept in holder.saved)
+        holder.versions = tuple(
+            counter.n if kept.__class__ is SavedOutput and kept.version is counter else held
+            for kept, held in zip(holder.saved, holder.versions, strict=True)
+        )
+    if recorded and node is not None:
+        if result._kind is not self._kind:
+            with modes.enable_grad():
+                node = result.to(self.dtype)._node  # type: ignore[attr-defined]
+        views.rebase(self, node)
+    return self
+
+
+def _written(kept: Any, result: Tensor, target: Tensor) -> Any:
+    """A result that its node saved now lives in the memory that was written."""
+    if kept.__class__ is SavedOutput and kept.array is result._array and result._kind is target._kind:
+        return SavedOutput(target, version(target), kept.nr)
+    return kept
+
+
+def check_target(self: Tensor, result: Tensor, name: str) -> None:
+    """Whether `result` can be written into self: PyTorch's shape and type rules."""
+    if result._array.shape != self._array.shape:
+        raise RuntimeError(
+            f"output with shape {list(self._array.shape)} doesn't match the broadcast shape {list(result._array.shape)}"
+        )
+    check_cast(result._kind.dtype, self._kind.dtype)
+
+
+def check_cast(source: dtype, target: dtype) -> None:
+    if source.category > target.category:
+        raise RuntimeError(f"result type {NAMES[source.name]} can't be cast to the desired output type {NAMES[target.name]}")
+
+
+def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
+    """Write a result to the tensor given as `out=`; it is resized when its shape differs."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
+    mode = modes.current()
+    if (mode is None or mode.grad) and (result._node is not None or out._node is not None):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        )
+    check_cast(result._kind.dtype, out._kind.dtype)
+    if out._kind.device is not result._kind.device:
+        raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
+    if out._array.shape != result._array.shape:
+        resize_out(out, result._array.shape)
+    if out._kind.device is not devices.meta:
+        np.copyto(out._array, result._array, casting="unsafe")
+    version(out).bump(name, users_place(2))
+    return out
+
+
+def resize_out(out: Tensor, shape: tuple[int, ...]) -> None:
+    if out._array.size:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out._array.shape)}, which does not match the "
+            f"required output shape {list(shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be "
+            "resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
+            "elements with t.resize_(0).",
+            stacklevel=4,
+        )
+    if out._kind.device is devices.meta:
+        out._array = np.broadcast_to(np.zeros((), out._kind.np), shape)
+    else:
+        out._array = np.empty(shape, out._kind.np)
+
+
+def with_out(function: Callable[..., Any]) -> Any:
+    """Add the keyword `out=` to a function that returns a Tensor, or a tuple of them."""
+
+    @functools.wraps(function)
+    def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if out is None:
+            return result
+        if isinstance(result, tuple):
+            if not isinstance(out, (tuple, list)) or len(out) != len(result):
+                raise TypeError(f"{function.__name__}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+            stored = [store(o, r, function.__name__) for o, r in zip(out, result, strict=True)]
+            return type(result)(stored) if hasattr(result, "_fields") else tuple(stored)
+        return store(out, result, function.__name__)
+
+    return public

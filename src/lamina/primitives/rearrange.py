@@ -1,0 +1,371 @@
+"""Public functions of shape: view, reshape, expand, permute, squeeze, split, cat ... on the primitives of shape.py."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+
+from lamina.core import device as devices
+from lamina.core.dtype import dtype as dtype_class
+from lamina.core.promotion import common_dtype
+from lamina.core.size import shape_of, wrap_dim, wrap_dims
+from lamina.core.tensor import Tensor
+from lamina.primitives import shape as s
+
+
+def _inferred(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
+    """`shape` with its -1 worked out. Raises RuntimeError where it does not fit."""
+    if -1 in shape:
+        known = math.prod(n for n in shape if n != -1)
+        if shape.count(-1) > 1:
+            raise RuntimeError("only one dimension can be inferred")
+        if any(n < -1 for n in shape):
+            raise RuntimeError(f"invalid shape dimension {min(shape)}")
+        if known == 0 and numel == 0:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and is ambiguous"
+            )
+        if known and numel % known == 0:
+            return tuple(numel // known if n == -1 else n for n in shape)
+    elif math.prod(shape) == numel:
+        if any(n < 0 for n in shape):
+            raise RuntimeError(f"invalid shape dimension {min(shape)}")
+        return shape
+    raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+
+
+def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    """The same memory under another shape, or seen as another dtype. Raises RuntimeError where strides do not allow it."""
+    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtype_class)):
+        from lamina.primitives.conversion import view_dtype  # conversion stands on this module
+
+        return view_dtype(self, dtype or shape[0])
+    return s.view_(self, shape=_inferred(shape_of(shape, "view"), self._array.size))  # type: ignore[no-any-return]
+
+
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """The same memory in the shape of `other`."""
+    return view(self, other._array.shape)
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """Another shape: a view where strides allow it, else a copy."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"reshape(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    dims = _inferred(shape_of(shape, "reshape"), input._array.size)
+    array = input._array
+    if array.flags.c_contiguous or _viewable(array, dims):
+        return s.view_(input, shape=dims)  # type: ignore[no-any-return]
+    return s.copy_reshape(input, shape=dims)  # type: ignore[no-any-return]
+
+
+def _viewable(array: Any, shape: tuple[int, ...]) -> bool:
+    try:
+        array.reshape(shape, copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """Reshape to the shape of `other`."""
+    return reshape(self, other._array.shape)
+
+
+def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+    """A view with size-1 dimensions stretched (stride 0); -1 keeps a dimension. Raises RuntimeError where it does not fit."""
+    target = list(shape_of(size, "expand"))
+    shape = self._array.shape
+    lead = len(target) - len(shape)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand({self._kind.dtype.alias}{{{list(shape)}}}, size={target}): the number of sizes provided ({len(target)}) must be greater or "
+            f"equal to the number of dimensions in the tensor ({len(shape)})"
+        )
+    for i, n in enumerate(target):
+        have = shape[i - lead] if i >= lead else None
+        if n == -1:
+            if have is None:
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
+                )
+            target[i] = have
+        elif have is not None and have != n and have != 1:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton dimension {i}.  "
+                f"Target sizes: {target}.  Tensor sizes: {list(shape)}"
+            )
+    return s.expand_(self, size=tuple(target))  # type: ignore[no-any-return]
+
+
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """Expand to the shape of `other`."""
+    return expand(self, other._array.shape)
+
+
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """Expand `input` to `size`."""
+    return expand(input, size)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """All tensors expanded to their common shape."""
+    from lamina.core.size import broadcast
+
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    shape = broadcast(*(t._array.shape for t in given))
+    return tuple(expand(t, shape) for t in given)
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """A view with the dimensions in the order `dims`."""
+    order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    n = input._array.ndim
+    if len(order) != n:
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
+            f"dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(order)}"
+        )
+    found = tuple(wrap_dim(d, n) for d in order)
+    if len(set(found)) != len(found):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return s.permute_(input, dims=found)  # type: ignore[no-any-return]
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view with two dimensions swapped."""
+    n = input._array.ndim
+    a, b = wrap_dim(dim0, n), wrap_dim(dim1, n)
+    return s.transpose_(input, dim0=a, dim1=b) if n else view(input, ())  # type: ignore[no-any-return]
+
+
+def t(input: Tensor) -> Tensor:
+    """The transpose of a tensor of at most two dimensions."""
+    if input._array.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input._array.ndim}D")
+    return s.t_(input)  # type: ignore[no-any-return]
+
+
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """A view with dimensions moved to other positions; the rest keep their order."""
+    n = input._array.ndim
+    src = (source,) if isinstance(source, int) else tuple(source)
+    dst = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(src) != len(dst):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should contain the same number of dims as "
+            f"destination ({list(dst)} dims)"
+        )
+    a, b = [wrap_dim(d, n) for d in src], [wrap_dim(d, n) for d in dst]
+    for name, dims in (("source", a), ("destination", b)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(src if name == 'source' else dst)})")
+    order = [d for d in range(n) if d not in a]
+    for at, d in sorted(zip(b, a, strict=True)):
+        order.insert(at, d)
+    return s.permute_(input, dims=tuple(order))  # type: ignore[no-any-return]
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """A view with a new dimension of size 1 at `dim`."""
+    n = input._array.ndim
+    return s.unsqueeze_(input, dim=wrap_dim(dim, n + 1))  # type: ignore[no-any-return]
+
+
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """A view without dimensions of size 1: all, or those among `dim`."""
+    shape = input._array.shape
+    dims = wrap_dims(dim, len(shape)) if dim is not None else tuple(range(len(shape)))
+    return s.squeeze_(input, dims=tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions start_dim..end_dim in one. A 0-d tensor becomes 1-d."""
+    shape = input._array.shape
+    if not shape:
+        return reshape(input, (1,))
+    a, b = wrap_dim(start_dim, len(shape)), wrap_dim(end_dim, len(shape))
+    if a > b:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if a == b:
+        return input
+    return reshape(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
+
+
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
+    """One dimension split into several."""
+    shape = input._array.shape
+    d = wrap_dim(dim, len(shape))
+    sizes = tuple(operator.index(n) for n in sizes)
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    try:
+        parts = _inferred(sizes, shape[d])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({shape[d]}) in the input tensor"
+        ) from None
+    return view(input, (*shape[:d], *parts, *shape[d + 1 :]))
+
+
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return reshape(input, (-1,)) if input._array.ndim != 1 or not input._array.flags.c_contiguous else input
+
+
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """A view of `length` entries of a dimension, from `start` on."""
+    shape = input._array.shape
+    if not shape:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d, start = wrap_dim(dim, len(shape)), int(start)
+    n = shape[d]
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -n <= start <= n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n}], but got {start})")
+    start = start + n if start < 0 else start
+    if start + length > n:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    return s.slice_(input, dim=d, part=slice(start, start + length))  # type: ignore[no-any-return]
+
+
+def select(input: Tensor, dim: int, index: Any) -> Tensor:
+    """A view of one entry of a dimension, which is gone."""
+    shape = input._array.shape
+    if not shape:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d, i = wrap_dim(dim, len(shape)), operator.index(index)
+    if not -shape[d] <= i < shape[d]:
+        raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape)} at dimension {d}")
+    return s.select_(input, dim=d, index=i)  # type: ignore[no-any-return]
+
+
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive parts of a dimension: of one size (the last may be smaller), or of given sizes."""
+    shape = tensor._array.shape
+    if not shape:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    d = wrap_dim(dim, len(shape))
+    n = shape[d]
+    if isinstance(split_size_or_sections, (tuple, list)):
+        sizes = tuple(operator.index(k) for k in split_size_or_sections)
+        if sum(sizes) != n or any(k < 0 for k in sizes):
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={list(sizes)}"
+            )
+    else:
+        k = operator.index(split_size_or_sections)
+        if k < 0:
+            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={k}")
+        if k == 0:
+            if n:
+                raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
+            sizes = (0,)
+        else:
+            sizes = tuple(min(k, n - i) for i in range(0, n, k)) or (0,)
+    return s.several_(tensor, dim=d, sizes=sizes)  # type: ignore[no-any-return]
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of at most `chunks` consecutive parts of a dimension."""
+    if not input._array.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = input._array.shape[wrap_dim(dim, input._array.ndim)]
+    if n == 0:
+        return s.several_(input, dim=wrap_dim(dim, input._array.ndim), sizes=(0,) * chunks)  # type: ignore[no-any-return]
+    return split(input, -(-n // chunks), dim)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of all entries of a dimension, which is gone."""
+    if not input._array.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return s.unbind_(input, dim=wrap_dim(dim, input._array.ndim))  # type: ignore[no-any-return]
+
+
+def cat(tensors: Any, dim: int = 0) -> Tensor:
+    """Tensors one after another along a dimension; shapes agree elsewhere (1-d empty tensors are passed over)."""
+    given = _sequence(tensors, "cat")
+    if not given:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    shared = common_dtype(given)
+    kept = [x for x in given if x._array.shape != (0,)] or given[:1]
+    first = kept[0]._array.shape
+    if not first:
+        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
+    d = wrap_dim(dim, len(first))
+    for i, x in enumerate(given):
+        shape = x._array.shape
+        if shape == (0,):
+            continue
+        if len(shape) != len(first):
+            if not shape:
+                raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+        for k, (a, b) in enumerate(zip(first, shape, strict=True)):
+            if a != b and k != d:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {d}. Expected size {a} but got size {b} for tensor number {i} in the list."
+                )
+    return s.cat_(*(x if x._kind.dtype is shared else x.to(shared) for x in kept), dim=d)  # type: ignore[attr-defined,no-any-return]
+
+
+def _sequence(tensors: Any, name: str) -> list[Tensor]:
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    given = list(tensors)
+    for i, x in enumerate(given):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
+    return given
+
+
+def stack(tensors: Any, dim: int = 0) -> Tensor:
+    """Tensors of one shape along a new dimension."""
+    given = _sequence(tensors, "stack")
+    if not given:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    shape = given[0]._array.shape
+    for i, x in enumerate(given):
+        if x._array.shape != shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x._array.shape)} at entry {i}"
+            )
+    d = wrap_dim(dim, len(shape) + 1)
+    shared = common_dtype(given)
+    return s.stack_(*(x if x._kind.dtype is shared else x.to(shared) for x in given), dim=d)  # type: ignore[attr-defined,no-any-return]
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """A view of a diagonal of two dimensions, as the last dimension."""
+    n = input._array.ndim
+    a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return s.diagonal_(input, offset=offset, dim1=a, dim2=b)  # type: ignore[no-any-return]
+
+
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """A view of all windows of `size` along a dimension, `step` apart, as a last dimension."""
+    n = self._array.ndim
+    d = wrap_dim(dimension, n)
+    length = self._array.shape[d] if n else 1
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > length:
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {length} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    return s.unfold_(self, dim=d, size=size, step=step)  # type: ignore[no-any-return]
+
+
+def contiguous(self: Tensor, memory_format: Any = devices.contiguous_format) -> Tensor:
+    """The tensor itself where its memory is in order, else a copy that is."""
+    return self if self.is_contiguous(memory_format) else self.clone(memory_format=memory_format)  # type: ignore[attr-defined,no-any-return]
+
+
