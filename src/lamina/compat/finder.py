@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import lamina
-from lamina.compat.paths import ABSENT, elsewhere
+from lamina.compat.paths import ABSENT, elsewhere, facades_in
 
 OWN, STAND_IN = "lamina", "torch"
 
@@ -101,7 +101,10 @@ class _SameModuleLoader(importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.own_spec  # the import system has put the stand-in's there; pickle and reload need ours
+        module.__spec__ = self.own_spec  # the import system has put the stand-in's there; reload needs ours
+        for path in facades_in(f"{STAND_IN}{self.own_name.removeprefix(OWN)}"):
+            if not hasattr(module, path.rpartition(".")[2]):
+                importlib.import_module(path)  # `import torch` is enough for torch.serialization; costs no real import
 
 
 class _FacadeLoader(importlib.abc.Loader):

@@ -41,3 +41,8 @@ def elsewhere(path: str) -> tuple[str, ...]:
             return ELSEWHERE[path]
         path = path.rpartition(".")[0]
     return ()
+
+
+def facades_in(parent: str) -> list[str]:
+    """The paths of the table directly below a torch path."""
+    return [path for path in ELSEWHERE if path.rpartition(".")[0] == parent]

@@ -22,7 +22,7 @@ def make_tensor(
     exclude_zero: bool = False,
     memory_format: MemoryFormat | None = None,
 ) -> Tensor:
-    """A tensor with values uniform in [low, high): by default [-9, 9), integers from -9 (uint8: 0) to 9, and both bools.
+    """Values uniform in [low, high): by default [-9, 9), for integers from -9 (uint8: 0) to 9, for bool both.
 
     `noncontiguous` makes a view of every second element; `exclude_zero` replaces zeros by the smallest positive value.
 

@@ -1,0 +1,114 @@
+"""`lamina doctor`: what this installation is made of, and whether it computes what it should.
+
+Here: the report and the self-check. Everything is looked up without being imported, except what the self-check uses.
+"""
+
+import importlib.metadata
+import importlib.util
+import math
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import lamina
+from lamina.version import __version__
+from lamina.version import lamina as own_version
+
+_PACKAGES = ("ml_dtypes", "llvmlite", "scipy", "safetensors", "tqdm", "matplotlib")
+_VARIABLES = ("LAMINA_NUM_THREADS", "LAMINA_CACHE_DIR", "LAMINA_JIT", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_FEATURES = ("SSE42", "AVX", "AVX2", "FMA3", "AVX512F", "AVX512_SKX", "AVX512_SPR", "NEON", "ASIMD", "SVE")
+
+# What PyTorch 2.13 prints for the three steps below.
+_RECORDED = (4.128729343414307, 3.4072511196136475, 2.365995168685913)
+
+
+def main() -> int:
+    """Print the report; 1 if the self-check fails, else 0."""
+    for title, lines in (("versions", _versions()), ("machine", _machine()), ("native code", _native())):
+        print(title)
+        for name, value in lines:
+            print(f"  {name:22} {value}")
+    print("self-check")
+    problem = self_check()
+    print(f"  {'three training steps':22} {problem or 'the losses are those of PyTorch'}")
+    return 1 if problem else 0
+
+
+def self_check() -> str:
+    """Train three steps and compare the losses with recorded ones; what is wrong, or an empty string."""
+    try:
+        losses = _three_losses()
+    except Exception as error:  # whatever it is, a doctor reports it
+        return f"FAILED: {type(error).__name__}: {error}"
+    pairs = zip(losses, _RECORDED, strict=True)
+    if all(math.isclose(loss, recorded, rel_tol=1e-5) for loss, recorded in pairs):
+        return ""
+    return f"FAILED: the losses are {losses}, and should be {list(_RECORDED)}"
+
+
+def _three_losses() -> list[float]:
+    with lamina.random.fork_rng(devices=[]):
+        lamina.manual_seed(0)
+        model = lamina.nn.Sequential(lamina.nn.Linear(4, 8), lamina.nn.Tanh(), lamina.nn.Linear(8, 1))
+        inputs = lamina.randn(32, 4)
+    targets = inputs.sum(1, keepdim=True)
+    optimizer = lamina.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    losses = []
+    for _ in range(len(_RECORDED)):
+        optimizer.zero_grad()
+        loss = lamina.nn.functional.mse_loss(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "lamina", f"{own_version} ({Path(lamina.__file__).parent}), as torch {__version__}"
+    yield "python", f"{platform.python_version()} ({sys.executable})"
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    yield "numpy", f"{np.__version__}, BLAS {blas.get('name', 'unknown')} {blas.get('version', '')}".rstrip()
+    for package in _PACKAGES:
+        yield package, _version_of(package) or "not installed"
+    torch = _version_of("torch")
+    yield "PyTorch", f"{torch} is installed, and not used" if torch else "not installed, and not needed"
+
+
+def _version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _machine() -> Iterator[tuple[str, str]]:
+    yield "system", f"{platform.system()} {platform.release()}, {platform.machine()}"
+    found = np._core._multiarray_umath.__cpu_features__
+    yield "CPU features", " ".join(name for name in _FEATURES if found.get(name)) or "none that NumPy uses"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield "threads", f"{lamina.get_num_threads()} used, {cores} cores"
+    for name in _VARIABLES:
+        if name in os.environ:
+            yield name, os.environ[name]
+
+
+def _native() -> Iterator[tuple[str, str]]:
+    built = importlib.util.find_spec("lamina.compiler.runtime") is not None
+    yield "kernels", "compiled through llvmlite" if built else "none: operations run on NumPy"
+    folder = cache_folder()
+    if not folder.is_dir():
+        yield "cache", f"{folder} (empty)"
+        return
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    yield "cache", f"{folder} ({len(sizes)} files, {sum(sizes) / 1e6:.1f} MB)"
+
+
+def cache_folder() -> Path:
+    """Where lamina keeps what it can make again: LAMINA_CACHE_DIR, or `lamina` in the user's cache folder."""
+    if "LAMINA_CACHE_DIR" in os.environ:
+        return Path(os.environ["LAMINA_CACHE_DIR"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lamina"

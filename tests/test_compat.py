@@ -1,0 +1,147 @@
+"""Lamina in torch's place: what `import torch` gives, what stays untouched, what packages ask at import.
+
+Each check is a fresh process: the stand-in holds for a whole process, and this one is not to have it.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INSTALL = "import lamina.compat; lamina.compat.install()\n"
+
+
+def run(code: str, **options) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SAME_MODULE = (
+    "torch torch.nn torch.nn.functional torch.nn.init torch.optim torch.optim.lr_scheduler torch.autograd torch.cuda "
+    "torch.cuda.amp torch.utils.data torch.backends.cudnn torch.jit torch.distributed torch.testing torch.version torch._C"
+).split()
+
+
+def test_every_path_gives_the_same_module():
+    checks = "".join(
+        f"import {name}; assert importlib.import_module({name!r}) is importlib.import_module({name!r}.replace('torch', 'lamina')),"
+        f" {name!r}\nassert sys.modules[{name!r}].__spec__.name.startswith('lamina'), {name!r}\n"
+        for name in SAME_MODULE
+    )
+    run("import importlib, sys\n" + INSTALL + checks)
+
+
+FROM_IMPORTS = {
+    "torch": "Tensor, nn, optim, float32, no_grad, __version__",
+    "torch.nn.modules.linear": "Linear",
+    "torch.nn.modules.module": "Module",
+    "torch.nn.modules": "Module, Conv2d",
+    "torch.nn.parameter": "Parameter",
+    "torch.optim.optimizer": "Optimizer",
+    "torch.optim.lr_scheduler": "StepLR",
+    "torch.utils.data.dataset": "Dataset, TensorDataset",
+    "torch.utils.data.dataloader": "DataLoader, default_collate",
+    "torch.utils.data.sampler": "Sampler, BatchSampler",
+    "torch.serialization": "save, load",
+    "torch._tensor": "Tensor",
+    "torch.types": "Number, Device",
+    "torch.amp": "autocast, GradScaler",
+    "torch.cuda.amp": "autocast, GradScaler",
+    "torch.jit": "ScriptModule, unused, script",
+    "torch._dynamo": "allow_in_graph",
+    "torch.multiprocessing": "spawn, Process, Queue",
+    "torch.profiler": "profile, record_function",
+    "torch.testing": "assert_close, make_tensor",
+    "torch.torch_version": "TorchVersion",
+}
+
+
+@pytest.mark.parametrize("module, names", FROM_IMPORTS.items())
+def test_names_that_packages_import(module, names):
+    run(INSTALL + f"from {module} import {names}")
+
+
+def test_probes_answer_as_a_pytorch_without_accelerators():
+    run(
+        INSTALL
+        + """
+import torch, importlib.metadata
+assert not torch.cuda.is_available() and torch.cuda.device_count() == 0 and not torch.cuda.is_initialized()
+assert not torch.distributed.is_available() and not torch.distributed.is_initialized()
+assert not hasattr(torch.distributed, "init_process_group")
+assert not torch.backends.mps.is_available() and not torch.xpu.is_available() and not torch.mps.is_available()
+assert not torch.jit.is_scripting() and not torch.jit.is_tracing() and torch._C._get_tracing_state() is None
+assert torch.version.cuda is None and torch.backends.cudnn.deterministic is False
+torch.cuda.manual_seed_all(0); torch.cuda.empty_cache(); torch._C._log_api_usage_once("a.b")
+assert torch.serialization.load is torch.load
+with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+    assert torch.backends.cudnn.deterministic
+assert not torch.backends.cudnn.deterministic
+try:
+    torch.cuda.current_device()
+except AssertionError as error:
+    assert str(error).startswith("Torch not compiled with CUDA enabled")
+assert str(torch.__version__).startswith("2.13.0+lamina")
+assert torch.__version__ >= "2.0" and torch.__version__ > (1, 13) and torch.__version__ < "3.0a1"
+assert importlib.metadata.version("torch") == str(torch.__version__)
+"""
+    )
+
+
+def test_a_part_that_is_absent_says_why():
+    text = run(
+        INSTALL
+        + "try:\n    import torch.fx\nexcept ModuleNotFoundError as error:\n    print(error.name, error)\n"
+        + "try:\n    import torch.nonsense\nexcept ModuleNotFoundError as error:\n    print(error)\n"
+    )
+    assert text.splitlines() == [
+        "torch.fx lamina has no torch.fx: programs are not traced symbolically; "
+        "call the module, or read the graph from Tensor.grad_fn",
+        "No module named 'torch.nonsense'",
+    ]
+
+
+@pytest.fixture
+def folder_with_a_torch(tmp_path: Path) -> Path:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("Tensor = 'the real one'\n")
+    return tmp_path
+
+
+def test_an_installed_torch_stays_untouched(folder_with_a_torch):
+    code = f"import sys; sys.path.insert(0, {str(folder_with_a_torch)!r})\n"
+    run(code + "import lamina\nimport torch\nassert torch.Tensor == 'the real one'")
+    run(code + INSTALL + "import lamina, torch\nassert torch is lamina")
+
+
+def test_an_imported_torch_is_refused(folder_with_a_torch):
+    text = run(
+        f"import sys; sys.path.insert(0, {str(folder_with_a_torch)!r})\nimport torch\nimport lamina.compat\n"
+        "try:\n    lamina.compat.install()\nexcept RuntimeError as error:\n    print(error)\n"
+        "assert torch.Tensor == 'the real one' and not lamina.compat.installed()"
+    )
+    assert text.startswith("PyTorch has already been imported in this process (from ")
+
+
+def test_install_twice_and_import_of_lamina_alone():
+    run(INSTALL + "import sys; n = len(sys.meta_path); lamina.compat.install(); assert len(sys.meta_path) == n")
+    run("import sys, lamina; assert not [name for name in sys.modules if name.startswith('lamina.compat')]")
+
+
+@pytest.mark.parametrize(
+    "smaller, larger",
+    [
+        ("2.9.1", "2.13.0"),
+        ("2.13.0rc1", "2.13.0"),
+        ("2.13.0.dev1", "2.13.0a1"),
+        ("2.13.0", "2.13.0+cpu"),
+        ("2.13", "2.13.1"),
+    ],
+)
+def test_versions_compare_as_versions(smaller, larger):
+    from lamina.torch_version import TorchVersion
+
+    assert TorchVersion(smaller) < larger and TorchVersion(larger) > smaller and TorchVersion(smaller) != larger
+    assert TorchVersion(smaller) <= smaller and TorchVersion("2.13.0") == (2, 13)
