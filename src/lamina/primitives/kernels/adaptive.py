@@ -1,8 +1,8 @@
 """Pooling to a given number of outputs: adaptive average and maximum, and fractional maximum.
 
 Arrays are (..., *space). Adaptive windows have bounds floor(o * size / outputs) and ceil((o + 1) * size / outputs), and
-may overlap. Where they all have one size this is ordinary pooling (pooling.py), whose `max_pool_grad` is the gradient of
-both maxima.
+may overlap. Where they all have one size this is ordinary pooling (pooling.py), whose `max_pool_grad` also is
+both maxima's gradient.
 """
 
 import math
@@ -26,6 +26,9 @@ def adaptive_avg_pool_forward(x: Array, outputs: Sizes) -> Array:
     kernel = _even_windows(space, outputs)
     if kernel is not None and kernel <= outputs:
         return avg_pool_forward(x, kernel, kernel, (0,) * len(outputs))
+    if set(outputs) == {1} and math.prod(space):
+        whole: Array = x.reshape(*x.shape[: x.ndim - len(space)], *outputs, -1).mean(-1, dtype=x.dtype)
+        return whole
     for i, (size, count) in reversed(list(enumerate(zip(space, outputs, strict=True)))):
         dim = i - len(outputs)
         means = np.empty(resized(x.shape, dim, count), x.dtype)

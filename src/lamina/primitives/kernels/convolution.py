@@ -189,7 +189,8 @@ def _scatter_pitched(
     g: Array, turned: Array, x: Array, row: int, space: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes
 ) -> None:
     """The same at stride 1. Positions are numbered as in the padded image, so a kernel position is a shift; those that
-    are no output hold a gradient of zero."""
+    are no output hold a gradient of zero (times an infinite weight: a NaN at the image's edge that the definition
+    does not have)."""
     wide = scratch("merged", (g.shape[1], len(g), g.shape[2], *space[1:]), g.dtype)
     wide[...] = 0
     wide[corner(g.shape[3:])] = g.swapaxes(0, 1)
