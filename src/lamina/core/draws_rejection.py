@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -41,11 +40,10 @@ def binomial(generator: Generator, count: np.ndarray, prob: np.ndarray) -> np.nd
     A NaN in either gives NaN.
     """
     require_floating("binomial_cpu", count.dtype, wide=True)
-    # PyTorch's sampler for float32 calculates in float32, which shows in counts of a million.
-    number = float if count.dtype == np.float64 else np.float32
+    single = count.dtype == np.float32
     pairs = zip(count.ravel().tolist(), prob.astype(count.dtype).ravel().tolist(), strict=True)
     with generator.lock, _Uniforms(generator) as uniform:
-        return _array([_binomial(number(n), number(p), uniform, number) for n, p in pairs], count)
+        return _array([_binomial(n, p, uniform, _single if single else float) for n, p in pairs], count)
 
 
 def standard_gamma(generator: Generator, alpha: np.ndarray) -> np.ndarray:
@@ -54,14 +52,17 @@ def standard_gamma(generator: Generator, alpha: np.ndarray) -> np.ndarray:
     Shape and dtype (float32 or float64) of `alpha`.
     """
     require_floating("gamma_cpu", alpha.dtype, wide=True)
-    samples, least = _array(_gammas(generator, alpha), alpha), np.finfo(alpha.dtype).tiny
+    samples, least = (
+        _array(_gammas(generator, alpha, _single if alpha.dtype == np.float32 else float), alpha),
+        np.finfo(alpha.dtype).tiny,
+    )
     return np.where(samples > least, samples, least)  # the least for a NaN too
 
 
 def dirichlet(generator: Generator, alpha: np.ndarray) -> np.ndarray:
     """Dirichlet samples along the last dimension; shape and dtype (float32 or float64) of `alpha`."""
     require_floating("dirichlet", alpha.dtype, wide=True)
-    gammas = np.array(_gammas(generator, alpha)).reshape(alpha.shape)
+    gammas = np.array(_gammas(generator, alpha, float)).reshape(alpha.shape)
     parts = narrow(gammas / gammas.sum(-1, keepdims=True), alpha.dtype)
     return np.clip(parts, np.finfo(alpha.dtype).tiny, 1.0 - np.finfo(alpha.dtype).eps / 2, dtype=alpha.dtype)
 
@@ -131,68 +132,63 @@ def _poisson_ptrs(rate: float, uniform: _Uniforms) -> float:
             return float(k)
 
 
-def _binomial(count: Any, prob: Any, uniform: _Uniforms, number: Callable[[float], Any]) -> float:
+def _binomial(count: float, prob: float, uniform: _Uniforms, number: Callable[[float], float]) -> float:
+    """`number` rounds what PyTorch keeps in variables of the element type; float32 shows in counts of a million."""
     if math.isnan(count) or math.isnan(prob):
         return math.nan
     if count <= 0.0 or prob <= 0.0:
         return 0.0
     if prob >= 1.0:
-        return float(count)
+        return count
     if prob > 0.5:
-        return float(count - number(_binomial_below_half(count, 1 - prob, uniform, number)))
+        return count - _binomial_below_half(count, number(1.0 - prob), uniform, number)
     return _binomial_below_half(count, prob, uniform, number)
 
 
-def _binomial_below_half(count: Any, prob: Any, uniform: _Uniforms, number: Callable[[float], Any]) -> float:
-    if count * prob >= 10.0:
+def _binomial_below_half(count: float, prob: float, uniform: _Uniforms, number: Callable[[float], float]) -> float:
+    if number(count * prob) >= 10.0:
         return _binomial_btrs(count, prob, uniform, number)
     # The waiting times between successes are geometric: how many fit into `count` trials?
-    log_failure, trials, successes = number(math.log1p(-prob)), 0, 0
+    log_failure, trials, successes = number(math.log1p(-prob)), 0.0, 0
     while True:
-        log_uniform = _log(number(uniform()))
-        if math.isinf(log_uniform):
-            return float(successes)
-        trials += math.ceil(number(log_uniform) / log_failure)
-        if trials > count:
+        wait = _log(uniform()) / log_failure
+        trials += math.ceil(wait) if wait < math.inf else wait
+        if not trials <= count:
             return float(successes)
         successes += 1
 
 
-def _binomial_btrs(count: Any, prob: Any, uniform: _Uniforms, number: Callable[[float], Any]) -> float:
-    """Hörmann's transformed rejection for the binomial distribution (BTRS, 1993).
-
-    `number` rounds what C keeps in a variable of the element type; constants there are doubles.
-    """
-    deviation = number(math.sqrt(count * prob * (1 - prob)))
-    b = number(1.15 + 2.53 * float(deviation))
-    a = number(-0.0873 + 0.0248 * float(b) + 0.01 * float(prob))
-    c = number(float(count * prob) + 0.5)
-    squeeze = 0.92 - 4.2 / float(b)
-    odds = float(prob / (1 - prob))
-    alpha = (2.83 + 5.1 / float(b)) * float(deviation)
-    mode = math.floor((count + 1) * prob)
-    trials = float(count)
+def _binomial_btrs(count: float, prob: float, uniform: _Uniforms, number: Callable[[float], float]) -> float:
+    """Hörmann's transformed rejection for the binomial distribution (BTRS, 1993)."""
+    deviation = number(math.sqrt(number(number(count * prob) * number(1.0 - prob))))
+    b = number(1.15 + 2.53 * deviation)
+    a = number(-0.0873 + 0.0248 * b + 0.01 * prob)
+    c = number(number(count * prob) + 0.5)
+    squeeze = number(0.92 - 4.2 / b)
+    odds = number(prob / number(1.0 - prob))
+    alpha = number((2.83 + 5.1 / b) * deviation)
+    mode = math.floor(number(number(count + 1.0) * prob))
     while True:
-        u = number(uniform() - 0.5)
-        v = float(number(uniform()))
-        us = number(0.5 - abs(float(u)))
+        u = uniform() - 0.5
+        v = uniform()
+        us = 0.5 - abs(u)
         if us == 0.0:
             continue
-        k = math.floor((2 * a / us + b) * u + c)
+        k = math.floor((2.0 * a / us + b) * u + c)
         if us >= 0.07 and v <= squeeze:
             return float(k)
-        if k < 0 or k > trials:
+        if k < 0 or k > count:
             continue
         bound = (
-            (mode + 0.5) * math.log((mode + 1.0) / (odds * (trials - mode + 1.0)))
-            + (trials + 1.0) * math.log((trials - mode + 1.0) / (trials - k + 1.0))
-            + (k + 0.5) * math.log(odds * (trials - k + 1.0) / (k + 1.0))
+            (mode + 0.5) * math.log((mode + 1.0) / (odds * (count - mode + 1.0)))
+            + (count + 1.0) * math.log((count - mode + 1.0) / (count - k + 1.0))
+            + (k + 0.5) * math.log(odds * (count - k + 1.0) / (k + 1.0))
             + _stirling_tail(mode)
-            + _stirling_tail(trials - mode)
+            + _stirling_tail(count - mode)
             - _stirling_tail(k)
-            - _stirling_tail(trials - k)
+            - _stirling_tail(count - k)
         )
-        if _log(v * alpha / float(a / (us * us) + b)) <= bound:
+        if _log(v * alpha / (a / (us * us) + b)) <= bound:
             return float(k)
 
 
@@ -211,21 +207,21 @@ _TAILS = [
 ]
 
 
-def _gammas(generator: Generator, alpha: np.ndarray) -> list[float]:
+def _gammas(generator: Generator, alpha: np.ndarray, number: Callable[[float], float]) -> list[float]:
     shapes = alpha.astype(np.float64).ravel().tolist()
     with generator.lock, _Uniforms(generator) as uniform:
-        return [_gamma(shape, uniform) for shape in shapes]
+        return [_gamma(shape, uniform, number) for shape in shapes]
 
 
-def _gamma(alpha: float, uniform: _Uniforms) -> float:
+def _gamma(alpha: float, uniform: _Uniforms, number: Callable[[float], float]) -> float:
     """Marsaglia and Tsang's method (2000); below 1, a power of a uniform times a sample of alpha + 1."""
     scale = 1.0
     if alpha < 1.0:
         if alpha == 0.0:
             return 0.0
-        scale = _pow(1.0 - uniform(), 1.0 / alpha)
-        alpha += 1.0
-    d = alpha - _THIRD
+        scale = _pow(1.0 - uniform(), number(1.0 / alpha))
+        alpha = number(alpha + 1.0)
+    d = number(alpha - _THIRD)
     c = 1.0 / math.sqrt(9.0 * d) if d > 0.0 else math.nan  # an impossible shape gives NaN, from as much of the stream
     while True:
         x = _normal(uniform)
@@ -249,6 +245,10 @@ def _normal(uniform: _Uniforms) -> float:
     u1 = uniform()
     sample, generator.next_double = box_muller(u1, uniform())
     return sample
+
+
+def _single(x: float) -> float:
+    return float(np.float32(x))
 
 
 def _pow(x: float, y: float) -> float:
