@@ -1,0 +1,142 @@
+"""Smooth activations and gates: gelu, silu, mish, softplus, glu and their relatives.
+
+Here: functions without a kink. Not here: rectifiers and shrinkages (rectifier.py), softmax (softmax.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import lamina
+from lamina.core.tensor import Tensor
+from lamina.nn.functional._checks import check_floating, check_tensor, wrap_dim
+from lamina.nn.functional._out import write_out
+from lamina.primitives import fused, inplace
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-input))."""
+    return lamina.sigmoid(input)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+    return lamina.tanh(input)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """input - tanh(input)."""
+    return input - lamina.tanh(input)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """input / (1 + |input|)."""
+    return input / (lamina.abs(input) + 1)
+
+
+@fused("Gelu")
+def _gelu(input: Tensor) -> Tensor:
+    return input * 0.5 * (1.0 + lamina.erf(input * math.sqrt(0.5)))
+
+
+@fused("Gelu")
+def _gelu_tanh(input: Tensor) -> Tensor:
+    inner = (input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)
+    return input * 0.5 * (1.0 + lamina.tanh(inner))
+
+
+def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
+    """input * Phi(input), Phi the normal distribution function; approximate="tanh" replaces Phi's erf by a tanh.
+
+    Raises RuntimeError for any other `approximate`.
+    """
+    check_tensor(input, "gelu")
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    check_floating(input, "gelu", "GeluKernelImpl")
+    return write_out((_gelu if approximate == "none" else _gelu_tanh)(input), out)
+
+
+@fused("Silu")
+def _silu(input: Tensor) -> Tensor:
+    return input * lamina.sigmoid(input)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """input * sigmoid(input); floating or complex."""
+    check_floating(input, "silu", "silu_cpu", complex_too=True)
+    return (_silu_ if inplace else _silu)(input)
+
+
+@fused("Mish")
+def _mish(input: Tensor) -> Tensor:
+    # Beyond 20, tanh(softplus(x)) is 1 in double too; unclamped, exp would overflow and its gradient be 0 * inf.
+    return input * lamina.tanh(lamina.log1p(lamina.exp(lamina.clamp(input, max=20.0))))
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """input * tanh(log(1 + exp(input)))."""
+    check_floating(input, "mish", "mish_cpu")
+    return (_mish_ if inplace else _mish)(input)
+
+
+def _softplus_grad(g: Tensor, input: Tensor, beta: float, threshold: float) -> Tensor:
+    # Not left to the body: its second derivative is a difference of two numbers near 1.
+    scaled = input * beta
+    return lamina.where(scaled > threshold, g, g * lamina.sigmoid(scaled))
+
+
+@fused("Softplus", grads=(_softplus_grad,))
+def _softplus(input: Tensor, beta: float, threshold: float) -> Tensor:
+    scaled = input * beta
+    smooth = lamina.log1p(lamina.exp(lamina.clamp(scaled, max=threshold))) / beta
+    return lamina.where(scaled > threshold, input, smooth)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None) -> Tensor:
+    """log(1 + exp(beta * input)) / beta, and `input` itself where beta * input > threshold."""
+    check_floating(input, "softplus", "softplus_cpu")
+    return write_out(_softplus(input, beta, threshold), out)
+
+
+def log_sigmoid_values(input: Tensor) -> Tensor:
+    """log(sigmoid(input)) without overflow, smooth in the eyes of autograd at 0 too: no abs, no minimum."""
+    # Below -40 the two sides agree in double; above, exp(40) still fits float32.
+    near = -lamina.log1p(lamina.exp(-lamina.clamp(input, min=-40.0)))
+    return lamina.where(input < -40.0, input, near)
+
+
+@fused("LogSigmoid", grads=(lambda g, input: g * lamina.sigmoid(-input),))
+def _logsigmoid(input: Tensor) -> Tensor:
+    return lamina.clamp(input, max=0.0) - lamina.log1p(lamina.exp(-lamina.abs(input)))
+
+
+def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log(1 / (1 + exp(-input)))."""
+    check_floating(input, "log_sigmoid", "log_sigmoid_cpu")
+    return write_out(_logsigmoid(input), out)
+
+
+@fused("Glu")
+def _glu(input: Tensor, dim: int) -> Tensor:
+    half = input.shape[dim] // 2
+    return lamina.narrow(input, dim, 0, half) * lamina.sigmoid(lamina.narrow(input, dim, half, half))
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along `dim` times the sigmoid of the second half.
+
+    Raises RuntimeError for a 0-d input or an odd size.
+    """
+    check_tensor(input, "glu")
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    dim = wrap_dim(dim, input.dim())
+    if input.size(dim) % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.size(dim)}")
+    check_floating(input, "glu", "glu_cpu")
+    return _glu(input, dim)
+
+
+_silu_ = inplace(_silu)
+_mish_ = inplace(_mish)
