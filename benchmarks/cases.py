@@ -1,0 +1,127 @@
+"""What is timed. A case takes the library under the name `torch`, and gives a function that does the work once.
+
+`op/`: one operation whose input requires grad. `chain/`: many, forward and backward. `large/`: on 4 MB and more, where
+memory and arithmetic count. `step/`: whole training steps.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Case = Callable[[Any], Callable[[], Any]]
+CASES: dict[str, Case] = {}
+
+
+def case(name: str) -> Callable[[Case], Case]:
+    """Enter a case under its name."""
+
+    def enter(build: Case) -> Case:
+        CASES[name] = build
+        return build
+
+    return enter
+
+
+def _single(name: str, operation: Callable[..., Any], inputs: int = 1) -> None:
+    @case(f"op/{name}")
+    def build(torch: Any) -> Callable[[], Any]:
+        leaves = [torch.rand(3, 3, requires_grad=True) for _ in range(inputs)]
+        return lambda: operation(torch, *leaves)
+
+
+_single("add", lambda torch, a, b: a + b, inputs=2)
+_single("mul", lambda torch, a, b: a * b, inputs=2)
+_single("mul_scalar", lambda torch, a: a * 2.0)
+_single("matmul", lambda torch, a, b: a @ b, inputs=2)
+_single("exp", lambda torch, a: a.exp())
+_single("sum", lambda torch, a: a.sum())
+_single("view", lambda torch, a: a.view(9))
+_single("index", lambda torch, a: a[0])
+_single("relu", lambda torch, a: torch.relu(a))
+_single("softmax", lambda torch, a: torch.softmax(a, dim=-1))
+
+
+def _chain(name: str, shape: tuple[int, ...], grad: bool) -> None:
+    @case(f"chain/{name}")
+    def build(torch: Any) -> Callable[[], Any]:
+        leaf, factor = torch.rand(shape, requires_grad=grad), torch.rand(shape)
+
+        def run() -> Any:
+            out = leaf
+            for _ in range(50):
+                out = out * factor
+            if grad:
+                leaf.grad = None
+                out.sum().backward()
+            return out
+
+        return run
+
+
+_chain("50 mul 3x3", (3, 3), grad=True)
+_chain("50 mul 0-d", (), grad=True)
+_chain("50 mul 3x3 no grad", (3, 3), grad=False)
+
+
+def _large(name: str, operation: Callable[..., Any], *shapes: tuple[int, ...]) -> None:
+    @case(f"large/{name}")
+    def build(torch: Any) -> Callable[[], Any]:
+        inputs = [torch.rand(shape) for shape in shapes]
+        return lambda: operation(torch, *inputs)
+
+
+_MB4, _MB64 = (1024, 1024), (4096, 4096)
+_large("add 4 MB", lambda torch, a, b: a + b, _MB4, _MB4)
+_large("add 64 MB", lambda torch, a, b: a + b, _MB64, _MB64)
+_large("mul 4 MB", lambda torch, a, b: a * b, _MB4, _MB4)
+_large("sum 4 MB", lambda torch, a: a.sum(), _MB4)
+_large("copy 4 MB", lambda torch, a: a.clone(), _MB4)
+_large("tanh 4 MB", lambda torch, a: a.tanh(), _MB4)
+_large("exp 4 MB", lambda torch, a: a.exp(), _MB4)
+_large("matmul 512", lambda torch, a, b: a @ b, (512, 512), (512, 512))
+_large("conv2d 64x8x28x28", lambda torch, x, w: torch.conv2d(x, w), (64, 8, 28, 28), (16, 8, 5, 5))
+
+
+def _step(torch: Any, model: Any, optimizer: Any, inputs: Any, labels: Any) -> Callable[[], Any]:
+    criterion = torch.nn.CrossEntropyLoss()
+
+    def run() -> Any:
+        optimizer.zero_grad()
+        loss = criterion(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return run
+
+
+@case("step/mlp 2-16-16-2 SGD")
+def tiny_mlp(torch: Any) -> Callable[[], Any]:
+    """A network so small that only the overhead counts."""
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+    return _step(
+        torch, model, torch.optim.SGD(model.parameters(), lr=0.1), torch.randn(32, 2), torch.randint(0, 2, (32,))
+    )
+
+
+@case("step/mlp 784-512-10 Adam")
+def digits_mlp(torch: Any) -> Callable[[], Any]:
+    """A network whose matrix products count."""
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
+    return _step(
+        torch, model, torch.optim.Adam(model.parameters()), torch.randn(128, 784), torch.randint(0, 10, (128,))
+    )
+
+
+@case("step/digits cnn Adam")
+def digits_cnn(torch: Any) -> Callable[[], Any]:
+    """The network of examples/mnist.py."""
+    nn = torch.nn
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0.25), nn.Linear(256, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+    )
+    return _step(
+        torch, model, torch.optim.Adam(model.parameters()), torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
+    )
