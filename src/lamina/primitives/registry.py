@@ -49,7 +49,7 @@ class Primitive:
 
     __slots__ = (
         "batch", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
-        "needs_shapes", "node", "node_name", "nondiff", "out_dtype", "outputs", "params", "picks", "promote", "rules", "saves",
+        "node", "node_name", "nondiff", "outputs", "picks", "promote", "restores", "rules", "saves",
         "variadic", "view",
     )  # fmt: skip
 
@@ -95,11 +95,12 @@ def _declare(
     batch: Any = None,
     promote: str = "same",
     elementwise: bool = False,
+    restores: bool = False,
 ) -> Primitive:
     p = new(Primitive)
     p.name, p.forward, p.inputs, p.outputs, p.nondiff = name, forward, inputs, outputs, nondiff
     p.holomorphic, p.view, p.variadic, p.meta, p.emit, p.jvp, p.batch = holomorphic, view, variadic, meta, emit, jvp, batch
-    p.promote, p.elementwise = promote, elementwise
+    p.promote, p.elementwise, p.restores = promote, elementwise, restores or elementwise
     p.rules = () if grads is None else (grads,) if callable(grads) else tuple(grads)
     saves: list[str] = []
     picks = []
@@ -496,7 +497,9 @@ def _record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: An
         versions.append(held)
     node.saved, node.versions = tuple(saved), tuple(versions)
     node.fix = fix
-    if p.elementwise:
+    if p.restores and not p.elementwise:
+        node.fix = tuple((t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in tensors)
+    elif p.elementwise:
         result = outs[0]._array
         same = all(a.shape == result.shape and a.dtype == result.dtype for a in arrays)
         same = same and all(not isinstance(t, Tensor) or t._array is a for t, a in zip(tensors, arrays, strict=True))
@@ -633,7 +636,7 @@ class PrimitiveNode(Node):
                 if conjugate:
                     r = r.conj()
                 shape, dtype = about
-                r = _restored(r, shape if p.elementwise else None, dtype, create)
+                r = _restored(r, shape if p.restores else None, dtype, create)
             done.append(r)
         return done
 

@@ -1,0 +1,201 @@
+"""`fused`: a composite that is one node of the graph, with PyTorch's name.
+
+Its body is ordinary Python over primitives. Backward goes through the graph that the body made, kept inside the node; where the
+backward is recorded itself, the body runs again on the saved inputs. With `grads=` the body has gradient rules of its own, as a
+primitive has. Here: this mechanism. Not here: any composite.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina.autograd import engine, errors, modes
+from lamina.autograd.graph import Node, Output, edge_of, make
+from lamina.core.dtype import float32
+from lamina.core.tensor import LEAF, Tensor, wrap
+from lamina.core.version import Place, users_place
+from lamina.primitives import registry
+from lamina.primitives.conversion import to
+
+Body = Callable[..., Any]
+
+
+def fused(name: str, grads: Sequence[Any] | None = None) -> Callable[[Body], Any]:
+    """Let the composite record one node, `<name>Backward0`.
+
+    grads: a rule for each tensor parameter of the composite, in order (None: no gradient), as a primitive's; the names after `g`
+    are parameters of the composite, or `out`.
+    """
+
+    def decorate(body: Body) -> Any:
+        code = body.__code__  # type: ignore[attr-defined]
+        names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        count = code.co_argcount
+        defaults = dict(zip(names[count - len(body.__defaults__ or ()) : count], body.__defaults__ or (), strict=True))  # type: ignore[attr-defined]
+        defaults |= body.__kwdefaults__ or {}  # type: ignore[attr-defined]
+        kinds = body.__annotations__
+        tensor_names = tuple(n for n in names if "Tensor" in str(kinds.get(n, "")))
+        ruled = None
+        if grads is not None:
+            ruled = registry._declare(
+                f"fused {body.__name__}", body, tensor_names, grads, node=name, restores=True,
+            )  # fmt: skip
+        node_class = type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
+
+        @functools.wraps(body)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            mode = modes.current()
+            if mode is not None and (mode.transforms or mode.function_modes or mode.listener):
+                return body(*args, **kwargs)
+            given = dict(zip(names, args, strict=False))
+            given |= kwargs
+            tensors = [v for v in given.values() if isinstance(v, Tensor)]
+            low = next((t._kind.dtype for t in tensors if t._kind.dtype.is_low), None)
+            grad = (mode is None or mode.grad) and any(t._node is not None for t in tensors)
+            if not grad:
+                return _run(body, given, low)
+            if ruled is not None:
+                for n, value in defaults.items():
+                    given.setdefault(n, value)
+                inputs = [given.get(n) for n in tensor_names]
+                token = modes.set_current(modes.with_grad(mode, False))
+                try:
+                    result = _run(body, given, low)
+                finally:
+                    modes.reset(token)
+                outs = list(result) if isinstance(result, tuple) else [result]
+                registry._record(_with_outputs(ruled, len(outs), outs), inputs, given, outs, None, None, mode)
+                return tuple(outs) if isinstance(result, tuple) else outs[0]
+            return _recorded(node_class, body, given, low, mode)
+
+        function.fused = body  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _with_outputs(p: Any, n: int, outs: list[Any]) -> Any:
+    """The declaration for this number of outputs: how many there are is known when the body has run."""
+    if n != p.outputs:
+        p.outputs = n
+        p.nondiff = tuple(i for i, o in enumerate(outs) if o is None or o._kind.dtype.category < 2)
+        p.node = registry._node_class(p)
+    return p
+
+
+def _run(body: Body, given: dict[str, Any], low: Any) -> Any:
+    """The body; in float32 for low-precision tensors, rounded once."""
+    if low is None:
+        return body(**given)
+    wide = {n: to(v, float32) if isinstance(v, Tensor) and v._kind.dtype.is_low else v for n, v in given.items()}
+    result = body(**wide)
+
+    def narrow(t: Any) -> Any:
+        return to(t, low) if isinstance(t, Tensor) and t._kind.dtype is float32 else t
+
+    return tuple(map(narrow, result)) if isinstance(result, tuple) else narrow(result)
+
+
+class FusedNode(Node):
+    """The node of a composite: the graph of its body is inside."""
+
+    __slots__ = ("given", "inner", "leaves", "low", "outputs")
+    holds = True
+    inner: Any  # the edges of the body's results
+    leaves: list[Tensor]  # the body's own inputs, one for each edge
+    given: dict[str, Any]
+    low: Any
+    outputs: int
+    body: Body
+
+    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        if self.saved is None:
+            raise errors.FreedGraphError(self)
+        for t, held in zip(self.saved, self.versions, strict=True):
+            counter = t._version_
+            if counter is not None and counter.n != held:
+                raise errors.ModifiedError(self, t, held, counter, False)
+        values = g if self.outputs > 1 else [g]
+        if create:
+            return self._again(values)
+        roots = [(edge, v) for edge, v in zip(self.inner, values, strict=True) if v is not None and edge is not None]
+        if self.low is not None:
+            roots = [(edge, v.astype("float32") if v.dtype.itemsize < 4 else v) for edge, v in roots]
+        found = engine.run(
+            roots, create=False, keep=True, captures={leaf: i for i, leaf in enumerate(self.leaves)}, accumulates=False
+        )
+        return [
+            None if f is None else f if f.dtype == leaf._array.dtype else f.astype(leaf._array.dtype)
+            for f, leaf in zip(found, self.leaves, strict=True)
+        ]
+
+    def _again(self, values: list[Any]) -> Sequence[Any]:
+        """Run the body on the saved inputs, recorded, and go back through that."""
+        body, given, low = self.given["body"], self.given["given"], self.low
+        token = modes.set_current(modes.with_grad(modes.current(), True))
+        try:
+            inputs = [t for t in self.saved if t._node is not None]  # type: ignore[union-attr]
+            # aliases, so that the way ends at the inputs and does not run on behind them
+            aliases = {id(t): _alias(t) for t in inputs}
+            result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
+            outs = result if isinstance(result, tuple) else (result,)
+            roots = [(edge_of(o), v) for o, v in zip(outs, values, strict=True) if v is not None and o is not None and o._node is not None]
+            captures = {edge_of(aliases[id(t)]): i for i, t in enumerate(inputs)}
+            return engine.run(roots, create=True, keep=True, captures=captures, accumulates=False)
+        finally:
+            modes.reset(token)
+
+    def release(self, place: Place | None) -> None:
+        self.saved, self.versions = None, place
+        self.inner = self.leaves = self.given = None  # type: ignore[assignment]
+
+
+class AliasNode(Node):
+    """The identity: one place in the graph that stands for a tensor."""
+
+    __slots__ = ()
+
+    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        return (g,)
+
+
+def _alias(t: Tensor) -> Tensor:
+    made = wrap(t._array, t._kind)
+    made._version_ = t._version_
+    made._node = make(AliasNode, (edge_of(t),))
+    return made
+
+
+def _recorded(node_class: type, body: Body, given: dict[str, Any], low: Any, mode: Any) -> Any:
+    inner_args, leaves, saved, versions = {}, [], [], []
+    for n, v in given.items():
+        if isinstance(v, Tensor):
+            saved.append(v)
+            versions.append(v._version)
+            if v._node is not None:
+                leaf = wrap(v._array, v._kind)
+                leaf._node, leaf._version_ = LEAF, v._version_
+                leaves.append(leaf)
+                v = leaf
+        inner_args[n] = v
+    result = _run(body, inner_args, low)
+    outs = result if isinstance(result, tuple) else (result,)
+    if all(o is None or o._node is None for o in outs):
+        return result
+    node: Any = make(node_class, tuple(edge_of(t) for t in saved if t._node is not None), tuple(saved), tuple(versions), users_place(3))
+    node.inner, node.leaves, node.low = [None if o is None else edge_of(o) for o in outs], leaves, low
+    node.given, node.outputs = {"body": body, "given": given}, len(outs)
+    made: list[Any] = []
+    for i, o in enumerate(outs):
+        if o is None or o._node is None:
+            made.append(o)
+            continue
+        t = wrap(o._array, o._kind)
+        t._version_ = o._version_
+        t._node = Output(node, i) if len(outs) > 1 else node
+        made.append(t)
+    return tuple(made) if isinstance(result, tuple) else made[0]
+
+
