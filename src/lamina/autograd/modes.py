@@ -16,7 +16,7 @@ from typing import Any
 class Mode:
     """The settings of a thread. Immutable: to change one is to set another object."""
 
-    __slots__ = ("anomaly", "autocast", "forward_level", "function_modes", "grad", "inference", "listener", "plain", "saved_hooks", "transforms")
+    __slots__ = ("anomaly", "autocast", "forward_level", "function_modes", "grad", "inference", "listener", "no_overrides", "plain", "saved_hooks", "transforms")
 
     grad: bool  # operations are recorded
     inference: bool  # results are inference tensors
@@ -27,10 +27,12 @@ class Mode:
     anomaly: Any  # None, or whether NaN is looked for
     autocast: Any  # None, or the dtype that matrix products are computed in
     listener: Any  # the compiler's capture
+    no_overrides: bool  # __torch_function__ of subclasses is passed over
     plain: bool  # nothing but `grad` differs from the default
 
     def __init__(self, **changes: Any) -> None:
         self.grad, self.inference, self.saved_hooks, self.function_modes = True, False, (), ()
+        self.no_overrides = False
         self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = 0, None, None, None, True
         for name, value in changes.items():
             setattr(self, name, value)
@@ -43,7 +45,8 @@ class Mode:
         """This mode with some settings changed; None when that is the default."""
         settings = {k: getattr(self, k) for k in self.__slots__ if k != "plain"} | changes
         made = Mode(**settings)
-        return None if made.plain and made.grad and made.forward_level else made
+        default = made.plain and made.grad and made.forward_level and not made.no_overrides
+        return None if default else made
 
 
 DEFAULT = Mode()

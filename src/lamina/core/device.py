@@ -55,7 +55,11 @@ class device:
         return hash((self.type, self.index))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return device, ((self.type,) if self.index is None else (self.type, self.index))
+        return _device, (str(self),)
+
+
+def _device(name: str) -> device:
+    return device(name)
 
 
 cpu = device("cpu")

@@ -12,7 +12,7 @@ place only, the normal samples. All draws hold the generator's lock.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,25 +36,22 @@ _F = np.float32
 
 def unit32(generator: Generator, size: int) -> np.ndarray:
     """`size` float32 of [0, 1), multiples of 2**-24: the low bits of a word each."""
-    result = np.empty(size, _F)
-    for start in range(0, size, _BLOCK):
-        part = result[start : start + _BLOCK]
-        bits = generator.words(part.size).astype(np.int32)
-        bits &= 0xFFFFFF
-        part[...] = bits
-        part *= _F(2.0**-24)
+    if size > _BLOCK:
+        return _in_blocks(size, np.dtype(_F), lambda count: unit32(generator, count))
+    bits = generator.words(size).astype(np.int32)
+    bits &= 0xFFFFFF
+    result = bits.astype(_F)
+    result *= _F(2.0**-24)
     return result
 
 
 def unit64(generator: Generator, size: int) -> np.ndarray:
     """`size` doubles of [0, 1), multiples of 2**-53: the low bits of two words each."""
-    result = np.empty(size)
-    for start in range(0, size, _BLOCK):
-        part = result[start : start + _BLOCK]
-        bits = generator.words64(part.size)
-        bits &= np.uint64((1 << 53) - 1)
-        part[...] = bits.view(np.int64)
-        part *= 2.0**-53
+    if size > _BLOCK:
+        return _in_blocks(size, np.dtype(np.float64), lambda count: unit64(generator, count))
+    bits = generator.words64(size) & np.uint64((1 << 53) - 1)
+    result = bits.view(np.int64).astype(np.float64)
+    result *= 2.0**-53
     return result
 
 
@@ -66,20 +63,23 @@ def uniform(generator: Generator, shape: Shape, low: float = 0.0, high: float = 
     if dtype.kind == "c":
         real = np.dtype(f"f{dtype.itemsize // 2}")
         return uniform(generator, (*_as_tuple(shape), 2), low, high, dtype=real).view(dtype)[..., 0]
+    require_floating("check_uniform_bounds", dtype)
+    unit = unit64 if dtype == np.float64 else unit32
+    if low == 0.0 and high == 1.0 and dtype.itemsize > 2:
+        with generator.lock:
+            return unit(generator, math.prod(_as_tuple(shape))).reshape(shape)
     _check_bounds(low, high, dtype)
-    size = math.prod(_as_tuple(shape))
-    trivial = low == 0.0 and high == 1.0
+    first, last = np.array([low, high]).astype(dtype)
+    start, width = (low, high - low) if unit is unit64 else (float(_F(low)), float(_F(high) - _F(low)))
+    fma = fma64 if unit is unit64 else fma32
+
+    def block(count: int) -> np.ndarray:
+        result = fma(unit(generator, count), width, start).astype(dtype, copy=False)
+        result[result == last] = first
+        return result
+
     with generator.lock:
-        units = (unit64 if dtype == np.float64 else unit32)(generator, size)
-    if dtype == np.float64:
-        result = units if trivial else fma64(units, high - low, low)
-    else:
-        width = float(_F(high) - _F(low))
-        result = (units if trivial else fma32(units, width, float(_F(low)))).astype(dtype, copy=False)
-    if not trivial or dtype.itemsize == 2:
-        bounds = np.array([low, high]).astype(dtype)
-        result[result == bounds[1]] = bounds[0]
-    return result.reshape(shape)
+        return _in_blocks(math.prod(_as_tuple(shape)), dtype, block).reshape(shape)
 
 
 def exponential(generator: Generator, shape: Shape, lambd: float = 1.0, *, dtype: np.dtype) -> np.ndarray:
@@ -94,9 +94,12 @@ def exponential(generator: Generator, shape: Shape, lambd: float = 1.0, *, dtype
         )
     if not lambd > 0.0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
-    units = _units64(generator, shape)
     factor = -1.0 / lambd
-    return elementwise(np.log1p, math.log1p, -units, lambda x: narrow(factor * x, dtype)).reshape(shape)
+
+    def block(units: np.ndarray) -> np.ndarray:
+        return elementwise(np.log1p, math.log1p, -units, lambda x: narrow(factor * x, dtype))
+
+    return _of_units(generator, shape, dtype, block)
 
 
 def geometric(generator: Generator, shape: Shape, p: float, *, dtype: np.dtype) -> np.ndarray:
@@ -113,7 +116,7 @@ def geometric(generator: Generator, shape: Shape, p: float, *, dtype: np.dtype) 
         trials = np.ceil(logarithm / scale)
         return narrow(trials, dtype) if is_floating(dtype) else trials.astype(np.int64).astype(dtype)
 
-    return elementwise(np.log, _log, _units64(generator, shape), finish).reshape(shape)
+    return _of_units(generator, shape, dtype, lambda units: elementwise(np.log, _log, units, finish))
 
 
 def cauchy(
@@ -130,8 +133,11 @@ def cauchy(
         )
     if not sigma > 0.0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
-    angles = math.pi * (_units64(generator, shape) - 0.5)
-    return elementwise(np.tan, math.tan, angles, lambda x: narrow(fma64(x, sigma, median), dtype)).reshape(shape)
+
+    def block(units: np.ndarray) -> np.ndarray:
+        return elementwise(np.tan, math.tan, math.pi * (units - 0.5), lambda x: narrow(fma64(x, sigma, median), dtype))
+
+    return _of_units(generator, shape, dtype, block)
 
 
 def bernoulli(generator: Generator, shape: Shape, p: float = 0.5, *, dtype: np.dtype) -> np.ndarray:
@@ -142,7 +148,7 @@ def bernoulli(generator: Generator, shape: Shape, p: float = 0.5, *, dtype: np.d
     if not 0.0 <= p <= 1.0:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
     require_real("bernoulli_scalar_cpu_", dtype, boolean=True)
-    return _below(generator, shape, p).astype(dtype)
+    return _below(generator, shape, p).astype(dtype, copy=False)
 
 
 def bernoulli_tensor(generator: Generator, p: np.ndarray, *, dtype: np.dtype) -> np.ndarray:
@@ -173,7 +179,9 @@ def dropout_noise(generator: Generator, shape: Shape, p: float, *, dtype: np.dty
     """
     if dtype.kind == "c":
         raise not_implemented("bernoulli_scalar_cpu_", dtype)
-    return np.where(_below(generator, shape, 1.0 - p), _reciprocal(1.0 - p, dtype), np.zeros((), dtype))
+    noise = _below(generator, shape, 1.0 - p).astype(dtype)
+    noise *= _reciprocal(1.0 - p, dtype)
+    return noise
 
 
 def feature_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -214,13 +222,28 @@ def rrelu_noise(generator: Generator, x: np.ndarray, lower: float, upper: float)
     return noise
 
 
-def _units64(generator: Generator, shape: Shape) -> np.ndarray:
+def _in_blocks(size: int, dtype: np.dtype, block: Callable[[int], np.ndarray]) -> np.ndarray:
+    """`size` elements, a cacheful at a time: `block` gives as many as it is asked for."""
+    if size <= _BLOCK:
+        return block(size)
+    result = np.empty(size, dtype)
+    for start in range(0, size, _BLOCK):
+        part = result[start : start + _BLOCK]
+        part[...] = block(part.size)
+    return result
+
+
+def _of_units(
+    generator: Generator, shape: Shape, dtype: np.dtype, function: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """A function of one double uniform an element."""
     with generator.lock:
-        return unit64(generator, math.prod(_as_tuple(shape)))
+        size = math.prod(_as_tuple(shape))
+        return _in_blocks(size, dtype, lambda count: function(unit64(generator, count))).reshape(shape)
 
 
 def _below(generator: Generator, shape: Shape, p: float) -> np.ndarray:
-    return (_units64(generator, shape) < p).reshape(shape)
+    return _of_units(generator, shape, np.dtype(np.bool_), lambda units: units < p)
 
 
 def _reciprocal(x: float, dtype: np.dtype) -> np.ndarray:
@@ -230,7 +253,6 @@ def _reciprocal(x: float, dtype: np.dtype) -> np.ndarray:
 
 
 def _check_bounds(low: float, high: float, dtype: np.dtype) -> None:
-    require_floating("check_uniform_bounds", dtype)
     limit = largest(dtype)
     for name, bound in (("from", low), ("to", high)):
         if not -limit <= bound <= limit:

@@ -18,6 +18,7 @@ from lamina.core.generator import Generator
 _MIN64, _MAX64 = -(2**63), 2**63 - 1
 _ONE_WORD = 1 << 28  # a range as large takes two words a number: the remainder of one would be too uneven
 _FULL_RANGE = frozenset(("int64", "float64", "float32", "bfloat16"))
+_BY_HAND = 1 << 17  # elements that are swapped one by one, in a list
 _LARGE_PERMUTATION = (2**32 - 1) // 20  # from here on two words an element, for the same reason
 
 
@@ -220,28 +221,28 @@ def _check_permutation(n: int, dtype: np.dtype) -> None:
 def _swapped(n: int, targets: np.ndarray) -> np.ndarray:
     """0..n-1 after swapping, for each i in order, the elements i and targets[i] >= i (Fisher and Yates).
 
-    Swaps that share no element may be done at once: of a run of swaps as many as come before the first that meets
-    an earlier one, about the square root of n. The short end is done one by one.
+    Of a block of swaps, those that share no element with another of the block are done at once, the rest in order.
     """
-    result = np.arange(n)
-    first = np.empty(n, np.int64)
-    start, run = 0, math.isqrt(n) + 1
-    while n - start > 2048:
-        stop = min(start + run, n - 1)
+    result, seen = np.arange(n), np.empty(n, np.int64)
+    start = 0
+    while n - start > _BY_HAND:
+        # So small a part of what is left that few swaps meet.
+        stop = start + (n - start) // 64
         here, there = np.arange(start, stop), targets[start:stop]
-        first[there[::-1]] = here[::-1]
-        meets = (first[there] != here) | (there < stop) & (there != here)
-        clash = np.flatnonzero(meets)
-        if clash.size:
-            # A target inside the run is met when its own turn comes; a repeated one at its second use.
-            inside = there[(there < stop) & (there != here)]
-            repeated = here[first[there] != here]
-            stop = min(int(inside.min(initial=stop)), int(repeated.min(initial=stop)))
-            here, there = here[: stop - start], there[: stop - start]
+        seen[there[::-1]] = here[::-1]
+        alone = seen[there] == here
+        seen[there] = here
+        alone &= seen[there] == here
+        inside = (there < stop) & (there != here)
+        alone &= ~inside
+        alone[there[inside] - start] = False
+        for i, j in zip(here[~alone].tolist(), there[~alone].tolist(), strict=True):
+            result[i], result[j] = result[j], result[i]
+        here, there = here[alone], there[alone]
         result[here], result[there] = result[there], result[here]
         start = stop
     rest = result[start:].tolist()
-    for i, target in enumerate((targets[start:] - start).tolist()):
-        rest[i], rest[target] = rest[target], rest[i]
+    for i, j in enumerate((targets[start:] - start).tolist()):
+        rest[i], rest[j] = rest[j], rest[i]
     result[start:] = rest
     return result

@@ -11,7 +11,7 @@ odd one for later: a caller with such a destination asks `normal(..., contiguous
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ Shape = int | Sequence[int]
 
 _BLOCK = 1 << 15
 _TWO_PI = 2.0 * math.pi
-_MASK24 = np.uint64((1 << 24) - 1)
+_MASK53 = np.uint64((1 << 53) - 1)
 _F = np.float32
 
 
@@ -96,18 +96,19 @@ def log_normal(
 def standard_normals(generator: Generator, count: int) -> np.ndarray:
     """`count` doubles of N(0, 1), by pairs; the second of a pair waits in the generator if it is not needed."""
     result = np.empty(count)
-    kept = generator.next_double is not None and count > 0
+    kept = int(generator.next_double is not None and count > 0)
     if kept:
-        result[0] = generator.next_double
-        generator.next_double = None
+        result[0], generator.next_double = generator.next_double, None
     pairs = (count - kept + 1) // 2
-    words = generator.words64(2 * pairs).reshape(pairs, 2)
-    samples: list[float] = []
-    for u1, u2 in ((words & np.uint64((1 << 53) - 1)) * 2.0**-53).tolist():
-        samples += box_muller(u1, u2)
-    if kept + len(samples) > count:
-        generator.next_double = samples.pop()
-    result[int(kept) :] = samples
+    u1, u2 = ((generator.words64(2 * pairs) & _MASK53) * 2.0**-53).reshape(pairs, 2).T
+    samples = np.empty((pairs, 2))
+    radius = np.sqrt(-2.0 * _each(math.log1p, -u2))
+    theta = _TWO_PI * u1
+    np.multiply(radius, _each(math.cos, theta), out=samples[:, 0])
+    np.multiply(radius, _each(math.sin, theta), out=samples[:, 1])
+    if kept + 2 * pairs > count:
+        generator.next_double = float(samples[-1, 1])
+    result[kept:] = samples.reshape(-1)[: count - kept]
     return result
 
 
@@ -124,29 +125,28 @@ def scaled(samples: np.ndarray, mean: float, std: float) -> np.ndarray:
 
 
 def _blocks64(generator: Generator, size: int, mean: float, std: float) -> np.ndarray:
-    """Whole blocks, then the last 16 elements once more from 16 new uniforms unless the size is a multiple of 16.
-
-    Elements by the C library (through `math`), since NumPy's log, cos and sin differ in the last place.
-    """
-    uniforms = (generator.words64(size) & np.uint64((1 << 53) - 1)) * 2.0**-53
+    """Whole blocks, then the last 16 elements once more from 16 new uniforms unless the size is a multiple of 16."""
+    uniforms = (generator.words64(size) & _MASK53) * 2.0**-53
     result = np.empty(size)
     whole = size // 16 * 16
     result[:whole] = _fill64(uniforms[:whole])
     if size > whole:
-        again = (generator.words64(16) & np.uint64((1 << 53) - 1)) * 2.0**-53
+        again = (generator.words64(16) & _MASK53) * 2.0**-53
         result[-16:] = _fill64(again)
     return scaled(result, mean, std)
 
 
 def _fill64(uniforms: np.ndarray) -> np.ndarray:
     first, second = uniforms.reshape(-1, 2, 8).swapaxes(0, 1)
-    count = first.size
-    radius = np.sqrt(-2.0 * np.fromiter(map(math.log, (1.0 - first).ravel().tolist()), np.float64, count))
-    theta = (_TWO_PI * second).ravel().tolist()
-    result = np.empty((2, count))
-    result[0] = radius * np.fromiter(map(math.cos, theta), np.float64, count)
-    result[1] = radius * np.fromiter(map(math.sin, theta), np.float64, count)
-    return result.reshape(2, -1, 8).swapaxes(0, 1).ravel()
+    radius = np.sqrt(-2.0 * _each(math.log, (1.0 - first).ravel()))
+    theta = _TWO_PI * second.ravel()
+    samples = np.stack((radius * _each(math.cos, theta), radius * _each(math.sin, theta)))
+    return samples.reshape(2, -1, 8).swapaxes(0, 1).ravel()
+
+
+def _each(function: Callable[[float], float], x: np.ndarray) -> np.ndarray:
+    """A function of `math`, so the C library's, of each double: NumPy's own differ in the last place."""
+    return np.fromiter(map(function, x.tolist()), np.float64, x.size)
 
 
 def _blocks32(generator: Generator, size: int, mean: float, std: float, dtype: np.dtype) -> np.ndarray:
@@ -169,7 +169,9 @@ def _blocks32(generator: Generator, size: int, mean: float, std: float, dtype: n
 def _fill32(words: np.ndarray, mean: float, std: float) -> np.ndarray:
     """Box-Muller on blocks of 16 words: uniforms of 24 bits, eight radii and eight angles."""
     # Eight numbers are moved as one item: NumPy's loops over rows of eight are slow.
-    bits = (words & _MASK24).astype(np.int32).view("V32").reshape(-1, 2)
+    bits = words.astype(np.int32)
+    bits &= 0xFFFFFF
+    bits = bits.view("V32").reshape(-1, 2)
     radius = _radius(np.ascontiguousarray(bits[:, 0]).view(np.int32))
     cosine, sine = _cos_sin(np.ascontiguousarray(bits[:, 1]).view(np.int32))
     cosine *= radius

@@ -122,7 +122,7 @@ def _poisson_ptrs(rate: float, uniform: _Uniforms) -> float:
         us = 0.5 - abs(u)
         if us == 0.0:
             continue
-        k = math.floor((2.0 * a / us + b) * u + rate + 0.43)
+        k = _to_int64((2.0 * a / us + b) * u + rate + 0.43)
         if us >= 0.07 and v <= squeeze:
             return float(k)
         if k < 0 or (us < 0.013 and v > us):
@@ -167,14 +167,14 @@ def _binomial_btrs(count: float, prob: float, uniform: _Uniforms, number: Callab
     squeeze = number(0.92 - 4.2 / b)
     odds = number(prob / number(1.0 - prob))
     alpha = number((2.83 + 5.1 / b) * deviation)
-    mode = math.floor(number(number(count + 1.0) * prob))
+    mode = _floor(number(number(count + 1.0) * prob))
     while True:
         u = uniform() - 0.5
         v = uniform()
         us = 0.5 - abs(u)
         if us == 0.0:
             continue
-        k = math.floor((2.0 * a / us + b) * u + c)
+        k = _floor((2.0 * a / us + b) * u + c)
         if us >= 0.07 and v <= squeeze:
             return float(k)
         if k < 0 or k > count:
@@ -245,6 +245,15 @@ def _normal(uniform: _Uniforms) -> float:
     u1 = uniform()
     sample, generator.next_double = box_muller(u1, uniform())
     return sample
+
+
+def _floor(x: float) -> float:
+    return float(math.floor(x)) if math.isfinite(x) else x
+
+
+def _to_int64(x: float) -> int:
+    """C's conversion: what does not fit gives the least integer."""
+    return math.floor(x) if -(2.0**63) <= x < 2.0**63 else -(2**63)
 
 
 def _single(x: float) -> float:

@@ -20,16 +20,25 @@ def fma32(a: np.ndarray, b: float, c: float) -> np.ndarray:
     total = product + c
     # Rounding to double, then to float32, errs only where the first rounding lands on the second's tie.
     if ((total.view(np.int64) & 0x1FFFFFFF) == 0x10000000).any():
-        total = _round_to_odd(*_two_sum(product, np.float64(c)))
+        total = _round_to_odd(*_two_sum(product, c))
     return total.astype(np.float32)
 
 
 def fma64(a: np.ndarray, b: float, c: float) -> np.ndarray:
-    """a * b + c of doubles, rounded once (Boldo and Melquiond's algorithm: the low part is rounded to odd)."""
-    high, low = _two_product(a, np.float64(b))
-    carry, rest = _two_sum(np.float64(c), low)
+    """a * b + c of doubles, rounded once."""
+    high, low = _two_product(a, b)
+    carry, rest = _two_sum(low, c)
     total, error = _two_sum(high, carry)
-    return np.asarray(total + _round_to_odd(*_two_sum(rest, error)))
+    error += rest
+    # The sum of the low parts was rounded too. Where that could show, it is rounded to odd (Boldo and Melquiond).
+    slack = error * 2.0**-50
+    result = total + (error + slack)
+    unsure = np.flatnonzero(result != total + (error - slack))
+    if unsure.size:
+        high, carry, rest = high[unsure], carry[unsure], rest[unsure]
+        total, error = _two_sum(high, carry)
+        result[unsure] = total + _round_to_odd(*_two_sum(rest, error))
+    return result
 
 
 def narrow(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -62,23 +71,29 @@ def elementwise(
     return result
 
 
-def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _two_sum(a: np.ndarray, b: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     """The rounded sum and its exact error (Knuth)."""
     total = a + b
     part = total - a
-    return total, (a - (total - part)) + (b - part)
+    error = a - (total - part)
+    error += b - part
+    return total, error
 
 
-def _two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _two_product(a: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
     """The rounded product and its exact error (Dekker)."""
     product = a * b
-    scaled = a * _SPLIT
-    a_high = scaled - (scaled - a)
-    a_low = a - a_high
-    scaled = b * _SPLIT
-    b_high = scaled - (scaled - b)
+    b_high = b * _SPLIT - (b * _SPLIT - b)
     b_low = b - b_high
-    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    a_high = a * _SPLIT
+    a_high -= a_high - a
+    a_low = a - a_high
+    error = a_high * b_high
+    error -= product
+    error += a_high * b_low
+    error += a_low * b_high
+    error += a_low * b_low
+    return product, error
 
 
 def _round_to_odd(value: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -43,7 +43,11 @@ class Size(tuple[int, ...]):
     __rmul__ = __mul__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Size, (tuple(self),)
+        return _of, (tuple(self),)
+
+
+def _of(dims: tuple[int, ...]) -> Size:
+    return Size(dims)
 
 
 def _wrap(dims: tuple[int, ...]) -> Size:

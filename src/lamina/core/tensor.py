@@ -6,6 +6,7 @@ installs them), gradients (autograd/tensor_api.py installs them), text (printing
 
 from __future__ import annotations
 
+import copyreg
 import math
 from typing import Any, NoReturn
 from weakref import ref
@@ -46,11 +47,33 @@ class More:
     users_class: Any = None
 
 
-class Tensor:
+class TensorType(type):
+    """The class of Tensor and its subclasses: lets classes that print as torch's be pickled by their own place."""
+
+
+def _own_class(name: str) -> type:
+    return _OWN_CLASSES[name]
+
+
+_OWN_CLASSES: dict[str, type] = {}
+copyreg.pickle(  # type: ignore[type-var]
+    TensorType, lambda cls: (_own_class, (cls.__name__,)) if _OWN_CLASSES.get(cls.__name__) is cls else cls.__qualname__
+)
+
+
+def own_class(cls: Any) -> Any:
+    """Class decorator: pickles refer to this class through lamina, whatever module it prints."""
+    _OWN_CLASSES[cls.__name__] = cls
+    return cls
+
+
+@own_class
+class Tensor(metaclass=TensorType):
     """An n-dimensional array of one dtype, with PyTorch's interface."""
 
     __slots__ = ("__dict__", "__weakref__", "_array", "_kind", "_more", "_node", "_version_")
     __module__ = "torch"
+    _overrides = True  # subclasses: __torch_function__ is asked (Parameter: not)
     __array_priority__ = 1000  # ndarray * tensor is tensor.__rmul__
 
     _array: Array

@@ -10,7 +10,7 @@ from typing import Any
 from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
-from lamina.primitives import arithmetic, conversion, creation, filling, indexing, rearrange, reduction
+from lamina.primitives import arithmetic, conversion, creation, filling, indexing, protocol, rearrange, reduction
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import inplace
 
@@ -33,6 +33,7 @@ OPERATORS: dict[str, Any] = {
 
 METHODS: dict[str, Any] = {
     **tensor_api.METHODS,
+    **protocol.METHODS,
     # shape
     "view": rearrange.view, "view_as": rearrange.view_as, "reshape": rearrange.reshape, "reshape_as": rearrange.reshape_as,
     "expand": rearrange.expand, "expand_as": rearrange.expand_as, "broadcast_to": rearrange.broadcast_to,

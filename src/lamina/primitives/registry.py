@@ -348,10 +348,11 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
         found = Slots.transform(p, tensors, params)
         if found is not NotImplemented:
             return found
-    for t in tensors:
-        cls = t.__class__
-        if cls is not Tensor and cls is not Parameter and hasattr(cls, "__torch_function__") and getattr(cls, "_overrides", True):
-            return Slots.override(p.function, tensors, params)
+    if mode is None or not mode.no_overrides:
+        for t in tensors:
+            cls = t.__class__
+            if cls is not Tensor and cls is not Parameter and getattr(cls, "_overrides", False):
+                return Slots.override(p.function, tensors, params)
     fix: Any = None
     if p.elementwise:
         tensors, arrays, kind, where = _promoted(p, tensors)

@@ -1,0 +1,196 @@
+"""What Python asks of a tensor: its text, iteration, copies, pickles, construction, subclassing.
+
+Here: special methods that need operations. Not here: operations themselves.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lamina.core import device as devices
+from lamina.core import dtype as dtypes
+from lamina.core import factories, printing
+from lamina.core.device import CPU
+from lamina.core.size import Size, shape_of
+from lamina.core.storage import UntypedStorage
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.primitives import overrides, rearrange
+from lamina.primitives.filling import set_
+
+
+def new_tensor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Any:
+    """torch.Tensor(...): a shape (uninitialised), a sequence of numbers, or a tensor, of the default dtype."""
+    device = kwargs.pop("device", None)
+    if device is not None:
+        devices.as_device(device)
+    if kwargs:
+        raise TypeError(f"new() received an invalid combination of arguments - got unexpected keyword arguments {sorted(kwargs)}")
+    return legacy(cls, dtypes.get_default_dtype(), args)
+
+
+def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...]) -> Any:
+    kind = CPU[d]
+    if not args:
+        return factories.leaf_like(cls, np.empty(0, kind.np), kind, False)
+    first = args[0]
+    if len(args) == 1 and isinstance(first, Tensor):
+        made = overrides.as_subclass(first, cls) if cls is not Tensor else wrap(first._array, first._kind)
+        made._node, made._more, made._version_ = None, None, version(first)
+        return made
+    if len(args) == 1 and isinstance(first, Size):
+        return factories.leaf_like(cls, np.empty(tuple(first), kind.np), kind, False)
+    if len(args) == 1 and isinstance(first, UntypedStorage):
+        return set_(factories.leaf_like(cls, np.empty(0, kind.np), kind, False), first)
+    if len(args) == 1 and isinstance(first, (list, tuple, np.ndarray, range)):
+        array = factories.array_of(list(first) if isinstance(first, range) else first, None if isinstance(first, np.ndarray) else d)
+        return factories.leaf_like(cls, array.astype(kind.np), kind, False)
+    if any(not hasattr(a, "__index__") for a in args):
+        bad = next(a for a in args if not hasattr(a, "__index__"))
+        raise TypeError(f"new(): data must be a sequence (got {type(bad).__name__})")
+    return factories.leaf_like(cls, np.empty(shape_of(args, "new"), kind.np), kind, False)
+
+
+def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    """The repr: PyTorch's, to the character."""
+    suffixes = []
+    node = self.grad_fn if self._node is not None and self._node is not LEAF else None  # type: ignore[attr-defined]
+    if node is not None:
+        suffixes.append(f"grad_fn=<{node.name()}>")
+    elif self._node is LEAF:
+        suffixes.append("requires_grad=True")
+    default = dtypes.get_default_dtype()
+    tangents = None if self._more is None else self._more.tangents
+    if tangents:
+        suffixes.append(f"tangent={tangents[max(tangents)]!r}")
+    cls = type(self)
+    prefix = "tensor(" if cls is Tensor or not cls._overrides else f"{cls.__name__}("
+    return printing.format_tensor(
+        None if self.is_meta else self._array, dtype=self._kind.dtype.name,
+        default_dtypes=(default.name, dtypes.default_complex().name), size=self._array.shape, meta=self.is_meta,
+        prefix=prefix, suffixes=suffixes, contents=tensor_contents,
+    )  # fmt: skip
+
+
+def format_(self: Tensor, spec: str) -> str:
+    if not self._array.ndim and not self.is_meta and type(self) is Tensor:
+        return format(self.item(), spec)
+    return object.__format__(self, spec)
+
+
+def iterate(self: Tensor) -> Iterator[Tensor]:
+    """The entries of the first dimension."""
+    if not self._array.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(rearrange.unbind(self, 0))
+
+
+def contains(self: Tensor, element: Any) -> bool:
+    if isinstance(element, (Tensor, bool, int, float, complex, np.generic)):
+        return bool((element == self).any())  # type: ignore[union-attr]
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
+
+
+def reversed_(self: Tensor) -> Tensor:
+    return self if not self._array.ndim else self.flip(0)  # type: ignore[attr-defined,no-any-return]
+
+
+def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A copy of a leaf, its memory and gradient; tensors that share memory share its copy. Raises RuntimeError otherwise."""
+    if self._node is not None and self._node is not LEAF:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were "
+            "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    if id(self) in memo:
+        return memo[id(self)]  # type: ignore[no-any-return]
+    made: Tensor = object.__new__(type(self))
+    made._kind, made._version_, made._more = self._kind, None, None
+    if self.is_meta:
+        made._array = self._array
+    else:
+        storage = copy.deepcopy(self.untyped_storage(), memo)
+        made._array = np.empty(0, self._kind.np)
+        made._node = None
+        set_(made, storage, self.storage_offset(), self._array.shape, self.stride())
+        made._version_ = None
+    made._node = self._node
+    memo[id(self)] = made
+    if self._more is not None and self._more.grad is not None:
+        more(made).grad = copy.deepcopy(self._more.grad, memo)
+    for name, value in self.__dict__.items():
+        made.__dict__[name] = copy.deepcopy(value, memo)
+    return made
+
+
+def reduce(self: Tensor, protocol: Any) -> Any:
+    """Pickles: the storage, and how the tensor looks at it. Raises RuntimeError for a non-leaf, as PyTorch does."""
+    if self._node is not None and self._node is not LEAF:
+        raise RuntimeError(
+            "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not support crossing process "
+            "boundaries.  If you just want to transfer the data, call detach() on the tensor before serializing (e.g., putting it "
+            "on the queue)."
+        )
+    data = None if self.is_meta else self.untyped_storage()
+    return _rebuild, (
+        type(self), data, self._kind.dtype, self.storage_offset() if data is not None else 0, tuple(self._array.shape), self.stride(),
+        self._node is LEAF, dict(self.__dict__),
+    )  # fmt: skip
+
+
+def _rebuild(cls: type[Tensor], storage: Any, d: Any, offset: int, size: Any, stride: Any, requires_grad: bool, state: Any) -> Any:
+    if storage is None:
+        kind = factories.kind_of(d, devices.meta)
+        return factories.leaf_like(cls, np.broadcast_to(np.zeros((), kind.np), size), kind, requires_grad)
+    made = factories.leaf_like(cls, np.empty(0, d.np), CPU[d], False)
+    set_(made, storage, offset, size, stride)
+    made._version_, made._node = None, LEAF if requires_grad else None
+    made.__dict__.update(state)
+    return made
+
+
+def setstate(self: Tensor, state: Any) -> None:
+    self.__dict__.update(state)
+
+
+def make_subclass(cls: type[Tensor], data: Tensor, require_grad: bool = False, **ignored: Any) -> Any:
+    """An object of `cls` over the memory of `data`, a leaf."""
+    made = factories.leaf_like(cls, data._array, data._kind, require_grad)
+    made._version_ = version(data)
+    return made
+
+
+def make_wrapper_subclass(cls: type[Tensor], *args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError(
+        "Tensor._make_wrapper_subclass needs __torch_dispatch__, which lamina has not; subclass with __torch_function__ instead"
+    )
+
+
+def ufunc_result(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    """What NumPy functions on tensors return: tensors again."""
+    array = np.asarray(array)
+    return factories.from_numpy(array if array.dtype != np.bool_ else array)
+
+
+METHODS = {
+    "__new__": staticmethod(new_tensor),
+    "__repr__": text,
+    "__format__": format_,
+    "__iter__": iterate,
+    "__contains__": contains,
+    "__reversed__": reversed_,
+    "__deepcopy__": deepcopy,
+    "__reduce_ex__": reduce,
+    "__setstate__": setstate,
+    "__array_wrap__": ufunc_result,
+    "__torch_function__": classmethod(overrides.default_torch_function),
+    "_make_subclass": staticmethod(make_subclass),
+    "_make_wrapper_subclass": staticmethod(make_wrapper_subclass),
+    "as_subclass": overrides.as_subclass,
+}
