@@ -133,7 +133,8 @@ from lamina.nn.modules.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from lamina.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
+from lamina.nn.modules.rnn import GRU, LSTM, RNN, RNNBase
+from lamina.nn.modules.rnn_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from lamina.nn.modules.softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from lamina.nn.modules.sparse import Embedding, EmbeddingBag
 from lamina.nn.modules.transformer import Transformer, TransformerDecoder, TransformerEncoder

@@ -72,7 +72,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    """Maximum over windows so that the volume is `output_size`; None keeps a size. Shape: (N, C, D, H, W), N optional"""
+    """Maximum over windows so that the volume is `output_size`; None keeps one. Shape: (N, C, D, H, W), N optional"""
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
