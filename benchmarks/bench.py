@@ -3,9 +3,9 @@
     python benchmarks/bench.py [--only REGEX] [--rounds 7] [--slice 0.2] [--threads 1]
 
 Each library runs in a process of its own (worker.py) and they take turns, A B A B ...: the ratio of a round is of two
-times measured within a fraction of a second, so a slow drift of the machine cancels. Printed are the median time and the
-median ratio, lamina over PyTorch (below 1: lamina is faster), `~` where the quartiles of the ratio are over 10 % apart.
-Where PyTorch is not installed, only lamina's times are printed.
+times measured within a fraction of a second, so a slow drift of the machine cancels. Printed are the median time and
+the median ratio, lamina over PyTorch (below 1: lamina is faster); `~` where the quartiles of the ratio are over 10 %
+apart. Where PyTorch is not installed, only lamina's times are printed.
 """
 
 import argparse
