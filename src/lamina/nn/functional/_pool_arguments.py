@@ -21,7 +21,8 @@ def sizes(value: Any, rank: int, function: str, name: str, position: int, omissi
     for item in items:
         if not hasattr(item, "__index__"):
             raise TypeError(
-                f"{function}(): argument '{name}' (position {position}) must be tuple of ints, not {type(item).__name__}"
+                f"{function}(): argument '{name}' (position {position}) must be tuple of ints, not "
+                f"{type(item).__name__}"
             )
     if len(items) == 1:
         return [items[0].__index__()] * rank

@@ -50,7 +50,8 @@ def scaled_dot_product_attention(
 ) -> Tensor:  # fmt: skip
     """softmax(query key' * scale + mask) value.
 
-    Shapes: query (*, L, E), key (*, S, E), value (*, S, Ev): result (*, L, Ev). `attn_mask` broadcasts to (*, L, S): boolean
+    Shapes: query (*, L, E), key (*, S, E), value (*, S, Ev): result (*, L, Ev). `attn_mask` broadcasts to (*, L, S):
+    boolean
     (True: takes part) or added. `scale`: by default 1 / sqrt(E). `enable_gqa`: key and value may have fewer heads
     (dimension -3), a divisor of the query's. A row that attends to nothing gives zeros.
     """
@@ -78,6 +79,15 @@ def scaled_dot_product_attention(
         mask = causal if mask is None else mask + causal
     if as_one:
         return _attention(query, key, value, mask, factor)
+    wide = lamina.float32 if query.dtype in (lamina.float16, lamina.bfloat16) else query.dtype
+    result = _in_steps(query.to(wide), key.to(wide), value.to(wide), mask, dropout_p, factor)
+    return result.to(query.dtype)
+
+
+def _in_steps(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float, factor: float
+) -> Tensor:
+    """Attention as the several graph nodes that PyTorch records where its single kernel does not apply."""
     root = math.sqrt(abs(factor))
     scores = lamina.matmul(query * math.copysign(root, factor), key.transpose(-2, -1) * root)
     if mask is not None:

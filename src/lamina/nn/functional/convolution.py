@@ -36,7 +36,8 @@ def _check_types(input: Tensor, bias: Tensor | None) -> None:
 
 def _c_name(tensor: Tensor) -> str:
     names = {
-        lamina.float32: "float", lamina.float64: "double", lamina.float16: "c10::Half", lamina.bfloat16: "c10::BFloat16",
+        lamina.float32: "float", lamina.float64: "double",
+        lamina.float16: "c10::Half", lamina.bfloat16: "c10::BFloat16",
         lamina.int64: "long int", lamina.int32: "int", lamina.int16: "short int", lamina.int8: "signed char",
         lamina.uint8: "unsigned char", lamina.bool: "bool",
         lamina.complex64: "c10::complex<float>", lamina.complex128: "c10::complex<double>",
@@ -194,7 +195,7 @@ def unfold(input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints =
 def fold(
     input: Tensor, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
 ) -> Tensor:
-    """The sum of blocks laid back at their places, the adjoint of `unfold`: (N, C * kh * kw, blocks) to (N, C, H, W)."""
+    """Blocks summed back at their places, the adjoint of `unfold`: (N, C * kh * kw, blocks) to (N, C, H, W)."""
     check_tensor(input, "col2im")
     return kernels.col2im(
         input, _pair(output_size, "output_size"), _pair(kernel_size, "kernel_size"), _pair(dilation, "dilation"),

@@ -53,7 +53,7 @@ def _forward(emitted: Tensor, start: Tensor, skip: Tensor) -> list[Tensor]:
 
 
 def _backward(emitted: Tensor, end: Tensor, skip: Tensor, last: Tensor) -> list[Tensor]:
-    """For each time, the log-probability of all suffixes that begin in each extended label; `last` (T, N) marks the end."""
+    """For each time, the log-probability of all suffixes that begin in each label; `last` (T, N) marks the end."""
     jumps = lamina.constant_pad_nd(skip, [-2, 2], 0)
     row = lamina.where(end, emitted[-1], _NEVER)
     rows = [row]
@@ -112,9 +112,7 @@ def _lengths(value: Any, name: str, batch: int) -> list[int]:
 _WHERE = "(while checking arguments for ctc_loss_allocate_outputs)"
 
 
-def _check(
-    log_probs: Tensor, targets: Tensor, inputs: list[int], labels: list[int], blank: int
-) -> None:
+def _check(log_probs: Tensor, targets: Tensor, inputs: list[int], labels: list[int], blank: int) -> None:
     steps, classes = log_probs.shape[0], log_probs.shape[2]
     if log_probs.dtype not in (lamina.float32, lamina.float64):
         raise NotImplementedError(f"\"ctc_loss_cpu\" not implemented for '{scalar_name(log_probs)}'")

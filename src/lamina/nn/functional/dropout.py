@@ -37,9 +37,7 @@ def _drop(input: Tensor, p: float, training: bool, inplace: bool, by_channel: bo
         noise = lamina.zeros((), dtype=input.dtype, device=input.device)
     else:
         if not (input.is_floating_point() or input.is_complex()):
-            raise RuntimeError(
-                f"result type Float can't be cast to the desired output type {scalar_name(input)}"
-            )
+            raise RuntimeError(f"result type Float can't be cast to the desired output type {scalar_name(input)}")
         noise = _noise(input, p, by_channel).div_(1 - p)
     return input.mul_(noise) if inplace else input * noise
 
@@ -130,7 +128,8 @@ def _warn_rank(input: Tensor, spatial: int) -> None:
     if input.dim() in (spatial + 1, spatial + 2):
         return
     warnings.warn(
-        f"dropout{spatial}d: Received a {input.dim()}-D input to dropout{spatial}d, which is deprecated and will result "
+        f"dropout{spatial}d: Received a {input.dim()}-D input to dropout{spatial}d, which is deprecated and will "
+        "result "
         "in an error in a future release. To retain the behavior and silence this warning, please use dropout instead. "
         f"Note that dropout{spatial}d exists to provide channel-wise dropout on inputs with {spatial} spatial "
         f"dimensions, a channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D "

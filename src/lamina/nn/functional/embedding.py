@@ -24,8 +24,9 @@ def _check_indices(indices: Tensor, name: str, function: str) -> None:
         )
 
 
-def _refuse_sparse(sparse: bool, function: str) -> None:
-    if sparse:
+def _refuse_sparse(sparse: bool, weight: Tensor, function: str) -> None:
+    """`sparse` speaks of the gradient only: without one there is nothing to refuse."""
+    if sparse and weight.requires_grad and lamina.is_grad_enabled():
         raise NotImplementedError(f"{function}: sparse gradients are not in lamina; call it with sparse=False")
 
 
@@ -45,7 +46,7 @@ def embedding(
     """
     check_tensor(input, "embedding", "indices", 2)
     check_tensor(weight, "embedding", "weight", 1)
-    _refuse_sparse(sparse, "embedding")
+    _refuse_sparse(sparse, weight, "embedding")
     skipped = -1
     if padding_idx is not None:
         rows = weight.shape[0]
@@ -111,9 +112,7 @@ def _bag_of_each(indices: Tensor, offsets: Tensor, include_last_offset: bool) ->
             f"However, got {first}"
         )
     if last > total:
-        raise RuntimeError(
-            f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {last}"
-        )
+        raise RuntimeError(f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {last}")
     if include_last_offset:
         if offsets.numel() == 0:
             raise RuntimeError("include_last_offset: number of offset should be at least 1")
@@ -134,7 +133,8 @@ def embedding_bag(
 ) -> Tensor:  # fmt: skip
     """Sums, means or maxima of bags of rows of `weight` (num, dim): (bags, dim).
 
-    `input`: (bags, length), or 1-d with `offsets` saying where each bag begins. An empty bag gives zeros. Indices equal to
+    `input`: (bags, length), or 1-d with `offsets` saying where each bag begins. An empty bag gives zeros. Indices
+    equal to
     `padding_idx` do not count. `per_sample_weights` (as `input`) multiply the rows, in mode "sum" only.
     """
     check_tensor(input, "embedding_bag", "input", 1)
@@ -173,7 +173,7 @@ def embedding_bag(
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
-    _refuse_sparse(sparse, "embedding_bag")
+    _refuse_sparse(sparse, weight, "embedding_bag")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
@@ -190,7 +190,8 @@ def embedding_bag(
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
             raise RuntimeError(
-                f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}"
+                f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got "
+                f"{padding_idx}"
             )
         padding_idx %= rows
 

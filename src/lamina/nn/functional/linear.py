@@ -40,7 +40,8 @@ def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor) -> Tensor:
     outputs, second = weight.shape[0], weight.shape[2]
     by_first = lamina.reshape(lamina.permute(weight, (1, 0, 2)), (first, outputs * second))
     half = lamina.reshape(lamina.matmul(input1, by_first), (rows, outputs, second))
-    return lamina.sum(half * lamina.unsqueeze(input2, 1), 2)
+    # A product, not a sum: a sum of integers would change their type.
+    return lamina.squeeze(lamina.bmm(half, lamina.unsqueeze(input2, 2)), 2)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -51,9 +52,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     for position, (name, value) in enumerate((("input1", input1), ("input2", input2), ("weight", weight)), 1):
         check_tensor(value, "bilinear", name, position)
     if input1.dim() != input2.dim():
-        raise RuntimeError(
-            f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}"
-        )
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}")
     for dim, (one, two) in enumerate(zip(input1.shape[:-1], input2.shape[:-1], strict=True)):
         if one != two:
             raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {dim}: got {one} and {two}")
@@ -81,7 +80,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 def grouped_mm(
     mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
 ) -> Tensor:
-    """Matrix products of groups: 3-d operands group by their first dimension, 2-d ones by `offs` (where each group ends).
+    """Matrix products of groups: 3-d operands group by their first dimension, 2-d ones by `offs`, the groups' ends.
 
     2-d x 3-d: rows of `mat_a` are grouped; 3-d x 2-d: columns of `mat_b`; 2-d x 2-d: the dimension summed over.
     """

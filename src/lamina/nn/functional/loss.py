@@ -103,7 +103,7 @@ def _huber_loss(input: Tensor, target: Tensor, reduction: str, delta: float) -> 
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """(input - target)^2 / 2 where the difference is within `delta`, delta * (|input - target| - delta / 2) elsewhere."""
+    """(input - target)^2 / 2 within `delta`, delta * (|input - target| - delta / 2) beyond."""
     warn_broadcast(input, target)
     check_reduction(reduction)
     if delta <= 0:
@@ -118,7 +118,7 @@ def kl_div(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", log_target: bool = False,
 ) -> Tensor:  # fmt: skip
-    """target * (log target - input), the divergence of exp(input) from `target`; reduction "batchmean": sum over size 0."""
+    """target * (log target - input), the divergence of exp(input) from `target`; "batchmean": sum over size 0."""
     if size_average is not None or reduce is not None:
         reduction = resolve_reduction(size_average, reduce, reduction)
     elif reduction == "mean":
@@ -144,7 +144,7 @@ def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
     eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
-    """exp(input) - target * input, or input - target * log(input + eps); `full` adds Stirling's term for targets above 1."""
+    """exp(input) - target * input, or input - target * log(input + eps); `full` adds Stirling's term."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     if log_input:
         loss = lamina.exp(input) - target * input
@@ -161,7 +161,8 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """(log var + (input - target)^2 / var) / 2, reduced; `full` adds log(2 pi) / 2.
 
-    `var`: a number, or a tensor as `input`, or without its last dimension, or with that of size 1; below `eps` it counts as
+    `var`: a number, or a tensor as `input`, or without its last dimension, or with that of size 1; below `eps` it
+    counts as
     `eps`, unseen by autograd. Raises ValueError for negative ones and other shapes.
     """
     if isinstance(var, Tensor):

@@ -1,6 +1,7 @@
 """Losses over classes: negative log-likelihood, cross entropy and its binary forms.
 
-Here: one label, or a distribution, per sample. Not here: several labels and margins (loss_margin.py), softmax (softmax.py).
+Here: one label, or a distribution, per sample. Not here: several labels and margins (loss_margin.py), softmax
+(softmax.py).
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def nll_loss(
 ) -> Tensor:  # fmt: skip
     """Minus the log-probability of each target, times the weight of its class; the mean is over the sum of the weights.
 
-    Shapes: input (N, C, *) or (C), target (N, *) or () of class numbers, weight (C). Targets equal to `ignore_index` count
+    Shapes: input (N, C, *) or (C), target (N, *) or () of class numbers, weight (C). Targets equal to `ignore_index`
+    count
     nothing. Raises IndexError for a target out of range.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
@@ -97,8 +99,7 @@ def _check_nll_shapes(input: Tensor, target: Tensor) -> None:
     if input.dim() == 4:
         if target.dim() != 3:
             raise RuntimeError(
-                "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
-                f"{target.dim()}"
+                f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {target.dim()}"
             )
         if input.size()[2:] != target.size()[1:]:
             raise RuntimeError(f"size mismatch {shapes.replace(', target', ' , target')[:-1]}")
@@ -113,7 +114,8 @@ def cross_entropy(
 ) -> Tensor:  # fmt: skip
     """`nll_loss` of `log_softmax`; `target` may also hold class probabilities, in the shape of `input`.
 
-    Shapes: input (N, C, *) or (C), target (N, *), () or as input. `label_smoothing`: the share of the uniform distribution
+    Shapes: input (N, C, *) or (C), target (N, *), () or as input. `label_smoothing`: the share of the uniform
+    distribution
     mixed into the targets.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
@@ -140,8 +142,10 @@ def cross_entropy(
 
 def _check_class_weight(weight: Tensor | None, input: Tensor, dim: int) -> None:
     if weight is not None and (weight.dim() != 1 or weight.numel() != input.size(dim)):
-        raise RuntimeError("cross_entropy: weight tensor should be defined either for all "
-                           f"{input.size(dim)} classes or no classes but got weight tensor of shape: {list(weight.shape)}")
+        raise RuntimeError(
+            "cross_entropy: weight tensor should be defined either for all "
+            f"{input.size(dim)} classes or no classes but got weight tensor of shape: {list(weight.shape)}"
+        )
 
 
 def _by_class(weight: Tensor, input: Tensor, dim: int) -> Tensor:
@@ -224,7 +228,8 @@ def binary_cross_entropy(
     check_tensor(target, "binary_cross_entropy", "target", 2)
     if target.size() != input.size():
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. "
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
+            "deprecated. "
             "Please ensure they have the same size."
         )
     check_floating(input, "binary_cross_entropy", "binary_cross_entropy")
@@ -271,7 +276,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the positive targets' part."""
+    """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the positives' part."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     check_tensor(input, "binary_cross_entropy_with_logits")
     check_tensor(target, "binary_cross_entropy_with_logits", "target", 2)
@@ -292,7 +297,8 @@ def linear_cross_entropy(
 ) -> Tensor:  # fmt: skip
     """`cross_entropy` of `linear(input, linear_weight, linear_bias)`.
 
-    Shapes: input (N, in) or (in), linear_weight (C, *, in), linear_bias (C, *): logits (N, C, *). `options` (how to divide
+    Shapes: input (N, in) or (in), linear_weight (C, *, in), linear_bias (C, *): logits (N, C, *). `options` (how to
+    divide
     the work) does not change the result.
     """
     check_reduction(reduction)

@@ -172,7 +172,8 @@ def multi_margin_loss(
     samples = input.shape[0] if input.dim() == 2 else 1
     if target.dim() > 1 or target.numel() != samples:
         raise RuntimeError(
-            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples "
+            "(batch size). "
             f"Expected target size [{samples}], but got {list(target.shape)}. Input has shape {list(input.shape)}."
         )
     if weight is not None and weight.numel() != classes:
@@ -195,9 +196,7 @@ def multi_margin_loss(
 
 
 @fused("MultilabelMarginLoss")
-def _multilabel_margin(
-    input: Tensor, target: Tensor, listed: Tensor, others: Tensor, reduction: str
-) -> Tensor:
+def _multilabel_margin(input: Tensor, target: Tensor, listed: Tensor, others: Tensor, reduction: str) -> Tensor:
     wanted = lamina.unsqueeze(lamina.gather(input, 1, target), 2)
     gaps = lamina.relu(1 - wanted + lamina.unsqueeze(input, 1))
     counted = lamina.unsqueeze(listed, 2) & lamina.unsqueeze(others, 1)

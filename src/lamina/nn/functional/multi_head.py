@@ -51,7 +51,9 @@ def _check_shapes(
         )
         if not batched and attn_mask.dim() == 3:
             wanted = (num_heads, query.shape[0], key.shape[0])
-            _expect(tuple(attn_mask.shape) == wanted, f"Expected `attn_mask` shape to be {wanted} but got {attn_mask.shape}")
+            _expect(
+                tuple(attn_mask.shape) == wanted, f"Expected `attn_mask` shape to be {wanted} but got {attn_mask.shape}"
+            )
     return batched
 
 
@@ -91,9 +93,7 @@ def _project_packed(
         return linear(query, for_query, bias_query), projected_key, projected_value
     weights = weight.chunk(3)
     biases = (None, None, None) if bias is None else bias.chunk(3)
-    query, key, value = (
-        linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
-    )
+    query, key, value = (linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True))
     return query, key, value
 
 
@@ -142,7 +142,8 @@ def multi_head_attention_forward(
     """Attention with `num_heads` heads between projections; and the attention weights if `need_weights`.
 
     Shapes: query (L, N, E), key and value (S, N, E'), or without N; result (L, N, E), weights (N, L, S), or
-    (N, heads, L, S) unless averaged. `key_padding_mask` (N, S) and `attn_mask` (L, S) or (N * heads, L, S): True leaves out,
+    (N, heads, L, S) unless averaged. `key_padding_mask` (N, S) and `attn_mask` (L, S) or (N * heads, L, S): True
+    leaves out,
     numbers are added. `is_causal` is a hint that `attn_mask` is the causal one.
     """
     batched = _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads)
@@ -165,9 +166,7 @@ def multi_head_attention_forward(
     else:
         mask = _additive_mask(attn_mask, "attn_mask", query.dtype)
         is_causal = is_causal and padding is None
-    _expect(
-        width == embed_dim_to_check, f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}"
-    )
+    _expect(width == embed_dim_to_check, f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
     head = width // num_heads
     _expect(head * num_heads == width, f"embed_dim {width} not divisible by num_heads {num_heads}")
     if use_separate_proj_weight:
@@ -186,9 +185,7 @@ def multi_head_attention_forward(
     if mask is not None:
         wanted = (length, source) if mask.dim() == 2 else (rows, length, source)
         if tuple(mask.shape) != wanted:
-            raise RuntimeError(
-                f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {wanted}."
-            )
+            raise RuntimeError(f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {wanted}.")
         mask = mask.unsqueeze(0) if mask.dim() == 2 else mask
     if bias_k is not None and bias_v is not None:
         _expect(static_k is None, "bias cannot be added to static key.")
@@ -208,7 +205,9 @@ def multi_head_attention_forward(
         mask, padding = _longer(mask), _longer(padding)
     source = k.size(1)
     if padding is not None:
-        _expect(padding.shape[0] == batch, f"Expected key_padded_mask.shape[0] to be {batch}, but got {padding.shape[0]}")
+        _expect(
+            padding.shape[0] == batch, f"Expected key_padded_mask.shape[0] to be {batch}, but got {padding.shape[0]}"
+        )
         _expect(
             padding.shape[1] == source, f"Expected key_padded_mask.shape[1] to be {source}, but got {padding.shape[1]}"
         )

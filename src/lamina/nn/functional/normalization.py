@@ -100,7 +100,8 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """(input - mean) / sqrt(var + eps) * weight + bias per channel (dimension 1).
 
-    Training: mean and variance of the batch, and the running ones (updated in place, the variance with Bessel's correction)
+    Training: mean and variance of the batch, and the running ones (updated in place, the variance with Bessel's
+    correction)
     if given; otherwise the running ones. Raises ValueError for a batch of one value per channel.
     """
     if training:
@@ -273,9 +274,7 @@ def rms_norm(
     return out if wide is input else out.to(input.dtype)
 
 
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """`input` over (k + alpha * mean of squares of the `size` channels around) ** beta; input (N, C, *)."""
     check_tensor(input, "local_response_norm")
     if input.dim() < 3:

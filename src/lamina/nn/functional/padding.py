@@ -31,7 +31,7 @@ _REPLICATE = tuple(fused(f"ReplicationPad{rank}D")(body) for rank, body in enume
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """`input` with `pad[0]` elements before and `pad[1]` after in the last dimension, the next two in the one before ...
+    """`input` with `pad[0]` elements before and `pad[1]` after in the last dimension, and so on backwards.
 
     Negative amounts cut. mode: "constant" (`value`, default 0; any number of dimensions), "reflect", "replicate" or
     "circular" (the last 1 to 3 dimensions, with one or two dimensions before them).

@@ -93,7 +93,7 @@ def max_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """Maxima of windows of (N, C, L) or (C, L); `return_indices`: with their places. `stride`: `kernel_size` by default."""
+    """Maxima of windows of (N, C, L) or (C, L); `return_indices`: with their places. `stride`: default `kernel_size`."""
     pair = max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return pair if return_indices else pair[0]
 
@@ -126,7 +126,9 @@ def avg_pool1d(
     steps = sizes(stride, 1, "avg_pool1d", "stride", 3, omissible=True) or kernel
     pads = sizes(padding, 1, "avg_pool1d", "padding", 4)
     if input.dim() not in (2, 3):
-        raise RuntimeError(f"Expected 2 to 3 dimensions, but got {input.dim()}-dimensional tensor for argument #1 'self'")
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {input.dim()}-dimensional tensor for argument #1 'self'"
+        )
     result = kernels.avg_pool2d(
         input.unsqueeze(-2), [1, *kernel], [1, *steps], [0, *pads], ceil_mode, count_include_pad, None
     )
@@ -142,7 +144,9 @@ def avg_pool2d(
     kernel = sizes(kernel_size, 2, "avg_pool2d", "kernel_size", 2)
     steps = sizes(stride, 2, "avg_pool2d", "stride", 3, omissible=True) or kernel
     pads = sizes(padding, 2, "avg_pool2d", "padding", 4)
-    return write_out(kernels.avg_pool2d(input, kernel, steps, pads, ceil_mode, count_include_pad, divisor_override), out)
+    return write_out(
+        kernels.avg_pool2d(input, kernel, steps, pads, ceil_mode, count_include_pad, divisor_override), out
+    )
 
 
 def avg_pool3d(
@@ -154,7 +158,9 @@ def avg_pool3d(
     kernel = sizes(kernel_size, 3, "avg_pool3d", "kernel_size", 2)
     steps = sizes(stride, 3, "avg_pool3d", "stride", 3, omissible=True) or kernel
     pads = sizes(padding, 3, "avg_pool3d", "padding", 4)
-    return write_out(kernels.avg_pool3d(input, kernel, steps, pads, ceil_mode, count_include_pad, divisor_override), out)
+    return write_out(
+        kernels.avg_pool3d(input, kernel, steps, pads, ceil_mode, count_include_pad, divisor_override), out
+    )
 
 
 def lp_pool1d(

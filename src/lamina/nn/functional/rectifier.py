@@ -133,9 +133,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     check_tensor(input, "prelu")
     check_tensor(weight, "prelu", "weight", 2)
     if input.dtype != weight.dtype:
-        raise RuntimeError(
-            f"prelu: Type promoting not supported. Got {scalar_name(input)} and {scalar_name(weight)}"
-        )
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {scalar_name(input)} and {scalar_name(weight)}")
     if weight.dim() > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     count = weight.numel()
@@ -287,7 +285,9 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
 def _softshrink(input: Tensor, lambd: float) -> Tensor:
     # A NaN compares as neither side and must stay; `input * 0` would also keep it but turn inf into NaN.
     return lamina.where(
-        input > lambd, input - lambd, lamina.where(input < -lambd, input + lambd, lamina.where(input != input, input, 0.0))
+        input > lambd,
+        input - lambd,
+        lamina.where(input < -lambd, input + lambd, lamina.where(input != input, input, 0.0)),
     )
 
 

@@ -39,8 +39,7 @@ def _log_softmax(input: Tensor, dim: int) -> Tensor:
 def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     """The dimension that PyTorch takes where none is given, with its warning."""
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. "
-        "Change the call to include dim=X as an argument.",
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
         stacklevel=stacklevel,
     )
     return 0 if ndim in (0, 1, 3) else 1

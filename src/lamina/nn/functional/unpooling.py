@@ -1,6 +1,7 @@
 """Max pooling over random windows, and the inverse of max pooling.
 
-Here: the output sizes and the random samples. Not here: the windows (primitives/pooling.py), the other pools (pooling.py).
+Here: the output sizes and the random samples. Not here: the windows (primitives/pooling.py), the other pools
+(pooling.py).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def fractional_max_pool2d(
     input: Tensor, kernel_size: Ints, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """Maxima of windows at randomly spaced places of (N, C, H, W) or (C, H, W); a size or a ratio (0, 1) of the output."""
+    """Maxima of windows at randomly spaced places of (N, C, H, W) or (C, H, W); give the output's size or ratio."""
     pair = _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
     return pair if return_indices else pair[0]
 
@@ -73,7 +74,7 @@ def fractional_max_pool3d(
 def _unpooled_size(
     input: Tensor, kernel: list[int], stride: list[int], padding: list[int], wanted: Sequence[int] | None
 ) -> list[int]:
-    """The output size of an unpooling: the smallest that pools to `input`, or `wanted` if it is within one stride of it."""
+    """The output size of an unpooling: the natural one, or `wanted` if within one stride of it."""
     rank = len(kernel)
     natural = [
         (size - 1) * step + window - 2 * pad

@@ -1,6 +1,7 @@
 """Resizing and sampling images: interpolate, grid_sample, affine_grid, and moves between channels and pixels.
 
-Here: modes, sizes and their checks. Not here: the resampling kernels (primitives/vision.py), antialiasing (_antialias.py),
+Here: modes, sizes and their checks. Not here: the resampling kernels (primitives/vision.py), antialiasing
+(_antialias.py),
 sliding blocks (convolution.py).
 """
 
@@ -87,7 +88,7 @@ def interpolate(
     """`input` (N, C, 1 to 3 spatial dimensions) resized to `size`, or by `scale_factor`.
 
     mode: "nearest", "nearest-exact", "area"; "linear" (1 dimension), "bilinear", "bicubic" (2), "trilinear" (3); with
-    `antialias`, for shrinking: "bilinear", "bicubic", "lanczos". `align_corners`: the corner pixels' centres stay in place.
+    `antialias`, for shrinking: "bilinear", "bicubic", "lanczos". `align_corners`: corner pixels stay in place.
     Raises ValueError and NotImplementedError for arguments that do not go together.
     """
     check_tensor(input, "interpolate")
@@ -120,15 +121,14 @@ def interpolate(
             raise ValueError("Lanczos mode requires antialias=True")
         return resize_antialiased(input, output_size, mode, bool(align_corners), scales)
     raise NotImplementedError(
-        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | linear | "
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | "
+        "linear | "
         f"bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
     )
 
 
 def _warn_deprecated(name: str) -> None:
-    warnings.warn(
-        f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3
-    )
+    warnings.warn(f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3)
 
 
 def upsample(
@@ -237,7 +237,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     spatial = list(size[2:])
     if align_corners and min(spatial) == 1:
         warnings.warn(
-            "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. This is "
+            "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. "
+            "This is "
             "not an intended use case of affine_grid. See the documentation of affine_grid for details.",
             stacklevel=2,
         )
@@ -282,7 +283,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {upscale_factor}")
     if input.shape[-3] % upscale_factor**2:
         raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+            "upscale_factor, but "
             f"input.size(-3)={input.shape[-3]} is not divisible by {upscale_factor**2}"
         )
     return _pixel_shuffle(input, upscale_factor)
@@ -304,7 +306,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     check_tensor(input, "pixel_unshuffle")
     if input.dim() < 3:
         raise RuntimeError(
-            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {input.dim()} dimension(s)"
+            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {input.dim()} "
+            "dimension(s)"
         )
     if downscale_factor <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {downscale_factor}")
@@ -328,9 +331,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """(N, C, *) with the channels of `groups` groups dealt out in turn."""
     check_tensor(input, "channel_shuffle")
     if input.dim() <= 2:
-        raise RuntimeError(
-            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"
-        )
+        raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
     if groups <= 0:
         raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
     if input.shape[1] % groups:
