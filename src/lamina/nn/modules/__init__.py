@@ -47,7 +47,7 @@ from lamina.nn.modules.batchnorm import (
     SyncBatchNorm,
 )
 from lamina.nn.modules.channelshuffle import ChannelShuffle
-from lamina.nn.modules.container import ModuleDict, ModuleList, Sequential
+from lamina.nn.modules.container import Container, ModuleDict, ModuleList, Sequential
 from lamina.nn.modules.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lamina.nn.modules.distance import CosineSimilarity, PairwiseDistance
 from lamina.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -168,6 +168,7 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Container",
     "Conv1d",
     "Conv2d",
     "Conv3d",
