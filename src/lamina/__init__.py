@@ -2,14 +2,189 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+import importlib as _importlib
+from math import e, inf, nan, pi
+from typing import Any as _Any
 
-from lamina.core.device import device, memory_format, strided
-from lamina.core.dtype import DTYPES, dtype, get_default_dtype, set_default_dtype
+from lamina.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from lamina.core.device import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    jagged,
+    layout,
+    memory_format,
+    per_channel_affine,
+    per_tensor_affine,
+    preserve_format,
+    qscheme,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
+    strided,
+)
+from lamina.core.dtype import (
+    bfloat16,
+    complex64,
+    complex128,
+    dtype,
+    finfo,
+    float8_e4m3fn,
+    float8_e5m2,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from lamina.core.dtype import bool_ as bool
+from lamina.core.dtype import complex64 as cfloat
+from lamina.core.dtype import complex128 as cdouble
+from lamina.core.dtype import float16 as half
+from lamina.core.dtype import float32 as float
+from lamina.core.dtype import float64 as double
+from lamina.core.dtype import int16 as short
+from lamina.core.dtype import int32 as int
+from lamina.core.dtype import int64 as long
 from lamina.core.factories import as_tensor, from_numpy, tensor
+from lamina.core.factories import as_tensor as asarray
+from lamina.core.generator import Generator
+from lamina.core.printing import set_printoptions
+from lamina.core.promotion import can_cast, promote_types, result_type
 from lamina.core.size import Size
+from lamina.core.storage import TypedStorage, UntypedStorage
 from lamina.core.tensor import Tensor
-from lamina.primitives import methods
+from lamina.primitives import methods as _methods
+from lamina.primitives.arithmetic import add, sub
+from lamina.primitives.conversion import clone, imag, real, view_as_complex, view_as_real
+from lamina.primitives.creation import (
+    arange,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    scalar_tensor,
+    zeros,
+    zeros_like,
+)
+from lamina.primitives.elementwise import eq, ge, gt, le, lt, maximum, minimum, mul, ne, neg
+from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
+from lamina.primitives.rearrange import (
+    broadcast_tensors,
+    broadcast_to,
+    cat,
+    chunk,
+    diagonal,
+    flatten,
+    movedim,
+    narrow,
+    permute,
+    ravel,
+    reshape,
+    select,
+    split,
+    squeeze,
+    stack,
+    t,
+    transpose,
+    unbind,
+    unflatten,
+    unsqueeze,
+)
+from lamina.primitives.reduction import mean, sum
+from lamina.primitives.shape import as_strided
+from lamina.settings import (
+    are_deterministic_algorithms_enabled,
+    compiled_with_cxx11_abi,
+    get_default_device,
+    get_deterministic_debug_mode,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    get_num_threads,
+    is_complex,
+    is_conj,
+    is_deterministic_algorithms_warn_only_enabled,
+    is_floating_point,
+    is_inference,
+    is_neg,
+    is_nonzero,
+    is_same_size,
+    is_storage,
+    is_tensor,
+    is_warn_always_enabled,
+    numel,
+    set_default_device,
+    set_default_tensor_type,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_num_threads,
+    set_warn_always,
+    typename,
+    use_deterministic_algorithms,
+)
+from lamina.settings import LEGACY as _LEGACY
+from lamina.version import __version__
 
-methods.install()
+_methods.install()
+
+newaxis = None
+legacy_contiguous_format = contiguous_format
+
+_SUBPACKAGES = frozenset((
+    "nn", "optim", "utils", "autograd", "func", "linalg", "fft", "special", "distributions", "cuda", "backends", "jit", "distributed",
+    "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
+    "xpu", "mtia", "cpu", "accelerator", "overrides", "return_types", "signal", "masked", "_C", "_dynamo", "__config__", "settings",
+    "serialization", "storage", "library", "doctor",
+))  # fmt: skip
+_ELSEWHERE = {
+    "save": "io", "load": "io",
+    "autocast": "amp", "is_autocast_enabled": "amp", "set_autocast_enabled": "amp", "get_autocast_dtype": "amp",
+    "is_autocast_available": "amp", "clear_autocast_cache": "amp", "is_autocast_cache_enabled": "amp", "get_autocast_gpu_dtype": "amp",
+    "is_autocast_cpu_enabled": "amp", "get_autocast_cpu_dtype": "amp", "set_autocast_dtype": "amp",
+    "lstm": "nn.functional.rnn", "gru": "nn.functional.rnn", "rnn_tanh": "nn.functional.rnn", "rnn_relu": "nn.functional.rnn",
+    "lstm_cell": "nn.functional.rnn", "gru_cell": "nn.functional.rnn", "rnn_tanh_cell": "nn.functional.rnn",
+    "rnn_relu_cell": "nn.functional.rnn",
+    "vmap": "func", "compile": "compiler", "why_no_grad": "autograd.explain",
+}  # fmt: skip
+"""Names at the top level that load a subpackage when first used."""
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _SUBPACKAGES:
+        return _importlib.import_module(f"lamina.{name}")
+    if name in _ELSEWHERE:
+        found = getattr(_importlib.import_module(f"lamina.{_ELSEWHERE[name]}"), name)
+    elif name in _LEGACY:
+        found = _LEGACY[name]
+    else:
+        raise AttributeError(f"module 'torch' has no attribute '{name}'")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBPACKAGES, *_ELSEWHERE, *_LEGACY})

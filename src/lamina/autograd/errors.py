@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.core.version import Place, line_of
+from lamina.core.version import Place, line_of, users_place
 
 
 def where(place: Place | None) -> str:
@@ -215,3 +215,77 @@ def warn_non_leaf_grad(t: Any) -> None:
         UserWarning,
         stacklevel=3,
     )
+
+
+def scalar_name(t: Any) -> str:
+    """PyTorch's C++ name of a tensor's dtype, as its messages spell it."""
+    return _SCALARS[t._kind.dtype.name]
+
+
+_SCALARS = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
+    "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "float8_e4m3fn": "Float8_e4m3fn", "float8_e5m2": "Float8_e5m2",
+}  # fmt: skip
+_C_TYPES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long int",
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
+class ShapeError(Explained):
+    """Two matrices whose shapes do not fit a product."""
+
+    def __init__(self, first: Any, second: Any, transposed: bool = False) -> None:
+        shape, other = tuple(first._array.shape), tuple(second._array.shape)
+        super().__init__(shape, other[:-2] + other[-2:][::-1] if transposed else other, other if transposed else None,
+                         users_place(3), _maker(first), _maker(second))  # fmt: skip
+
+    def sentence(self) -> str:
+        shape, other, *_ = self.fields
+        return f"mat1 and mat2 shapes cannot be multiplied ({_matrix(shape)} and {_matrix(other, row=False)})"
+
+    def story(self) -> list[tuple[str, str]]:
+        shape, other, weight, place, first, second = self.fields
+        last, wanted = (shape or (1,))[-1], (other if len(other) > 1 else other or (1,))[-2 if len(other) > 1 else -1]
+        what = f"the last dimension of {list(shape)} is {last}, and the other operand {list(weight or other)} needs {wanted}"
+        return [("at", where(place)), ("mat1", where(first)), ("mat2", where(second)), ("expected", what)]
+
+
+def _matrix(shape: tuple[int, ...], row: bool = True) -> str:
+    if len(shape) == 1:
+        return f"1x{shape[0]}" if row else f"{shape[0]}x1"
+    rows = 1
+    for n in shape[:-1]:
+        rows *= n
+    return f"{rows}x{shape[-1]}" if row else f"{shape[-2]}x{shape[-1]}"
+
+
+def _maker(t: Any) -> Place | None:
+    return place_of(getattr(t._node, "node", t._node))
+
+
+class DtypeError(Explained):
+    """Two operands of a product in different dtypes."""
+
+    def __init__(self, name: str, first: Any, second: Any) -> None:
+        super().__init__(name, first._kind.dtype, second._kind.dtype, users_place(4), _maker(first), _maker(second))
+
+    def sentence(self) -> str:
+        name, first, second, *_ = self.fields
+        if name == "addmm":
+            return f"mat1 and mat2 must have the same dtype, but got {_SCALARS[first.name]} and {_SCALARS[second.name]}"
+        if name == "mm":
+            return f"expected m1 and m2 to have the same dtype, but got: {_C_TYPES[first.name]} != {_C_TYPES[second.name]}"
+        return f"expected scalar type {_SCALARS[first.name]} but found {_SCALARS[second.name]}"
+
+    def story(self) -> list[tuple[str, str]]:
+        _, first, second, place, one, two = self.fields
+        return [
+            ("at", where(place)),
+            ("first", f"{first}  {where(one)}".strip()),
+            ("second", f"{second}  {where(two)}".strip()),
+            ("fix", f"convert one of them: .to({first}) or .to({second})"),
+        ]
+

@@ -18,7 +18,7 @@ from lamina.core.generator import Generator
 _MIN64, _MAX64 = -(2**63), 2**63 - 1
 _ONE_WORD = 1 << 28  # a range as large takes two words a number: the remainder of one would be too uneven
 _FULL_RANGE = frozenset(("int64", "float64", "float32", "bfloat16"))
-_BY_HAND = 1 << 17  # elements that are swapped one by one, in a list
+_BY_HAND = 1 << 14  # elements that are swapped one by one, in a list
 _LARGE_PERMUTATION = (2**32 - 1) // 20  # from here on two words an element, for the same reason
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
-from lamina.primitives import arithmetic, conversion, creation, filling, indexing, protocol, rearrange, reduction
+from lamina.primitives import arithmetic, conversion, creation, filling, indexing, matmul, protocol, rearrange, reduction
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import inplace
 
@@ -28,6 +28,7 @@ OPERATORS: dict[str, Any] = {
     "__add__": e._add, "__radd__": e._add, "__sub__": e._sub, "__rsub__": reflected(e._sub), "__mul__": e.mul, "__rmul__": e.mul,
     "__truediv__": e.true_divide, "__rtruediv__": reflected(e.true_divide), "__neg__": e.neg,
     "__eq__": e.eq, "__ne__": e.ne, "__lt__": e.lt, "__le__": e.le, "__gt__": e.gt, "__ge__": e.ge,
+    "__matmul__": matmul.matmul_operator, "__rmatmul__": reflected(matmul.matmul_operator),
     "__getitem__": indexing.getitem, "__setitem__": indexing.setitem,
 }  # fmt: skip
 
@@ -48,6 +49,10 @@ METHODS: dict[str, Any] = {
     "sum": reduction.sum, "mean": reduction.mean, "sum_to_size": reduction.sum_to_size,
     # arithmetic
     "add": arithmetic.add, "sub": arithmetic.sub, "mul": e.mul, "div": e.true_divide, "neg": e.neg, "tanh": e.tanh, "exp": e.exp,
+    # products
+    "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": matmul.addmm,
+    "baddbmm": matmul.baddbmm, "addbmm": matmul.addbmm, "addmv": matmul.addmv, "addr": matmul.addr, "outer": matmul.outer,
+    "ger": matmul.outer,
     # writes
     "copy_": filling.copy_, "fill_": filling.fill_, "zero_": filling.zero_, "set_": filling.set_, "resize_": filling.resize_,
     # creation
@@ -65,12 +70,16 @@ METHODS |= {
 
 INPLACE: dict[str, Any] = {
     "add_": arithmetic.add, "sub_": arithmetic.sub, "mul_": e.mul, "div_": e.true_divide, "neg_": e.neg, "tanh_": e.tanh, "exp_": e.exp,
+    "addmm_": matmul.addmm, "baddbmm_": matmul.baddbmm, "addbmm_": matmul.addbmm, "addmv_": matmul.addmv, "addr_": matmul.addr,
     "__iadd__": e._add, "__isub__": e._sub, "__imul__": e.mul, "__itruediv__": e.true_divide,
 }  # fmt: skip
 
 PROPERTIES: dict[str, Any] = {
     **tensor_api.PROPERTIES,
     "T": property(lambda self: rearrange.permute(self, tuple(range(self.dim() - 1, -1, -1)))),
+    "mT": property(rearrange.matrix_transpose),
+    "H": property(rearrange.hermitian),
+    "mH": property(rearrange.matrix_hermitian),
     "real": property(conversion.real),
     "imag": property(conversion.imag),
 }

@@ -369,3 +369,27 @@ def contiguous(self: Tensor, memory_format: Any = devices.contiguous_format) -> 
     return self if self.is_contiguous(memory_format) else self.clone(memory_format=memory_format)  # type: ignore[attr-defined,no-any-return]
 
 
+
+
+def matrix_transpose(self: Tensor) -> Tensor:
+    """A view with the last two dimensions swapped."""
+    n = self._array.ndim
+    if n < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {n}-D tensor.")
+    return s.transpose_(self, dim0=n - 2, dim1=n - 1)  # type: ignore[no-any-return]
+
+
+def hermitian(self: Tensor) -> Tensor:
+    """The conjugate transpose of a matrix."""
+    n = self._array.ndim
+    if n not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.")
+    return (transpose(self, 0, 1) if n else self).conj()  # type: ignore[attr-defined,no-any-return]
+
+
+def matrix_hermitian(self: Tensor) -> Tensor:
+    """The conjugate transposes of a batch of matrices."""
+    n = self._array.ndim
+    if n < 2:
+        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {n}-D tensor.")
+    return matrix_transpose(self).conj()  # type: ignore[attr-defined,no-any-return]
