@@ -46,7 +46,7 @@ def _safe() -> dict[str, Any]:
 
 
 SAFE = _safe()
-_WRITTEN = {
+WRITTEN = {
     id(found): tuple(name.rsplit(".", 1))
     for name, found in SAFE.items()
     if name.startswith("torch.") and not name.startswith("torch.cuda.")
@@ -69,7 +69,7 @@ def file_name(found: Any) -> tuple[str, str] | None:
     The shortest public path wins: a class defined in `lamina.nn.modules.linear` is written as `torch.nn.Linear`, which
     PyTorch resolves as well. Raises PicklingError for an object that cannot be reached by any name.
     """
-    known = _WRITTEN.get(id(found))
+    known = WRITTEN.get(id(found))
     if known is not None:
         return known[0], known[1]
     module = getattr(found, "__module__", None) or ""
@@ -79,7 +79,7 @@ def file_name(found: Any) -> tuple[str, str] | None:
     parts = module.split(".")[1:]
     for depth in range(len(parts) + 1):
         tail = "".join(f".{part}" for part in parts[:depth])
-        home = sys.modules.get("lamina" + tail)
+        home = _imported("lamina" + tail)
         if home is not None and _attribute(home, name) is found:
             return "torch" + tail, name
     raise pickle.PicklingError(f"Can't pickle {found!r}: it's not found as {module}.{name}")

@@ -14,6 +14,7 @@ from lamina.core.tensor import Tensor
 from lamina.io import names, rebuild
 from lamina.io import storage as storages
 
+_PLAIN = frozenset({str, int, float, bool, tuple, list, dict, type(None), bytes})
 _OWN_REDUCE = (Tensor.__reduce_ex__, Parameter.__reduce_ex__)
 
 
@@ -58,12 +59,21 @@ def make_pickler(pickle_module: Any, file: IO[bytes], protocol: int, table: Stor
             return table.persistent_id(found)
 
         def reducer_override(self, found: Any) -> Any:
+            kind = type(found)
+            if kind in _PLAIN:
+                return NotImplemented
+            if id(found) in names.WRITTEN:
+                return names.WRITTEN[id(found)][1]  # a name: on to save_global
+            if isinstance(found, type):
+                # Also a class whose metaclass pickles it otherwise; plain ones go there by themselves.
+                return NotImplemented if kind is type else found.__qualname__
             if isinstance(found, Tensor):
-                if type(found).__reduce_ex__ in _OWN_REDUCE:
-                    return rebuild.reduce_tensor(found)
-            elif isinstance(found, (lamina.dtype, storages.StorageType)):
-                return names.file_name(found)[1]  # type: ignore[index]
-            elif isinstance(found, lamina.layout):
+                return rebuild.reduce_tensor(found) if kind.__reduce_ex__ in _OWN_REDUCE else NotImplemented
+            if kind is lamina.Size:
+                return lamina.Size, (tuple(found),)
+            if kind is lamina.device:
+                return lamina.device, ((found.type,) if found.index is None else (found.type, found.index))
+            if kind is lamina.layout:
                 return rebuild._get_layout, (str(found),)
             return NotImplemented
 

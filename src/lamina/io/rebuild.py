@@ -13,7 +13,7 @@ from collections import OrderedDict
 from typing import Any
 
 import lamina
-from lamina.core.parameter import Parameter
+from lamina.core.parameter import Buffer, Parameter
 from lamina.core.tensor import Tensor
 from lamina.io import storage as storages
 
@@ -188,9 +188,11 @@ def reduce_tensor(tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
         arguments: tuple[Any, ...] = (tensor.detach(), tensor.requires_grad, OrderedDict())
         return (_rebuild_parameter_with_state, (*arguments, state)) if state else (_rebuild_parameter, arguments)
     func, arguments = _reduce_plain(tensor)
-    if type(tensor) is Tensor and not state:
+    # PyTorch's Buffer has no instances: it marks tensors, by an attribute that is part of the state.
+    kind = Tensor if type(tensor) is Buffer else type(tensor)
+    if kind is Tensor and not state:
         return func, arguments
-    return _rebuild_from_type_v2, (func, type(tensor), arguments, state or None)
+    return _rebuild_from_type_v2, (func, kind, arguments, state or None)
 
 
 def _reduce_plain(tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
