@@ -450,3 +450,33 @@ def test_state_refusals(state):
 
 def test_default_seed():
     assert Generator().initial_seed() == torch.Generator().initial_seed()
+
+
+def untempered(words):
+    """The key from which MT19937 makes these words."""
+    y = words ^ (words >> 18)
+    y ^= (y << 15) & 0xEFC60000
+    t = y
+    for _ in range(4):
+        t = y ^ ((t << 7) & 0x9D2C5680)
+    y = t & 0xFFFFFFFF
+    return y ^ (y >> 11) ^ (y >> 22)
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_every_radius_and_every_angle(part):
+    """Both generators are given keys that yield chosen words: all 2**24 uniforms of both kinds, 304 at a time."""
+    low, high = part << 21, (part + 1) << 21
+    ours, theirs = Generator(), torch.Generator()
+    state = ours.get_state_array()
+    state[8:12].view(np.int32)[0], state[16:24].view(np.uint64)[0] = 624, 1
+    key, expected = state[24 : 24 + 624 * 8].view(np.uint64), torch.empty(608)
+    for start in range(low, high, 304):
+        numbers = np.arange(start, start + 304).reshape(38, 8) % 2**24
+        words = np.concatenate([numbers, (numbers * 5 + 7) % 2**24], 1)  # each angle once too, for 5 is odd
+        key[1:609] = untempered(words.ravel())
+        ours.set_state_array(state)
+        theirs.set_state(torch.from_numpy(state))
+        expected.normal_(generator=theirs)
+        actual = draws_normal.normal(ours, 608, dtype=F32)
+        assert actual.tobytes() == expected.numpy().tobytes(), start

@@ -201,14 +201,14 @@ def alpha_dropout_terms(
     alpha = 1.7580993408473766  # selu's: the value that a dropped unit takes is -alpha
     a = 1.0 / math.sqrt((alpha * alpha * p + 1.0) * (1.0 - p))
     kept = _below(generator, shape, 1.0 - p)
-    wide = np.float64 if dtype == np.float64 else _F
+    wide = np.dtype(np.float64 if dtype == np.float64 else _F)
 
     def rounded(x: np.ndarray | float) -> np.ndarray:
-        return np.asarray(x).astype(dtype).astype(wide)
+        return np.asarray(x, wide).astype(dtype).astype(wide)
 
     # Each step is rounded to `dtype`, as PyTorch's in-place steps are; a number that is added is rounded first.
-    addend = rounded((kept.astype(wide) - wide(1)) * wide(alpha * a)) + rounded(alpha * a * p)
-    return rounded(kept * wide(a)).astype(dtype), addend.astype(dtype)
+    addend = rounded((kept - np.ones((), wide)) * (alpha * a)) + rounded(alpha * a * p)
+    return rounded(kept * np.asarray(a, wide)).astype(dtype), addend.astype(dtype)
 
 
 def rrelu_noise(generator: Generator, x: np.ndarray, lower: float, upper: float) -> np.ndarray:

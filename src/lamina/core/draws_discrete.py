@@ -19,7 +19,7 @@ _MIN64, _MAX64 = -(2**63), 2**63 - 1
 _ONE_WORD = 1 << 28  # a range as large takes two words a number: the remainder of one would be too uneven
 _FULL_RANGE = frozenset(("int64", "float64", "float32", "bfloat16"))
 _BY_HAND = 1 << 14  # elements that are swapped one by one, in a list
-_LARGE_PERMUTATION = (2**32 - 1) // 20  # from here on two words an element, for the same reason
+_LARGE_PERMUTATION = (2**32 - 1) // 20  # from here on another algorithm, of two words a number
 
 
 def random(generator: Generator, shape: Shape, *, dtype: np.dtype) -> np.ndarray:
@@ -71,11 +71,8 @@ def randperm(generator: Generator, n: int, *, dtype: np.dtype) -> np.ndarray:
     """
     _check_permutation(n, dtype)
     with generator.lock:
-        count = max(n - 1, 0)
-        words = generator.words64(count) if n >= _LARGE_PERMUTATION else generator.words(count)
-    targets = (words % np.arange(n, n - count, -1, dtype=np.uint64)).view(np.int64)
-    targets += np.arange(count)
-    return _swapped(n, targets).astype(dtype, copy=False)
+        result = _inside_out(generator, n) if n >= _LARGE_PERMUTATION else _fisher_yates(generator, n)
+    return result.astype(dtype, copy=False)
 
 
 def multinomial(generator: Generator, weights: np.ndarray, count: int, replacement: bool = False) -> np.ndarray:
@@ -110,8 +107,9 @@ def _race(generator: Generator, weights: np.ndarray, count: int) -> np.ndarray:
     noise = exponential(generator, weights.shape, dtype=weights.dtype).astype(wide.dtype, copy=False)
     scores = (wide / noise).astype(weights.dtype).astype(wide.dtype)
     if count == 1:
-        return scores.argmax(-1, keepdims=True)
-    return np.argsort(-scores, axis=-1, kind="stable")[..., :count]
+        return np.asarray(scores.argmax(-1, keepdims=True))
+    order: np.ndarray = np.argsort(-scores, axis=-1, kind="stable")
+    return order[..., :count]
 
 
 def _with_replacement(generator: Generator, weights: np.ndarray, count: int) -> np.ndarray:
@@ -218,31 +216,51 @@ def _check_permutation(n: int, dtype: np.dtype) -> None:
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
 
 
-def _swapped(n: int, targets: np.ndarray) -> np.ndarray:
-    """0..n-1 after swapping, for each i in order, the elements i and targets[i] >= i (Fisher and Yates).
-
-    Of a block of swaps, those that share no element with another of the block are done at once, the rest in order.
-    """
+def _fisher_yates(generator: Generator, n: int) -> np.ndarray:
+    """0..n-1 after swapping, for each i but the last, the elements i and i + word % (n - i)."""
+    offsets = (generator.words(max(n - 1, 0)) % np.arange(n, 1, -1, dtype=np.uint64)).view(np.int64)
     result, seen = np.arange(n), np.empty(n, np.int64)
     start = 0
     while n - start > _BY_HAND:
-        # So small a part of what is left that few swaps meet.
-        stop = start + (n - start) // 64
-        here, there = np.arange(start, stop), targets[start:stop]
-        seen[there[::-1]] = here[::-1]
-        alone = seen[there] == here
-        seen[there] = here
-        alone &= seen[there] == here
-        inside = (there < stop) & (there != here)
-        alone &= ~inside
-        alone[there[inside] - start] = False
-        for i, j in zip(here[~alone].tolist(), there[~alone].tolist(), strict=True):
-            result[i], result[j] = result[j], result[i]
-        here, there = here[alone], there[alone]
-        result[here], result[there] = result[there], result[here]
-        start = stop
+        here = np.arange(start, start + (n - start) // 64)
+        _swap(result, seen, here, here + offsets[start : start + here.size])
+        start += here.size
     rest = result[start:].tolist()
-    for i, j in enumerate((targets[start:] - start).tolist()):
-        rest[i], rest[j] = rest[j], rest[i]
+    for i, offset in enumerate(offsets[start:].tolist()):
+        rest[i], rest[i + offset] = rest[i + offset], rest[i]
     result[start:] = rest
     return result
+
+
+def _inside_out(generator: Generator, n: int) -> np.ndarray:
+    """0..n-1 after swapping, for each i, the elements i and (two words) % (i + 1)."""
+    result, seen = np.arange(n), np.empty(n, np.int64)
+    start = min(n, _BY_HAND)
+    first = result[:start].tolist()
+    for i, j in enumerate((generator.words64(start) % np.arange(1, start + 1, dtype=np.uint64)).tolist()):
+        first[i], first[j] = first[j], first[i]
+    result[:start] = first
+    while start < n:
+        here = np.arange(start, min(n, start + start // 64))
+        _swap(result, seen, here, (generator.words64(here.size) % (here + 1).view(np.uint64)).view(np.int64))
+        start += here.size
+    return result
+
+
+def _swap(numbers: np.ndarray, seen: np.ndarray, here: np.ndarray, there: np.ndarray) -> None:
+    """Swap the elements here[k] (consecutive) and there[k], for each k in order. `seen` is scratch.
+
+    Swaps that share no element with another are done at once. The blocks are so small a part of the numbers that few
+    others are left.
+    """
+    seen[there[::-1]] = here[::-1]
+    alone = seen[there] == here
+    seen[there] = here
+    alone &= seen[there] == here
+    inside = (there >= here[0]) & (there <= here[-1]) & (there != here)
+    alone &= ~inside
+    alone[there[inside] - here[0]] = False
+    for i, j in zip(here[~alone].tolist(), there[~alone].tolist(), strict=True):
+        numbers[i], numbers[j] = numbers[j], numbers[i]
+    here, there = here[alone], there[alone]
+    numbers[here], numbers[there] = numbers[there], numbers[here]

@@ -120,8 +120,8 @@ def box_muller(u1: float, u2: float) -> tuple[float, float]:
 
 
 def scaled(samples: np.ndarray, mean: float, std: float) -> np.ndarray:
-    """samples * std + mean, rounded once."""
-    return samples if mean == 0.0 and std == 1.0 else fma64(samples, std, mean)
+    """samples * std + mean, rounded once (so that -0 becomes 0 without a mean)."""
+    return samples + 0.0 if mean == 0.0 and std == 1.0 else fma64(samples, std, mean)
 
 
 def _blocks64(generator: Generator, size: int, mean: float, std: float) -> np.ndarray:
@@ -180,6 +180,7 @@ def _fill32(words: np.ndarray, mean: float, std: float) -> np.ndarray:
     result[:, 0], result[:, 1] = cosine.view("V32"), sine.view("V32")
     samples = result.view(_F).ravel()
     if mean == 0.0 and std == 1.0:
+        samples += _F(0)  # -0 becomes 0
         return samples
     return fma32(samples, float(_F(std)), float(_F(mean)))
 
@@ -187,11 +188,13 @@ def _fill32(words: np.ndarray, mean: float, std: float) -> np.ndarray:
 # Cephes' logf, sinf and cosf (Moshier), in the order of operations and with the fused steps of PyTorch's build. A fused
 # step is done in double and rounded to float32: rounding twice is harmless here, as a comparison of all 2**24 radii
 # and angles with PyTorch's showed. Steps whose product is exact (by 0.5, by Q2) need no fusing.
-_LOG = (
-    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+_LOG = tuple(
+    float(_F(c))
+    for c in (
+        7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+        2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    )
 )  # fmt: skip
-_LOG = tuple(float(_F(c)) for c in _LOG)
 _LOG_Q1, _LOG_Q2 = _F(-2.12194440e-4), _F(0.693359375)
 _ROOT_HALF = np.int32(0x3F3504F3)  # the bits of sqrt(1/2)
 _FOUR_OVER_PI = _F(1.27323954473516)
@@ -226,7 +229,8 @@ def _radius(bits: np.ndarray) -> np.ndarray:
     exponent *= _LOG_Q2
     x += exponent
     x *= _F(-2)
-    return np.sqrt(x, out=x)
+    np.sqrt(x, out=x)
+    return np.asarray(x)
 
 
 def _cos_sin(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -64,7 +64,8 @@ def dirichlet(generator: Generator, alpha: np.ndarray) -> np.ndarray:
     require_floating("dirichlet", alpha.dtype, wide=True)
     gammas = np.array(_gammas(generator, alpha, float)).reshape(alpha.shape)
     parts = narrow(gammas / gammas.sum(-1, keepdims=True), alpha.dtype)
-    return np.clip(parts, np.finfo(alpha.dtype).tiny, 1.0 - np.finfo(alpha.dtype).eps / 2, dtype=alpha.dtype)
+    info = np.finfo(alpha.dtype)
+    return np.asarray(np.clip(parts, info.tiny, 1.0 - info.eps / 2, dtype=alpha.dtype))
 
 
 class _Uniforms:

@@ -44,6 +44,9 @@ class Generator:
         self.lock = threading.RLock()
         # NumPy's engine is made at the first draw: numpy.random costs more to import than all of this file's users.
         self._bits: Any = None
+        # Second halves of Box-Muller pairs, kept for the next normal sample. No CPU draw makes the float one.
+        self.next_double: float | None = None
+        self.next_float: float | None = None
         self._reseed(DEFAULT_SEED)
 
     @property
@@ -77,7 +80,8 @@ class Generator:
         engine = self._bits or self._start()
         if count:
             self._untouched = False
-        return engine.random_raw(count)
+        words: np.ndarray = engine.random_raw(count)
+        return words
 
     def words64(self, count: int) -> np.ndarray:
         """The next `count` 64-bit words (two of the stream's each, high half first)."""
@@ -170,9 +174,7 @@ class Generator:
     def _reseed(self, seed: int) -> None:
         self._seed = seed
         self._untouched = True
-        # Second halves of Box-Muller pairs, kept for the next normal sample. No CPU draw makes the float one.
-        self.next_double: float | None = None
-        self.next_float: float | None = None
+        self.next_double = self.next_float = None
         if self._bits is not None:
             self._bits._legacy_seeding(seed & 0xFFFFFFFF)
 
