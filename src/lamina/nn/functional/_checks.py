@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import lamina
 from lamina.core.tensor import Tensor
 
 
@@ -36,6 +37,16 @@ def check_same_dtype(tensor: Tensor, other: Tensor) -> None:
     """Raise unless `other` has the element type of `tensor`."""
     if tensor.dtype != other.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(tensor)} but found {scalar_name(other)}")
+
+
+def refuse_grad(function: str, **arguments: Tensor | None) -> None:
+    """Raise where PyTorch does: for an argument in which `function` has no gradient, though one is asked for."""
+    for name, tensor in arguments.items():
+        if tensor is not None and tensor.requires_grad and lamina.is_grad_enabled():
+            raise RuntimeError(
+                f"The function '{function}' is not differentiable with respect to argument '{name}'. "
+                "This input cannot have requires_grad True."
+            )
 
 
 def wrap_dim(dim: int, ndim: int) -> int:

@@ -66,7 +66,15 @@ def _backward(emitted: Tensor, end: Tensor, skip: Tensor, last: Tensor) -> list[
 
 
 def _ctc_grad(
-    g: Tensor, log_probs: Tensor, labels: Tensor, start: Tensor, end: Tensor, skip: Tensor, last: Tensor, alive: Tensor
+    g: Tensor,
+    log_probs: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    end: Tensor,
+    skip: Tensor,
+    last: Tensor,
+    alive: Tensor,
+    zero_infinity: bool,
 ) -> Tensor:
     """exp(log_probs) minus the share of each class in the alignments: PyTorch's convention, which takes the inputs for
     normalised; NaN where no alignment is possible."""
@@ -81,13 +89,21 @@ def _ctc_grad(
     steps = log_probs.shape[0]
     index = lamina.broadcast_to(lamina.unsqueeze(labels, 0), (steps, *labels.shape))
     occupied = lamina.scatter_add(lamina.zeros_like(log_probs), 2, index, shares)
-    gradient = lamina.where(top > _IMPOSSIBLE, lamina.exp(log_probs) - occupied, math.nan)
+    impossible = 0.0 if zero_infinity else math.nan
+    gradient = lamina.where(top > _IMPOSSIBLE, lamina.exp(log_probs) - occupied, impossible)
     return lamina.where(alive, gradient * lamina.unsqueeze(lamina.unsqueeze(g, 0), 2), 0.0)
 
 
 @fused("CtcLoss", grads=(_ctc_grad, None, None, None, None, None, None))
 def _ctc(
-    log_probs: Tensor, labels: Tensor, start: Tensor, end: Tensor, skip: Tensor, last: Tensor, alive: Tensor
+    log_probs: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    end: Tensor,
+    skip: Tensor,
+    last: Tensor,
+    alive: Tensor,
+    zero_infinity: bool,
 ) -> Tensor:
     """Minus the log-likelihood of each sample (N); inf where no alignment is possible."""
     before = lamina.stack(_forward(_emissions(log_probs, labels), start, skip))
@@ -170,7 +186,7 @@ def ctc_loss(
     skip = (place % 2 == 1) & ~repeated
     time = lamina.arange(steps, device=device).view(-1, 1, 1)
     ends = lamina.tensor(inputs, device=device).view(1, -1, 1)
-    loss = _ctc(log_probs, labels, start, end, skip, time == (ends - 1).clamp(min=0), time < ends)
+    loss = _ctc(log_probs, labels, start, end, skip, time == (ends - 1).clamp(min=0), time < ends, zero_infinity)
     if zero_infinity:
         loss = lamina.where(loss == math.inf, 0.0, loss)
     if reduction == "mean":

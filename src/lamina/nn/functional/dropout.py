@@ -113,7 +113,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     _check_p(p)
     check_tensor(input, "dropout3d")
     _warn_rank(input, 3)
-    return _drop_unbatched(input, p, training, inplace, batched=input.dim() != 4)
+    return _drop_unbatched(input, p, training, inplace, batched=input.dim() == 5)
 
 
 def _drop_unbatched(input: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_floating, check_tensor, scalar_name
+from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad, scalar_name
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.nn.functional.activation import log_sigmoid_values
 from lamina.nn.functional.softmax import log_softmax
@@ -61,6 +61,8 @@ def nll_loss(
         raise ValueError(f"Expected input batch_size ({input.size(0)}) to match target batch_size ({got}).")
     if target.dtype not in (lamina.int64, lamina.uint8):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {scalar_name(target)}")
+    flat = input.dim() <= 2
+    refuse_grad("nll_loss_forward" if flat else "nll_loss2d_forward", weight=weight)
     _check_nll_shapes(input, target)
     classes = input.size(1 if input.dim() > 1 else 0)
     if weight is not None:
@@ -78,7 +80,7 @@ def nll_loss(
         target = target.squeeze(0)
     if classes == 0:
         return apply_reduction(input.new_zeros(target.shape), reduction)
-    body = _nll_loss if input.dim() <= 2 else _nll_loss2d
+    body = _nll_loss if flat else _nll_loss2d
     try:
         return body(input, target, weight, ignore_index, reduction)
     except (IndexError, RuntimeError) as error:
@@ -240,6 +242,7 @@ def binary_cross_entropy(
             lowest, highest = lamina.aminmax(input.detach())
             if not (float(lowest) >= 0.0 and float(highest) <= 1.0):
                 raise RuntimeError("all elements of input should be between 0 and 1")
+    refuse_grad("binary_cross_entropy", weight=weight)
     if weight is not None:
         weight = weight.expand(lamina.broadcast_shapes(target.shape, weight.shape))
     return _binary_cross_entropy(input, target, weight, reduction)
@@ -287,6 +290,7 @@ def binary_cross_entropy_with_logits(
             f"result type {scalar_name(input)} can't be cast to the desired output type {scalar_name(target)}"
         )
     check_floating(input, "binary_cross_entropy_with_logits", "log_sigmoid_cpu")
+    refuse_grad("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     return _bce_with_logits(input, target, weight, pos_weight, reduction)
 
 

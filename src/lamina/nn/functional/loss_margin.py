@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import lamina
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_floating, check_same_dtype, check_tensor, scalar_name
+from lamina.nn.functional._checks import check_floating, check_same_dtype, check_tensor, refuse_grad, scalar_name
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.nn.functional.activation import logsigmoid
 from lamina.nn.functional.distance import pairwise_distance
@@ -71,21 +71,12 @@ def cosine_embedding_loss(
 
 def _soft_margin_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Tensor:
     # Not left to the body: its second derivative is a difference of two numbers near 1.
-    return _shared(g, input, target, reduction) * -target * lamina.sigmoid(-target * input)
+    if reduction == "mean":
+        g = g / math.prod(lamina.broadcast_shapes(tuple(input.shape), tuple(target.shape)))
+    return g * -target * lamina.sigmoid(-target * input)
 
 
-def _soft_margin_target_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Tensor:
-    return _shared(g, input, target, reduction) * -input * lamina.sigmoid(-target * input)
-
-
-def _shared(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Tensor:
-    """The gradient of one element's loss, from that of the reduced one."""
-    if reduction != "mean":
-        return g
-    return g / math.prod(lamina.broadcast_shapes(tuple(input.shape), tuple(target.shape)))
-
-
-@fused("SoftMarginLoss", grads=(_soft_margin_grad, _soft_margin_target_grad))
+@fused("SoftMarginLoss", grads=(_soft_margin_grad, None))
 def _soft_margin(input: Tensor, target: Tensor, reduction: str) -> Tensor:
     return apply_reduction(lamina.log1p(lamina.exp(-target * input)), reduction)
 
@@ -96,6 +87,7 @@ def soft_margin_loss(
 ) -> Tensor:  # fmt: skip
     """log(1 + exp(-target * input)), target 1 or -1."""
     reduction = resolve_reduction(size_average, reduce, reduction)
+    refuse_grad("soft_margin_loss", target=target)
     return _soft_margin(input, target, reduction)
 
 
@@ -183,6 +175,7 @@ def multi_margin_loss(
         raise RuntimeError(f"expected scalar type Long but found {scalar_name(target)}")
     if weight is not None:
         check_same_dtype(input, weight)
+    refuse_grad("multi_margin_loss", weight=weight)
     rows, labels = (input, target) if input.dim() == 2 else (input.reshape(1, -1), target.reshape(1))
     others = lamina.arange(classes, device=input.device) != labels.unsqueeze(1)
     single = target.dim() == 0 or input.dim() == 1

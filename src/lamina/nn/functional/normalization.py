@@ -10,7 +10,7 @@ from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_floating, check_tensor
+from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad
 from lamina.primitives import fused
 from lamina.primitives import pooling as kernels
 
@@ -74,6 +74,7 @@ def native_batch_norm(
             if value is None:
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
     check_floating(input, "batch_norm", "batch_norm")
+    refuse_grad("native_batch_norm", running_mean=running_mean, running_var=running_var)
     if not training:
         out = _batch_norm_eval(input, weight, bias, running_mean, running_var, eps)
         empty = input.new_empty(0)

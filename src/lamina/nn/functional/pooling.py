@@ -93,7 +93,7 @@ def max_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """Maxima of windows of (N, C, L) or (C, L); `return_indices`: with their places. `stride`: default `kernel_size`."""
+    """Maxima of windows of (N, C, L) or (C, L); `return_indices`: with their places; stride: `kernel_size` if None."""
     pair = max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return pair if return_indices else pair[0]
 

@@ -134,8 +134,6 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     check_tensor(weight, "prelu", "weight", 2)
     if input.dtype != weight.dtype:
         raise RuntimeError(f"prelu: Type promoting not supported. Got {scalar_name(input)} and {scalar_name(weight)}")
-    if weight.dim() > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     count = weight.numel()
     if count != 1:
         if input.dim() == 0:
@@ -146,10 +144,12 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 "Mismatch of parameter numbers and input channel size. "
                 f"Found parameter numbers = {count} and channel size = {channels}."
             )
+    if weight.dim() > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     if input.dim() >= 2:
         shape = [1] * input.dim()
         shape[1] = count
-        weight = weight.view(shape) if weight.dim() != input.dim() or list(weight.shape) != shape else weight
+        weight = weight.view(shape)
     elif input.dim() == 0:
         weight = weight.view(())
     return _prelu(input, weight)
