@@ -21,7 +21,7 @@ from lamina.core.strided import Array, empty_as
 from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import users_place
 
-_by_age = attrgetter("seq")
+_by_age = attrgetter("_seq")
 _LOCKS = tuple(Lock() for _ in range(64))
 getrefcount = sys.getrefcount
 
@@ -60,16 +60,16 @@ def run(
             cell = cells[node]
             g = cell[0]
             cell[0] = None
-            if node.extra is None and not special:
-                results = (None,) * len(node.edges) if g is None else node.vjp(g, create)
+            if node._extra is None and not special:
+                results = (None,) * len(node._edges) if g is None else node._vjp(g, create)
             else:
                 results = _with_hooks(node, g, sums, stops, anomaly)
                 if results is None:
                     continue
             g = None
             if release:
-                node.release(place)
-            for target, value in zip(node.edges, results):  # noqa: B905 (hot)
+                node._release(place)
+            for target, value in zip(node._edges, results):  # noqa: B905 (hot)
                 if target is None:
                     continue
                 cell = cell_of(target)
@@ -93,7 +93,7 @@ def run(
 
 def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any) -> Any:
     """Run a node that has hooks, or in a run that captures or looks for NaN. None: the way ends here."""
-    extra, create = node.extra, sums.create
+    extra, create = node._extra, sums.create
     if extra is not None:
         g = _before(node, extra, g, create)
     if sums.captures is not None:
@@ -101,9 +101,9 @@ def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any)
         if node in stops:
             return None
     if g is None:
-        results: Any = (None,) * len(node.edges)
+        results: Any = (None,) * len(node._edges)
     else:
-        results = node.vjp(g, create) if anomaly is None else anomaly.checked(node, g, create)
+        results = node._vjp(g, create) if anomaly is None else anomaly.checked(node, g, create)
     if extra is not None and extra.post_hooks:
         results = _after(extra, results, g, node, create)
     return results
@@ -130,7 +130,7 @@ def _discover(roots: Sequence[Any]) -> tuple[list[Node], dict[Any, Cell]]:
     while stack:
         node = pop()
         order.append(node)
-        for target in node.edges:
+        for target in node._edges:
             if target is None:
                 continue
             cell = known(target)
@@ -157,7 +157,7 @@ def _prune(order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int]) 
     ends = {edge.node if edge.__class__ is Output else edge for edge in captures}
     kept, stops = [], set()
     for node in reversed(order):  # producers first
-        leads = any((t.node if t.__class__ is Output else t) in kept_cells for t in node.edges if t is not None)
+        leads = any((t.node if t.__class__ is Output else t) in kept_cells for t in node._edges if t is not None)
         if leads or node in ends:
             kept_cells[node] = cells[node]
             kept.append(node)
@@ -190,7 +190,7 @@ class _Sums:
         if target.__class__ is Output:
             if value is not None:
                 if cell[0] is None:
-                    cell[0] = [None] * target.node.outputs
+                    cell[0] = [None] * target.node._width
                 slots = cell[0]
                 slots[target.nr] = value if slots[target.nr] is None else slots[target.nr] + value
             return
@@ -219,12 +219,12 @@ class _Sums:
 
     def capture(self, node: Node, g: Any) -> None:
         assert self.captures is not None
-        if node.outputs == 1:
+        if node._width == 1:
             at = self.captures.get(node)
             if at is not None:
                 self.found[at] = g
         elif g is not None:
-            for nr in range(node.outputs):
+            for nr in range(node._width):
                 at = self.captures.get(Output(node, nr))
                 if at is not None:
                     self.found[at] = g[nr]
@@ -275,7 +275,7 @@ def _calibrate() -> int:
         __slots__ = ()
         made = 0
 
-        def vjp(self, g: Any, create: bool) -> Any:
+        def _vjp(self, g: Any, create: bool) -> Any:
             fresh = np.ones(1, np.float32)
             Probe.made = id(fresh)
             return (fresh,)
@@ -329,9 +329,9 @@ def _checked(hook: Any, result: Any, t: Any) -> Any:
 
 def _before(node: Node, extra: Any, g: Any, create: bool) -> Any:
     """Tensor hooks, pre-hooks and retained gradients of a node, in this order."""
-    several = node.outputs > 1
+    several = node._width > 1
     if several and g is None:
-        g = [None] * node.outputs
+        g = [None] * node._width
     for nr, hooks in extra.tensor_hooks.items():
         value = g[nr] if several else g
         if value is not None:
@@ -362,7 +362,7 @@ def _before(node: Node, extra: Any, g: Any, create: bool) -> Any:
 
 def _after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
     """Post-hooks: they see what the node returned and what it was given."""
-    given = tuple(g) if node.outputs > 1 and g is not None else (g,)
+    given = tuple(g) if node._width > 1 and g is not None else (g,)
     ins = tuple(results)
     if not create:
         ins, given = (tuple(None if v is None else wrap(v) for v in vs) for vs in (ins, given))

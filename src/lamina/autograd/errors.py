@@ -19,7 +19,7 @@ def where(place: Place | None) -> str:
 
 
 def place_of(node: Any) -> Place | None:
-    return None if node is None or getattr(node, "code", None) is None else (node.code, node.lasti)
+    return None if node is None or getattr(node, "_code", None) is None else (node._code, node._lasti)
 
 
 class Explained(RuntimeError):
@@ -111,7 +111,7 @@ class FreedGraphError(Explained):
         node = self.fields[0]
         return [
             ("recorded", where(place_of(node)) + f"  ({node.name()})"),
-            ("freed", where(node.versions)),
+            ("freed", where(node._versions)),
             ("fix", "retain_graph=True in the first backward, or compute the loss again before the second"),
         ]
 
@@ -136,7 +136,7 @@ class ModifiedError(Explained):
             + (
                 "the backtrace further above shows the operation that failed to compute its gradient. The variable in question "
                 "was changed in there or anywhere later. Good luck!"
-                if node.extra is not None and node.extra.stack
+                if node._extra is not None and node._extra.stack
                 else "enable anomaly detection to find the operation that failed to compute its gradient, with "
                 "torch.autograd.set_detect_anomaly(True)."
             )

@@ -37,28 +37,28 @@ class Extra:
 class Node:
     """One recorded operation. Its class is its primitive's, and is named as PyTorch's."""
 
-    __slots__ = ("__weakref__", "code", "edges", "extra", "fix", "lasti", "saved", "seq", "versions")
+    __slots__ = ("__weakref__", "_code", "_edges", "_extra", "_fix", "_lasti", "_saved", "_seq", "_versions")
 
-    seq: int  # grows in order of creation: backward runs from high to low
-    edges: tuple[Any, ...]  # one for each differentiable input
-    saved: tuple[Any, ...] | None  # None once freed
-    versions: Any  # of the saved tensors when they were saved; once freed, the place of the backward that did it
-    fix: Any  # None, or what broadcasting and promotion did to the inputs
-    code: CodeType | None  # the user's call that made it
-    lasti: int
-    extra: Extra | None
+    _seq: int  # grows in order of creation: backward runs from high to low
+    _edges: tuple[Any, ...]  # one for each differentiable input
+    _saved: tuple[Any, ...] | None  # None once freed
+    _versions: Any  # of the saved tensors when they were saved; once freed, the place of the backward that did it
+    _fix: Any  # None, or what broadcasting and promotion did to the inputs
+    _code: CodeType | None  # the user's call that made it
+    _lasti: int
+    _extra: Extra | None
 
-    outputs = 1
-    holds = False  # whether it saves tensors, so that a second backward must be refused
+    _width = 1
+    _holds = False  # whether it saves tensors, so that a second backward must be refused
 
-    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         """Cotangents of the inputs from that of the output: arrays, or Tensors where `create`."""
         raise NotImplementedError
 
-    def release(self, place: Place | None) -> None:
+    def _release(self, place: Place | None) -> None:
         """Forget what was saved."""
-        if self.holds:
-            self.saved, self.versions = None, place
+        if self._holds:
+            self._saved, self._versions = None, place
 
     # ---- what users see ----------------------------------------------------------------------------------------------
 
@@ -67,14 +67,14 @@ class Node:
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        return tuple(node_and_number(edge) for edge in self.edges)
+        return tuple(node_and_number(edge) for edge in self._edges)
 
     @property
     def metadata(self) -> dict[Any, Any]:
         return extra_of(self).metadata
 
     def _sequence_nr(self) -> int:
-        return self.seq
+        return self._seq
 
     def register_hook(self, hook: Callable[..., Any]) -> Any:
         """Call `hook(grad_inputs, grad_outputs)` after this node has run; it may return other grad_inputs."""
@@ -90,7 +90,7 @@ class Node:
     def __call__(self, *grads: Any) -> Any:
         """Run this node alone on cotangents of its outputs."""
         given: list[Any] = [g if isinstance(g, Tensor) or g is None else None for g in grads]
-        results = self.vjp(given if self.outputs > 1 else given[0], True)
+        results = self._vjp(given if self._width > 1 else given[0], True)
         return results[0] if len(results) == 1 else tuple(results)
 
     def __repr__(self) -> str:
@@ -119,7 +119,7 @@ class AccumulateGrad(Node):
     __slots__ = ("variable",)
     variable: Tensor
 
-    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         from lamina.autograd.engine import accumulate  # the engine imports this module
 
         accumulate(self.variable, g, create)
@@ -130,17 +130,17 @@ AccumulateGrad.__module__ = "torch.autograd"
 
 
 def extra_of(node: Node) -> Extra:
-    found = node.extra
+    found = node._extra
     if found is None:
-        found = node.extra = Extra()
+        found = node._extra = Extra()
     return found
 
 
 def make(cls: type[Node], edges: tuple[Any, ...], saved: tuple[Any, ...] = (), versions: Any = None, place: Place | None = None) -> Any:
     """A node of class `cls`: the slow and general way."""
     node = new(cls)
-    node.seq, node.edges, node.saved, node.versions, node.fix, node.extra = next_seq(), edges, saved, versions, None, None
-    node.code, node.lasti = (None, 0) if place is None else place
+    node._seq, node._edges, node._saved, node._versions, node._fix, node._extra = next_seq(), edges, saved, versions, None, None
+    node._code, node._lasti = (None, 0) if place is None else place
     now = modes.current()
     if now is not None and now.anomaly is not None:
         extra_of(node).stack = now.anomaly.stack()
@@ -174,7 +174,7 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
         found = make(AccumulateGrad, ())
         found.variable = leaf
         # hooks of this node must live as long as the leaf does: they are kept beside it
-        found.extra = leaf.__dict__.get("_accumulate_extra")
+        found._extra = leaf.__dict__.get("_accumulate_extra")
         about.accumulate = ref(found)
     return found  # type: ignore[no-any-return]
 

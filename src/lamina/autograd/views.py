@@ -111,19 +111,19 @@ class CopySlices(Node):
     inner: Node
     geometry: Any
     like: Any
-    holds = True
+    _holds = True
 
     def name(self) -> str:
         return "CopySlices"
 
-    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
-        if self.saved is None:
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        if self._saved is None:
             raise errors.FreedGraphError(self)
         return Strided.put(g, self, create)  # type: ignore[no-any-return]
 
-    def release(self, place: Place | None) -> None:
-        super().release(place)
-        self.inner.release(place)
+    def _release(self, place: Place | None) -> None:
+        super()._release(place)
+        self.inner._release(place)
 
 
 CopySlices.__module__ = "torch.autograd"
@@ -142,7 +142,7 @@ def rebase(t: Tensor, edge: Any) -> None:
         return
     if not isinstance(edge, Node):
         raise NotImplementedError("an in-place operation with several outputs cannot write to a view; write to a clone")
-    node = make(CopySlices, (base._node, *edge.edges[1:]), place=(edge.code, edge.lasti) if edge.code else None)
+    node = make(CopySlices, (base._node, *edge._edges[1:]), place=(edge._code, edge._lasti) if edge._code else None)
     node.inner = edge
     node.geometry = about.view.replay or geometry(t, base)
     node.like = (base._array.shape, strided.element_strides(base._array), base._kind, t._kind)

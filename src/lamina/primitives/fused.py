@@ -101,23 +101,23 @@ def _run(body: Body, given: dict[str, Any], low: Any) -> Any:
 class FusedNode(Node):
     """The node of a composite: the graph of its body is inside."""
 
-    __slots__ = ("given", "inner", "leaves", "low", "outputs")
-    holds = True
+    __slots__ = ("given", "inner", "leaves", "low", "_width")
+    _holds = True
     inner: Any  # the edges of the body's results
     leaves: list[Tensor]  # the body's own inputs, one for each edge
     given: dict[str, Any]
     low: Any
-    outputs: int
+    _width: int
     body: Body
 
-    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
-        if self.saved is None:
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        if self._saved is None:
             raise errors.FreedGraphError(self)
-        for t, held in zip(self.saved, self.versions, strict=True):
+        for t, held in zip(self._saved, self._versions, strict=True):
             counter = t._version_
             if counter is not None and counter.n != held:
                 raise errors.ModifiedError(self, t, held, counter, False)
-        values = g if self.outputs > 1 else [g]
+        values = g if self._width > 1 else [g]
         if create:
             return self._again(values)
         roots = [(edge, v) for edge, v in zip(self.inner, values, strict=True) if v is not None and edge is not None]
@@ -136,7 +136,7 @@ class FusedNode(Node):
         body, given, low = self.given["body"], self.given["given"], self.low
         token = modes.set_current(modes.with_grad(modes.current(), True))
         try:
-            inputs = [t for t in self.saved if t._node is not None]  # type: ignore[union-attr]
+            inputs = [t for t in self._saved if t._node is not None]  # type: ignore[union-attr]
             # aliases, so that the way ends at the inputs and does not run on behind them
             aliases = {id(t): _alias(t) for t in inputs}
             result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
@@ -147,8 +147,8 @@ class FusedNode(Node):
         finally:
             modes.reset(token)
 
-    def release(self, place: Place | None) -> None:
-        self.saved, self.versions = None, place
+    def _release(self, place: Place | None) -> None:
+        self._saved, self._versions = None, place
         self.inner = self.leaves = self.given = None  # type: ignore[assignment]
 
 
@@ -157,7 +157,7 @@ class AliasNode(Node):
 
     __slots__ = ()
 
-    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         return (g,)
 
 
@@ -186,7 +186,7 @@ def _recorded(node_class: type, body: Body, given: dict[str, Any], low: Any, mod
         return result
     node: Any = make(node_class, tuple(edge_of(t) for t in saved if t._node is not None), tuple(saved), tuple(versions), users_place(3))
     node.inner, node.leaves, node.low = [None if o is None else edge_of(o) for o in outs], leaves, low
-    node.given, node.outputs = {"body": body, "given": given}, len(outs)
+    node.given, node._width = {"body": body, "given": given}, len(outs)
     made: list[Any] = []
     for i, o in enumerate(outs):
         if o is None or o._node is None:

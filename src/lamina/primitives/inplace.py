@@ -91,18 +91,18 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
     check_target(self, result, name)
     node = result._node
     holder = node.node if node.__class__ is Output else node
-    if holder is not None and holder.saved:
-        if any(kept is old for kept in holder.saved):
+    if holder is not None and holder._saved:
+        if any(kept is old for kept in holder._saved):
             old._array = old._array.copy()
     if self._kind.device is not devices.meta:
         np.copyto(self._array, result._array, casting="unsafe")
     counter = version(self)
     counter.bump(name, users_place(2))
-    if holder is not None and holder.saved:
-        holder.saved = tuple(_written(kept, result, self) for kept in holder.saved)
-        holder.versions = tuple(
+    if holder is not None and holder._saved:
+        holder._saved = tuple(_written(kept, result, self) for kept in holder._saved)
+        holder._versions = tuple(
             counter.n if kept.__class__ is SavedOutput and kept.version is counter else held
-            for kept, held in zip(holder.saved, holder.versions, strict=True)
+            for kept, held in zip(holder._saved, holder._versions, strict=True)
         )
     if recorded and node is not None:
         if result._kind is not self._kind:

@@ -121,14 +121,14 @@ def _declare(
 
 
 def _node_class(p: Primitive) -> type[Node]:
-    facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "primitive": p, "holds": p.holds}
+    facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": p, "_holds": p.holds}
     if not p.outputs:
         return type(p.node_name, (SeveralNode,), facts)
-    facts["outputs"] = p.outputs - len(p.nondiff) if p.outputs > 1 else 1
+    facts["_width"] = p.outputs - len(p.nondiff) if p.outputs > 1 else 1
     if p.elementwise and len(p.rules) == 1 and p.saves in ((), ("out",), (p.inputs[0],)):
-        facts["vjp"] = _unary_vjp(p)
+        facts["_vjp"] = _unary_vjp(p)
     elif p.elementwise and len(p.rules) == 2 and None not in p.rules and set(p.saves) <= set(p.inputs):
-        facts["vjp"] = _binary_vjp(p)
+        facts["_vjp"] = _binary_vjp(p)
     return type(p.node_name, (PrimitiveNode,), facts)
 
 
@@ -221,24 +221,24 @@ def _unary(p: Primitive) -> Any:
                     out._kind = kind
                     out._more = out._version_ = None
                     out._node = made = new(node_class)
-                    made.seq = next_seq()
-                    made.edges = (input if node is LEAF else node,)
+                    made._seq = next_seq()
+                    made._edges = (input if node is LEAF else node,)
                     if keeps_input:
                         v = input._version_
-                        made.saved = (input,)
-                        made.versions = (0 if v is None else v.n,)
+                        made._saved = (input,)
+                        made._versions = (0 if v is None else v.n,)
                     elif keeps_out:
-                        made.saved = (SavedOutput(out, version(out)),)
-                        made.versions = (0,)
+                        made._saved = (SavedOutput(out, version(out)),)
+                        made._versions = (0,)
                     else:
-                        made.saved = made.versions = ()
-                    made.fix = made.extra = None
+                        made._saved = made._versions = ()
+                    made._fix = made._extra = None
                     frame = getframe(1)
                     code = frame.f_code
                     if OWN_FILES[code.co_filename]:
-                        made.code, made.lasti = users_place(2) or (None, 0)
+                        made._code, made._lasti = users_place(2) or (None, 0)
                     else:
-                        made.code, made.lasti = code, frame.f_lasti
+                        made._code, made._lasti = code, frame.f_lasti
                     return out
         elif cls is ndarray or isinstance(input, np.generic):
             return compute(input)
@@ -286,37 +286,37 @@ def _binary(p: Primitive) -> Any:
                             out._kind = kind
                             out._more = out._version_ = None
                             out._node = made = new(node_class)
-                            made.seq = next_seq()
-                            made.edges = (input if node is LEAF else node, other if other_node is LEAF else other_node)
+                            made._seq = next_seq()
+                            made._edges = (input if node is LEAF else node, other if other_node is LEAF else other_node)
                             if node is None or other_node is None:
                                 _save_for(p, made, (input, other))
                             elif both:
                                 v, w = input._version_, other._version_
                                 if swapped:
-                                    made.saved = (other, input)
-                                    made.versions = (0 if w is None else w.n, 0 if v is None else v.n)
+                                    made._saved = (other, input)
+                                    made._versions = (0 if w is None else w.n, 0 if v is None else v.n)
                                 else:
-                                    made.saved = (input, other)
-                                    made.versions = (0 if v is None else v.n, 0 if w is None else w.n)
+                                    made._saved = (input, other)
+                                    made._versions = (0 if v is None else v.n, 0 if w is None else w.n)
                             elif saves:
                                 kept = input if x_only else other
                                 v = kept._version_
-                                made.saved = (kept,)
-                                made.versions = (0 if v is None else v.n,)
+                                made._saved = (kept,)
+                                made._versions = (0 if v is None else v.n,)
                             else:
-                                made.saved = made.versions = ()
+                                made._saved = made._versions = ()
                             shape = array.shape
                             if x.shape == shape and y.shape == shape:
-                                made.fix = None
+                                made._fix = None
                             else:
-                                made.fix = ((x.shape, x.dtype), (y.shape, y.dtype))
-                            made.extra = None
+                                made._fix = ((x.shape, x.dtype), (y.shape, y.dtype))
+                            made._extra = None
                             frame = getframe(1)
                             code = frame.f_code
                             if OWN_FILES[code.co_filename]:
-                                made.code, made.lasti = users_place(2) or (None, 0)
+                                made._code, made._lasti = users_place(2) or (None, 0)
                             else:
-                                made.code, made.lasti = code, frame.f_lasti
+                                made._code, made._lasti = code, frame.f_lasti
                             return out
                 elif (
                     (other_cls is float and kind.dtype.category >= 2) or (other_cls is int and kind.dtype.category == 2)
@@ -467,13 +467,13 @@ def _attach_views(p: Primitive, outs: Sequence[Tensor], source: Tensor, mode: An
 def _record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: Any, fix: Any, mode: Any) -> None:
     """Make the node of a call, and the outputs its."""
     node = new(p.node)
-    node.seq, node.extra = next_seq(), None
-    node.edges = tuple([edge_of(t) if isinstance(t, Tensor) else None for t in tensors])
+    node._seq, node._extra = next_seq(), None
+    node._edges = tuple([edge_of(t) if isinstance(t, Tensor) else None for t in tensors])
     place = users_place(3)
-    node.code, node.lasti = place if place is not None else (None, 0)
+    node._code, node._lasti = place if place is not None else (None, 0)
     if not p.outputs:
-        node.outputs = len(outs)
-    several = p.outputs == 0 or p.node.outputs > 1
+        node._width = len(outs)
+    several = p.outputs == 0 or p.node._width > 1
     nr = 0
     for i, out in enumerate(outs):
         if i in p.nondiff or out is None or out._kind.dtype.category < 2:
@@ -481,7 +481,7 @@ def _record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: An
         out._node = Output(node, nr) if several else node
         nr += 1
     hooks = mode.saved_hooks[-1] if mode is not None and mode.saved_hooks else None
-    wanted = _wanted(p, node.edges)
+    wanted = _wanted(p, node._edges)
     saved, versions = [], []
     for j, name in enumerate(p.saves):
         if j not in wanted:
@@ -496,20 +496,20 @@ def _record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: An
                 held = 0 if value._version_ is None else value._version_.n
         saved.append(value)
         versions.append(held)
-    node.saved, node.versions = tuple(saved), tuple(versions)
-    node.fix = fix
+    node._saved, node._versions = tuple(saved), tuple(versions)
+    node._fix = fix
     if p.restores and not p.elementwise:
-        node.fix = tuple((t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in tensors)
+        node._fix = tuple((t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in tensors)
     elif p.elementwise:
         result = outs[0]._array
         same = all(a.shape == result.shape and a.dtype == result.dtype for a in arrays)
         same = same and all(not isinstance(t, Tensor) or t._array is a for t, a in zip(tensors, arrays, strict=True))
         if not same or result.dtype.kind not in "f" or result.dtype.itemsize < 4:
-            node.fix = tuple((t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in tensors)
+            node._fix = tuple((t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in tensors)
     elif any(o is not None and (o._kind.dtype.category == 3 or o._kind.dtype.is_low) for o in outs) or any(
         t is not None and t._kind.dtype.category == 3 for t in tensors
     ):
-        node.fix = tuple((t._array.shape, t._array.dtype) if t is not None else None for t in tensors)
+        node._fix = tuple((t._array.shape, t._array.dtype) if t is not None else None for t in tensors)
     if mode is not None and mode.anomaly is not None:
         extra_of(node).stack = mode.anomaly.stack()
 
@@ -523,10 +523,10 @@ def _wanted(p: Primitive, edges: tuple[Any, ...]) -> set[int]:
 
 def _save_for(p: Primitive, node: Node, tensors: tuple[Tensor, ...]) -> None:
     """Save plain inputs of an elementwise call of which not all require grad."""
-    wanted = _wanted(p, node.edges)
+    wanted = _wanted(p, node._edges)
     kept = [tensors[p.inputs.index(name)] if j in wanted else None for j, name in enumerate(p.saves)]
-    node.saved = tuple(kept)
-    node.versions = tuple([None if t is None else 0 if t._version_ is None else t._version_.n for t in kept])
+    node._saved = tuple(kept)
+    node._versions = tuple([None if t is None else 0 if t._version_ is None else t._version_.n for t in kept])
 
 
 def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node: Node) -> tuple[Any, Any]:
@@ -538,7 +538,7 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
         i = int(name[4:] or 0)
         counter = version(outs[i])
         mode = current()
-        nr = sum(1 for k in range(i) if k not in p.nondiff) if node.outputs > 1 else None
+        nr = sum(1 for k in range(i) if k not in p.nondiff) if node._width > 1 else None
         if i in p.nondiff:
             return wrap(outs[i]._array, outs[i]._kind), None
         kept = SavedOutput(outs[i], counter, nr)
@@ -546,7 +546,7 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
             return Packed(kept.tensor(node), mode.saved_hooks[-1], None), None
         return kept, counter.n
     if name == "needs":
-        return tuple(e is not None for e in node.edges), None
+        return tuple(e is not None for e in node._edges), None
     if p.variadic and name == "shapes":
         return tuple(t._array.shape for t in tensors), None
     if p.variadic and name == "rest":
@@ -562,16 +562,16 @@ class PrimitiveNode(Node):
     """The node of a primitive: runs its rules."""
 
     __slots__ = ()
-    primitive: Primitive
+    _primitive: Primitive
 
-    def vjp(self, g: Any, create: bool) -> Sequence[Any]:
-        p = self.primitive
-        if self.saved is None:
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        p = self._primitive
+        if self._saved is None:
             raise errors.FreedGraphError(self)
         values = self.saved_values(create)
-        if self.fix is not None:
+        if self._fix is not None:
             return self._fixed(g, values, create)
-        edges = self.edges
+        edges = self._edges
         if p.variadic:
             return p.rules[0](g, *[values[j] for j in p.picks[0]])  # type: ignore[misc,no-any-return]
         return [
@@ -582,7 +582,7 @@ class PrimitiveNode(Node):
     def saved_values(self, create: bool) -> list[Any]:
         """What was saved, as arrays or as Tensors. Raises ModifiedError for what was written to since."""
         out: list[Any] = []
-        for value, held in zip(self.saved, self.versions, strict=True):  # type: ignore[arg-type]
+        for value, held in zip(self._saved, self._versions, strict=True):  # type: ignore[arg-type]
             if isinstance(value, Tensor):
                 counter = value._version_
                 if counter is not None and held is not None and counter.n != held:
@@ -603,7 +603,7 @@ class PrimitiveNode(Node):
 
     def _fixed(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
         """Rules where inputs were broadcast, promoted, complex or of low precision: undo it on the way back."""
-        p = self.primitive
+        p = self._primitive
         gs = g if isinstance(g, list) else [g]
         kinds = [x.dtype for x in gs if x is not None]
         if not create:
@@ -629,10 +629,10 @@ class PrimitiveNode(Node):
         else:
             results = [
                 None if edge is None or rule is None else rule(given, *[values[j] for j in pick])
-                for edge, rule, pick in zip(self.edges, p.rules, p.picks, strict=False)
+                for edge, rule, pick in zip(self._edges, p.rules, p.picks, strict=False)
             ]
         done = []
-        for r, about in zip(results, self.fix, strict=False):
+        for r, about in zip(results, self._fix, strict=False):
             if r is not None and about is not None:
                 if conjugate:
                     r = r.conj()
@@ -645,29 +645,29 @@ class PrimitiveNode(Node):
 class SeveralNode(PrimitiveNode):
     """The node of a primitive whose arguments say how many outputs there are."""
 
-    __slots__ = ("outputs",)
-    outputs: int
+    __slots__ = ("_width",)
+    _width: int
 
 
 def _unary_vjp(p: Primitive) -> Any:
     """The vjp of one input with at most one thing saved: the common case in few steps."""
     (rule,) = p.rules
     assert rule is not None
-    general = PrimitiveNode.vjp
+    general = PrimitiveNode._vjp
 
     def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-        saved = self.saved
-        if create or self.fix is not None or saved is None:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
             return general(self, g, create)
         if not saved:
             return (rule(g),)
         kept = saved[0]
         if kept.__class__ is SavedOutput:
-            if kept.version.n == self.versions[0]:  # type: ignore[index]
+            if kept.version.n == self._versions[0]:  # type: ignore[index]
                 return (rule(g, kept.array),)
         elif kept.__class__ is Tensor or kept.__class__ is Parameter:
             counter = kept._version_
-            if counter is None or counter.n == self.versions[0]:  # type: ignore[index]
+            if counter is None or counter.n == self._versions[0]:  # type: ignore[index]
                 return (rule(g, kept._array),)
         return general(self, g, create)
 
@@ -678,13 +678,13 @@ def _binary_vjp(p: Primitive) -> Any:
     """The vjp of two inputs, for plain tensors of one kind and shape."""
     first, second = p.rules
     assert first is not None and second is not None
-    general = PrimitiveNode.vjp
+    general = PrimitiveNode._vjp
     if not p.saves:
 
         def free(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-            if create or self.fix is not None:
+            if create or self._fix is not None:
                 return general(self, g, create)
-            one, two = self.edges
+            one, two = self._edges
             return None if one is None else first(g), None if two is None else second(g)
 
         return free
@@ -693,11 +693,11 @@ def _binary_vjp(p: Primitive) -> Any:
     swapped = p.picks[0][0] == 1
 
     def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-        saved = self.saved
-        if create or self.fix is not None or saved is None:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
             return general(self, g, create)
         a, b = saved
-        held_a, held_b = self.versions  # type: ignore[misc]
+        held_a, held_b = self._versions  # type: ignore[misc]
         if held_a is None or held_b is None:
             return general(self, g, create)
         counter_a, counter_b = a._version_, b._version_

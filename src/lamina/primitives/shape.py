@@ -142,8 +142,8 @@ def _node(base: Tensor, size: Any, stride: Any, offset: int) -> Any:
     p = as_strided_.primitive
     node = make(p.node, (base if base.is_leaf else base._node,), place=users_place(3))
     values = {"x": wrap(base._array, base._kind), "size": size, "stride": stride, "offset": offset + base.storage_offset()}
-    node.saved = tuple(values[name] for name in p.saves)
-    node.versions = (None,) * len(p.saves)
+    node._saved = tuple(values[name] for name in p.saves)
+    node._versions = (None,) * len(p.saves)
     return node
 
 
@@ -169,7 +169,7 @@ def _put(g: Any, node: Any, create: bool) -> Any:
             part, rest = take_slice(g, geometry=where, like=(shape, base_strides)), clear_slice(g, geometry=where, like=(shape, base_strides))
         else:
             part, rest = _split_slice(g, where, (shape, base_strides))
-    results = list(node.inner.vjp(part, create))
+    results = list(node.inner._vjp(part, create))
     into = results[0]
     if into is not None:
         if callable(where):
