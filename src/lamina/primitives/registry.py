@@ -48,8 +48,8 @@ class Primitive:
     """All that is declared about one operation."""
 
     __slots__ = (
-        "batch", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
-        "node", "node_name", "nondiff", "outputs", "picks", "promote", "restores", "rules", "saves",
+        "alone", "batch", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
+        "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "refuses", "restores", "rules", "saves",
         "variadic", "view",
     )  # fmt: skip
 
@@ -61,6 +61,9 @@ class Primitive:
     saves: tuple[str, ...]
     outputs: int  # 0: as many as the arguments say
     node: type[Node]
+    number: Primitive | None  # of two inputs: how a call is recorded whose second operand is a Python number
+    alone: bool  # such a call's node has one edge, not (edge, None)
+    refuses: dict[int, tuple[type[Exception], str]]  # by dtype category: what is raised
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -96,28 +99,58 @@ def _declare(
     promote: str = "same",
     elementwise: bool = False,
     restores: bool = False,
+    number: str | None = None,
+    refuses: dict[int, Any] | None = None,
+    native: bool = False,
 ) -> Primitive:
     p = new(Primitive)
     p.name, p.forward, p.inputs, p.outputs, p.nondiff = name, forward, inputs, outputs, nondiff
     p.holomorphic, p.view, p.variadic, p.meta, p.emit, p.jvp, p.batch = holomorphic, view, variadic, meta, emit, jvp, batch
     p.promote, p.elementwise, p.restores = promote, elementwise, restores or elementwise
-    p.rules = () if grads is None else (grads,) if callable(grads) else tuple(grads)
+    p.native, p.alone = native, False
+    p.refuses = {c: (NotImplementedError, m) if isinstance(m, str) else m for c, m in (refuses or {}).items()}
+    _rules(p, () if grads is None else (grads,) if callable(grads) else tuple(grads))
+    p.node_name = _node_name(node or "".join(part.capitalize() for part in name.split("_")))
+    p.node = _node_class(p)
+    p.number = _number_form(p, number) if elementwise and len(p.rules) == 2 and p.rules[0] is not None else None
+    if name in PRIMITIVES:
+        raise TypeError(f"primitive {name!r} is declared twice")
+    PRIMITIVES[name] = p
+    return p
+
+
+def _rules(p: Primitive, rules: tuple[Rule | None, ...]) -> None:
+    """Set the gradient rules of `p`, and what they save."""
     saves: list[str] = []
     picks = []
-    for rule in p.rules:
+    for rule in rules:
         names = () if rule is None else _argnames(rule)[1:]
         for n in names:
             if n not in saves:
                 saves.append(n)
         picks.append(tuple(saves.index(n) for n in names))
-    p.saves, p.picks = tuple(saves), tuple(picks)
-    p.holds = any(n in inputs or n.startswith("out") for n in saves)
-    p.node_name = (node or "".join(part.capitalize() for part in name.split("_"))) + "Backward0"
-    p.node = _node_class(p)
-    if name in PRIMITIVES:
-        raise TypeError(f"primitive {name!r} is declared twice")
-    PRIMITIVES[name] = p
-    return p
+    p.rules, p.saves, p.picks = rules, tuple(saves), tuple(picks)
+    p.holds = any(n in p.inputs or n.startswith("out") for n in saves)
+
+
+def _node_name(name: str) -> str:
+    return name if "Backward" in name or name == "NotImplemented" else name + "Backward0"
+
+
+def _number_form(p: Primitive, name: str | None) -> Primitive:
+    """`p` as recorded for (Tensor, number). name: PyTorch's of this node, where it has one edge and a name of its own."""
+    q = new(Primitive)
+    for slot in Primitive.__slots__:
+        if hasattr(p, slot):
+            setattr(q, slot, getattr(p, slot))
+    _rules(q, p.rules[:1])
+    q.number, q.alone = None, name is not None
+    q.node_name = _node_name(name) if name else p.node_name
+    facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": q, "_holds": q.holds, "_width": 1}
+    if set(q.saves) <= set(q.inputs):
+        facts["_vjp"] = _number_vjp(q)
+    q.node = type(q.node_name, (PrimitiveNode,), facts)
+    return q
 
 
 def _node_class(p: Primitive) -> type[Node]:
@@ -168,10 +201,13 @@ def elementwise(
     promote: str = "same",
     **options: Any,
 ) -> Any:
-    """Declare an operation on elements, of one, two or three inputs, which broadcast and promote.
+    """Declare an operation on elements, of one or more inputs, which broadcast and promote.
 
-    promote: "same" (the common dtype), "float" (integers become the default float), "bool" (the result is bool), "none".
-    Returns a plain function of the inputs.
+    promote: "same" (the common dtype), "float" (integers become the default float), "bool" (the result is bool), "complex" (the
+    result is complex), "rest" (the first input keeps its dtype), "none". refuses: by category of dtype (0 bool, 1 integer,
+    2 floating, 3 complex) the message of the NotImplementedError, or (error, message); "{}" in it is the dtype. number: the name of
+    the node where the second operand is a Python number. native: low precision is not computed in float32.
+    Returns a plain function of the inputs; of two inputs it has an attribute `operator`, the form for `Tensor.__op__`.
     """
     n = compute.nin if isinstance(compute, np.ufunc) else compute.__code__.co_argcount
     inputs = ("x", "y", "z")[:n] if isinstance(compute, np.ufunc) else _argnames(compute)[:n]
@@ -179,7 +215,9 @@ def elementwise(
     if n == 1:
         op = _unary(p)
     elif n == 2:
-        op = _binary(p)
+        op = _binary(p, apply)
+        op.operator = _binary(p, _apply_operator)
+        op.operator.__name__ = op.operator.__qualname__ = name
     else:
 
         def op(*tensors: Any) -> Any:
@@ -194,20 +232,31 @@ def elementwise(
 # ---- the fast ways: plain tensors of one kind, nothing special switched on ---------------------------------------------
 
 
+INT64 = CPU[dtypes.int64]
+
+
+def _quick(p: Primitive) -> tuple[bool, ...]:
+    """By category of dtype: whether `forward` may be called on arrays as they are."""
+    whole = p.promote != "float"
+    allowed = (whole, whole, True, len(p.inputs) == 2)
+    return tuple(ok and c not in p.refuses for c, ok in enumerate(allowed))
+
+
 def _unary(p: Primitive) -> Any:
     compute, node_class, n_saves = p.forward, p.node, len(p.saves)
     differentiable = bool(p.rules)
     keeps_input = p.saves == (p.inputs[0],)
     keeps_out = p.saves == ("out",)
     simple = differentiable and (n_saves == 0 or keeps_input or keeps_out)
-    to_float, to_bool = p.promote == "float", p.promote == "bool"
+    to_bool = p.promote == "bool"
+    quick = _quick(p)
 
     def op(input: Any) -> Any:
         cls = input.__class__
         if cls is Tensor or cls is Parameter:
             kind = input._kind
             mode = current()
-            if kind.plain and (mode is None or mode.plain) and not (kind.dtype.category != 2 and (to_float or kind.dtype.category == 3)):
+            if kind.plain and (mode is None or mode.plain) and quick[kind.dtype.category]:
                 node = input._node
                 if node is None or (mode is not None and not mode.grad):
                     if input._more is None or input._more.cut is None:
@@ -247,15 +296,18 @@ def _unary(p: Primitive) -> Any:
     return op
 
 
-def _binary(p: Primitive) -> Any:
+def _binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
     compute, node_class, saves = p.forward, p.node, p.saves
     first, second = p.inputs
-    to_bool = p.promote == "bool"
+    to_other = p.promote in ("bool", "complex")
     differentiable = bool(p.rules)
     both, x_only, y_only = saves in ((first, second), (second, first)), saves == (first,), saves == (second,)
     swapped = saves == (second, first)
-    simple = differentiable and (both or x_only or y_only or not saves)
-    needs_float = p.promote == "float"
+    simple = differentiable and not to_other and (both or x_only or y_only or not saves)
+    quick = _quick(p)
+    number = p.number if not to_other and p.number is not None and set(p.number.saves) <= {first, second} else None
+    number_class, alone, number_saves = (number.node, number.alone, number.saves) if number is not None else (None, False, ())
+    number_x, number_y, number_first = first in number_saves, second in number_saves, number_saves[:1] == (first,)
 
     def op(input: Any, other: Any) -> Any:
         cls, other_cls = input.__class__, other.__class__
@@ -264,7 +316,7 @@ def _binary(p: Primitive) -> Any:
             mode = current()
             if kind.plain and (mode is None or mode.plain):
                 if other_cls is Tensor or other_cls is Parameter:
-                    if other._kind is kind and (kind.dtype.category == 2 or not needs_float):
+                    if other._kind is kind and quick[kind.dtype.category]:
                         x, y, node, other_node = input._array, other._array, input._node, other._node
                         try:
                             array = compute(x, y)
@@ -277,7 +329,7 @@ def _binary(p: Primitive) -> Any:
                             if (input._more is None or input._more.cut is None) and (other._more is None or other._more.cut is None):
                                 out = new(Tensor)
                                 out._array = array
-                                out._kind = BY_NUMPY[array.dtype] if to_bool else kind
+                                out._kind = BY_NUMPY[array.dtype] if to_other else kind
                                 out._node = out._more = out._version_ = None
                                 return out
                         elif simple and kind.dtype.category == 2:
@@ -319,21 +371,69 @@ def _binary(p: Primitive) -> Any:
                                 made._code, made._lasti = code, frame.f_lasti
                             return out
                 elif (
-                    (other_cls is float and kind.dtype.category >= 2) or (other_cls is int and kind.dtype.category == 2)
-                ) and input._node is None and (input._more is None or input._more.cut is None):
-                    array = compute(input._array, other)
-                    if array.__class__ is not ndarray:
-                        array = np.asarray(array)
-                    out = new(Tensor)
-                    out._array = array
-                    out._kind = BY_NUMPY[array.dtype] if to_bool else kind
-                    out._node = out._more = out._version_ = None
-                    return out
+                    (other_cls is float and kind.dtype.category >= 2)
+                    or (other_cls is int and (kind.dtype.category == 2 or kind is INT64))
+                ) and quick[kind.dtype.category]:
+                    node = input._node
+                    if node is None or (mode is not None and not mode.grad):
+                        if input._more is None or input._more.cut is None:
+                            array = compute(input._array, other)
+                            if array.__class__ is not ndarray:
+                                array = np.asarray(array)
+                            out = new(Tensor)
+                            out._array = array
+                            out._kind = BY_NUMPY[array.dtype] if to_other else kind
+                            out._node = out._more = out._version_ = None
+                            return out
+                    elif number_class is not None and kind.dtype.category == 2:
+                        array = compute(input._array, other)
+                        if array.__class__ is not ndarray:
+                            array = np.asarray(array)
+                        out = new(Tensor)
+                        out._array = array
+                        out._kind = kind
+                        out._more = out._version_ = None
+                        out._node = made = new(number_class)
+                        made._seq = next_seq()
+                        edge = input if node is LEAF else node
+                        made._edges = (edge,) if alone else (edge, None)
+                        if number_x:
+                            v = input._version_
+                            held = 0 if v is None else v.n
+                            if not number_y:
+                                made._saved, made._versions = (input,), (held,)
+                            elif number_first:
+                                made._saved, made._versions = (input, other), (held, None)
+                            else:
+                                made._saved, made._versions = (other, input), (None, held)
+                        elif number_y:
+                            made._saved, made._versions = (other,), (None,)
+                        else:
+                            made._saved = made._versions = ()
+                        made._fix = made._extra = None
+                        frame = getframe(1)
+                        code = frame.f_code
+                        if OWN_FILES[code.co_filename]:
+                            made._code, made._lasti = users_place(2) or (None, 0)
+                        else:
+                            made._code, made._lasti = code, frame.f_lasti
+                        return out
         elif not (other_cls is Tensor or isinstance(other, Tensor) or isinstance(input, Tensor)):
             return compute(input, other)
-        return apply(p, (input, other), {})
+        return fallback(p, (input, other), {})
 
     return op
+
+
+def _apply_operator(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
+    """`apply` for an operator: an operand of a foreign class may answer itself."""
+    other = tensors[1]
+    if not isinstance(other, _OPERANDS) and not hasattr(other.__class__, "__torch_function__"):
+        return NotImplemented
+    return apply(p, tensors, params)
+
+
+_OPERANDS = (Tensor, int, float, complex, ndarray, np.generic)
 
 
 # ---- the general way -------------------------------------------------------------------------------------------------
@@ -411,24 +511,32 @@ def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
             where = devices.meta
     if p.promote == "none":
         return tensors, [t._array if isinstance(t, Tensor) else t for t in tensors], None, where
-    shared = common_dtype(tensors)
+    shared = common_dtype(tensors[1:] if p.promote == "rest" else tensors)
     if p.promote == "float" and shared.category < 2:
         shared = dtypes.get_default_dtype()
+    if shared.category in p.refuses:
+        error, text = p.refuses[shared.category]
+        raise error(text.format(shared.alias[:-6]))
     arrays = []
-    for t in tensors:
+    for i, t in enumerate(tensors):
         if isinstance(t, Tensor):
             a = t._array
-            arrays.append(a if a.dtype is shared.np or a.dtype == shared.np else a.astype(shared.np))
+            kept = a.dtype is shared.np or a.dtype == shared.np or (i == 0 and p.promote == "rest")
+            arrays.append(a if kept else a.astype(shared.np))
+        elif p.promote == "bool" and shared.category == 1:
+            arrays.append(np.asarray(t))  # compared as it is: 300 exceeds any uint8
         else:
-            arrays.append(np.asarray(t).astype(shared.np))
-    return tensors, arrays, None if p.promote == "bool" else (CPU[shared] if where is devices.cpu else KINDS[shared, where]), where
+            # a number is not rounded to low precision: it is an operand of the computation in float32
+            arrays.append(np.asarray(t).astype(np.float32 if shared.is_low and p.promote != "bool" else shared.np))
+    known = p.promote not in ("bool", "complex")
+    return tensors, arrays, (CPU[shared] if where is devices.cpu else KINDS[shared, where]) if known else None, where
 
 
 def _computed(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
     if p.view:
         return p.forward(*arrays, **params)
     low = next((a.dtype for a in arrays if a is not None and a.dtype.itemsize < 4 and BY_NUMPY[a.dtype].dtype.is_low), None)
-    if low is None or p.promote == "none":
+    if low is None or p.promote == "none" or p.native:
         try:
             return p.forward(*arrays, **params)
         except ValueError:
@@ -466,9 +574,11 @@ def _attach_views(p: Primitive, outs: Sequence[Tensor], source: Tensor, mode: An
 
 def _record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: Any, fix: Any, mode: Any) -> None:
     """Make the node of a call, and the outputs its."""
+    if p.number is not None and not isinstance(tensors[1], Tensor):
+        p = p.number
     node = new(p.node)
     node._seq, node._extra = next_seq(), None
-    node._edges = tuple([edge_of(t) if isinstance(t, Tensor) else None for t in tensors])
+    node._edges = tuple([edge_of(t) if isinstance(t, Tensor) else None for t in (tensors[:1] if p.alone else tensors)])
     place = users_place(3)
     node._code, node._lasti = place if place is not None else (None, 0)
     if not p.outputs:
@@ -706,6 +816,33 @@ def _binary_vjp(p: Primitive) -> Any:
         if swapped:
             return first(g, b._array), second(g, a._array)
         return first(g, a._array), second(g, b._array)
+
+    return vjp
+
+
+def _number_vjp(p: Primitive) -> Any:
+    """The vjp for (Tensor, number)."""
+    (rule,) = p.rules
+    assert rule is not None
+    general = PrimitiveNode._vjp
+    at = p.saves.index(p.inputs[0]) if p.inputs[0] in p.saves else -1
+    several = len(p.saves) == 2
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        if not saved:
+            return (rule(g),)
+        if at < 0:
+            return (rule(g, saved[0]),)
+        kept, held = saved[at], self._versions[at]  # type: ignore[index]
+        counter = kept._version_ if held is not None else None
+        if held is None or (counter is not None and counter.n != held):
+            return general(self, g, create)
+        if not several:
+            return (rule(g, kept._array),)
+        return (rule(g, kept._array, saved[1]),) if at == 0 else (rule(g, saved[0], kept._array),)
 
     return vjp
 
