@@ -67,7 +67,7 @@ from lamina.core.dtype import int32 as int
 from lamina.core.dtype import int64 as long
 from lamina.core.factories import as_tensor, from_numpy, tensor
 from lamina.core.factories import as_tensor as asarray
-from lamina.core.generator import Generator
+from lamina.core.generator import Generator, default_generator
 from lamina.core.printing import set_printoptions
 from lamina.core.promotion import can_cast, promote_types, result_type
 from lamina.core.size import Size
@@ -91,6 +91,26 @@ from lamina.primitives.creation import (
 )
 from lamina.primitives.elementwise import eq, ge, gt, le, lt, maximum, minimum, mul, ne, neg
 from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
+from lamina.primitives.random import (
+    _standard_gamma,
+    bernoulli,
+    binomial,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
+)
 from lamina.primitives.rearrange import (
     broadcast_tensors,
     broadcast_to,

@@ -10,7 +10,7 @@ from typing import Any
 from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
-from lamina.primitives import arithmetic, conversion, creation, filling, indexing, matmul, protocol, rearrange, reduction
+from lamina.primitives import arithmetic, conversion, creation, filling, indexing, matmul, protocol, random, rearrange, reduction
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import inplace
 
@@ -53,6 +53,10 @@ METHODS: dict[str, Any] = {
     "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": matmul.addmm,
     "baddbmm": matmul.baddbmm, "addbmm": matmul.addbmm, "addmv": matmul.addmv, "addr": matmul.addr, "outer": matmul.outer,
     "ger": matmul.outer,
+    # random draws
+    "bernoulli": random.bernoulli, "multinomial": random.multinomial, "uniform_": random.uniform_, "normal_": random.normal_,
+    "log_normal_": random.log_normal_, "exponential_": random.exponential_, "geometric_": random.geometric_,
+    "cauchy_": random.cauchy_, "bernoulli_": random.bernoulli_fill, "random_": random.random_,
     # writes
     "copy_": filling.copy_, "fill_": filling.fill_, "zero_": filling.zero_, "set_": filling.set_, "resize_": filling.resize_,
     # creation

@@ -1,0 +1,331 @@
+"""Random tensors: torch.rand, randn, randint ..., and the in-place draws of Tensor, in PyTorch's stream.
+
+Here: public functions. Not here: the draws themselves (core/draws*.py), the generator (core/generator.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import views
+from lamina.core import device as devices
+from lamina.core import draws, draws_discrete, draws_normal, draws_rejection
+from lamina.core import dtype as dtypes
+from lamina.core.device import CPU, Kind
+from lamina.core.factories import kind_of
+from lamina.core.generator import Generator, default_generator
+from lamina.core.strided import Array
+from lamina.core.tensor import Tensor, version, wrap
+from lamina.core.version import users_place
+from lamina.primitives.creation import made, sized
+from lamina.primitives.inplace import with_out, write
+from lamina.primitives.registry import primitive
+
+
+def generator_of(given: Any) -> Generator:
+    """The generator that is given, or the default one. Raises RuntimeError for another device's."""
+    if given is None:
+        return default_generator
+    if not isinstance(given, Generator):
+        raise TypeError(f"argument 'generator' must be torch.Generator, not {type(given).__name__}")
+    return given
+
+
+def _drawn(shape: tuple[int, ...], kind: Kind, draw: Callable[[], Array]) -> Array:
+    """Draw, unless the device holds no values."""
+    return np.broadcast_to(np.zeros((), kind.np), shape) if kind.device is devices.meta else draw()
+
+
+def _maker(name: str, draw: Callable[..., Array]) -> Any:
+    """The function `rand` or `randn`."""
+
+    def function(
+        *args: Any, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
+        device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None,
+    ) -> Tensor:  # fmt: skip
+        shape = sized(args, size, name)
+        kind = kind_of(dtype if out is None or dtype is not None else out.dtype, device)
+        if kind.dtype.category < 2:
+            raise NotImplementedError(f"\"{_KERNELS[name]}\" not implemented for '{_cname(kind)}'")
+        array = _drawn(shape, kind, lambda: draw(generator_of(generator), shape, dtype=kind.np))
+        return made(array, kind, requires_grad, out)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+_KERNELS = {"rand": "check_uniform_bounds", "randn": "normal_kernel_cpu"}
+
+
+def _cname(kind: Kind) -> str:
+    from lamina.autograd.errors import _SCALARS
+
+    return _SCALARS[kind.dtype.name]
+
+
+rand = _maker("rand", draws.uniform)
+randn = _maker("randn", draws_normal.normal)
+
+
+def _like(name: str, draw: Callable[..., Array]) -> Any:
+    def function(
+        input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+        pin_memory: bool = False, memory_format: Any = None, generator: Any = None,
+    ) -> Tensor:  # fmt: skip
+        kind = kind_of(dtype or input.dtype, device if device is not None else input.device)
+        if kind.dtype.category < 2:
+            raise NotImplementedError(f"\"{_KERNELS[name[:-5]]}\" not implemented for '{_cname(kind)}'")
+        shape = input._array.shape
+        array = _drawn(shape, kind, lambda: draw(generator_of(generator), shape, dtype=kind.np))
+        return made(array, kind, requires_grad)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+rand_like, randn_like = _like("rand_like", draws.uniform), _like("randn_like", draws_normal.normal)
+
+
+def _whole(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
+
+
+def randint(
+    *args: Any, low: Any = 0, high: Any = None, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Integers of [low, high): randint(high, size) or randint(low, high, size). Raises RuntimeError for an empty range."""
+    numbers = list(args)
+    if numbers and isinstance(numbers[-1], (tuple, list)):
+        size = numbers.pop()
+    if len(numbers) == 2:
+        low, high = numbers
+    elif len(numbers) == 1:
+        if high is None:
+            high = numbers[0]
+        else:
+            low = numbers[0]
+    if size is None or high is None:
+        raise TypeError("randint() received an invalid combination of arguments: expected randint(high, size) or randint(low, high, size)")
+    shape = sized((), size, "randint")
+    kind = kind_of(dtype if dtype is not None else out.dtype if out is not None else dtypes.int64, device)
+    low, high = _whole(low), _whole(high)
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    array = _drawn(shape, kind, lambda: draws_discrete.randint(generator_of(generator), shape, low, high, dtype=kind.np))
+    return made(array, kind, requires_grad, out)
+
+
+def randint_like(
+    input: Tensor, *args: Any, low: Any = 0, high: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, memory_format: Any = None, pin_memory: bool = False, generator: Any = None,
+) -> Tensor:  # fmt: skip
+    """Integers of [low, high) in the shape and dtype of `input`."""
+    if len(args) == 2:
+        low, high = args
+    elif args:
+        high = args[0]
+    return randint(
+        low, high, tuple(input._array.shape), dtype=dtype or input.dtype, device=device if device is not None else input.device,
+        requires_grad=requires_grad, generator=generator,
+    )  # fmt: skip
+
+
+def randperm(
+    n: Any, *, generator: Any = None, out: Any = None, dtype: Any = dtypes.int64, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """The integers below `n` in random order."""
+    kind = kind_of(dtype if dtype is not None else dtypes.int64, device)
+    n = _whole(n)
+    if n < 0:
+        raise RuntimeError(f"n must be non-negative, got {n}")
+    array = _drawn((n,), kind, lambda: draws_discrete.randperm(generator_of(generator), n, dtype=kind.np))
+    return made(array, kind, requires_grad, out)
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Samples of N(mean, std**2); mean and std are numbers (with `size`) or tensors."""
+    source = generator_of(generator)
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        a = mean._array if isinstance(mean, Tensor) else float(mean)
+        b = std._array if isinstance(std, Tensor) else float(std)
+        kind = mean._kind if isinstance(mean, Tensor) else std._kind
+        if isinstance(std, Tensor) and std._kind.dtype.category == 3:
+            raise RuntimeError("normal expects standard deviation to be non-complex")
+        shape = np.broadcast_shapes(np.shape(a), np.shape(b))
+        a, b = (np.broadcast_to(v, shape) if isinstance(v, np.ndarray) else v for v in (a, b))
+        return made(draws_normal.normal_tensors(source, a, b, shape, dtype=kind.np), kind, False, out)
+    if size is None:
+        raise TypeError("normal() received an invalid combination of arguments: numbers for mean and std need `size`")
+    kind = kind_of(dtype if dtype is not None or out is None else out.dtype, device)
+    shape = sized((), size, "normal")
+    return made(draws_normal.normal(source, shape, float(mean), float(std), dtype=kind.np), kind, requires_grad, out)
+
+
+bernoulli_ = primitive(
+    "bernoulli", lambda p, *, generator: draws.bernoulli_tensor(generator, p, dtype=p.dtype),
+    grads=(lambda g: g * 0,))  # fmt: skip
+
+
+@with_out
+def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
+    """0 or 1 for each element, 1 with the probability that `input` (or `p`) says."""
+    source = generator_of(generator)
+    if p is not None:
+        return wrap(draws.bernoulli(source, input._array.shape, float(p), dtype=input._kind.np), input._kind)
+    if input._kind.dtype.category != 2:
+        raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{_cname(input._kind)}'")
+    return bernoulli_(input, generator=source)  # type: ignore[no-any-return]
+
+
+@with_out
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Indices drawn by the weights in `input`, (n) or (rows, n)."""
+    return wrap(draws_discrete.multinomial(generator_of(generator), input._array, num_samples, replacement), CPU[dtypes.int64])
+
+
+poisson_ = primitive("poisson", lambda x, *, generator: draws_rejection.poisson(generator, x), grads=(lambda g: g * 0,))
+
+
+def poisson(input: Tensor, generator: Any = None) -> Tensor:
+    """Counts of a Poisson distribution with the rates in `input`."""
+    return poisson_(input, generator=generator_of(generator))  # type: ignore[no-any-return]
+
+
+def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
+    """Successes in `count` trials of probability `prob`."""
+    shape = np.broadcast_shapes(count._array.shape, prob._array.shape)
+    a, b = (np.broadcast_to(t._array, shape) for t in (count, prob))
+    return wrap(draws_rejection.binomial(generator_of(generator), a, b), count._kind)
+
+
+def _standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
+    return wrap(draws_rejection.standard_gamma(generator_of(generator), alpha._array), alpha._kind)
+
+
+# ---- in-place draws --------------------------------------------------------------------------------------------------
+
+drawn_ = primitive("drawn", lambda x, *, values: values, grads=(lambda g: g * 0,))
+
+
+def _fill(self: Tensor, name: str, draw: Callable[[], Array]) -> Tensor:
+    """Write draws into `self`; they have no gradient."""
+    if self._kind.device is devices.meta:
+        return self
+    if self._node is None and (self._more is None or self._more.base is None):
+        views.check_inplace(self, name, False)
+        np.copyto(self._array, draw(), casting="unsafe")
+        version(self).bump(name, users_place(3))
+        return self
+    return write(self, name, lambda old: drawn_(old, values=draw()))
+
+
+def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Any = None, **bounds: Any) -> Tensor:
+    """Fill with uniform samples of [from, to)."""
+    low, high = bounds.pop("from", from_), bounds.pop("to", to)
+    if bounds:
+        raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(bounds))}'")
+    return _fill(self, "uniform_", lambda: draws.uniform(generator_of(generator), self._array.shape, low, high, dtype=self._kind.np))
+
+
+def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Any = None) -> Tensor:
+    """Fill with samples of N(mean, std**2)."""
+    dense = bool(self._array.flags.c_contiguous)
+    return _fill(
+        self, "normal_",
+        lambda: draws_normal.normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np, contiguous=dense),
+    )  # fmt: skip
+
+
+def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
+    """Fill with samples whose logarithm is N(mean, std**2)."""
+    return _fill(self, "log_normal_", lambda: draws_normal.log_normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np))
+
+
+def exponential_(self: Tensor, lambd: float = 1, *, generator: Any = None) -> Tensor:
+    """Fill with samples of the exponential distribution."""
+    return _fill(self, "exponential_", lambda: draws.exponential(generator_of(generator), self._array.shape, lambd, dtype=self._kind.np))
+
+
+def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
+    """Fill with numbers of trials until the first success."""
+    return _fill(self, "geometric_", lambda: draws.geometric(generator_of(generator), self._array.shape, p, dtype=self._kind.np))
+
+
+def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
+    """Fill with samples of the Cauchy distribution."""
+    return _fill(self, "cauchy_", lambda: draws.cauchy(generator_of(generator), self._array.shape, median, sigma, dtype=self._kind.np))
+
+
+def bernoulli_fill(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+    """Fill with 0 and 1, 1 with probability `p` (a number or a tensor)."""
+    source = generator_of(generator)
+    if isinstance(p, Tensor):
+        chances = np.broadcast_to(p._array, self._array.shape)
+        return _fill(self, "bernoulli_", lambda: draws.bernoulli_tensor(source, chances, dtype=self._kind.np))
+    return _fill(self, "bernoulli_", lambda: draws.bernoulli(source, self._array.shape, p, dtype=self._kind.np))
+
+
+def random_(self: Tensor, *args: Any, generator: Any = None, **bounds: Any) -> Tensor:
+    """Fill with integers: random_() of the dtype's range, random_(to), random_(from, to)."""
+    source, shape, kind = generator_of(generator), self._array.shape, self._kind.np
+    low, high = bounds.get("from", 0), bounds.get("to")
+    if len(args) == 1:
+        high = args[0]
+    elif len(args) == 2:
+        low, high = args
+    if not args and not bounds:
+        return _fill(self, "random_", lambda: draws_discrete.random(source, shape, dtype=kind))
+    return _fill(self, "random_", lambda: draws_discrete.randint(source, shape, low, high, dtype=kind))
+
+
+# ---- the state of the default generator ------------------------------------------------------------------------------
+
+
+def manual_seed(seed: Any) -> Generator:
+    """Restart the default stream; returns its generator."""
+    return default_generator.manual_seed(int(seed))
+
+
+def seed() -> int:
+    """Restart the default stream from the operating system's randomness; returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default stream was started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default stream: uint8, in PyTorch's layout."""
+    return get_state(default_generator)
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Continue the default stream from a state."""
+    set_state(default_generator, new_state)
+
+
+def get_state(self: Generator) -> Tensor:
+    """The state as a uint8 tensor in PyTorch's layout."""
+    return wrap(self.get_state_array(), CPU[dtypes.uint8])
+
+
+def set_state(self: Generator, new_state: Tensor) -> None:
+    """Continue from a state. Raises TypeError, RuntimeError for what is none."""
+    if not isinstance(new_state, Tensor):
+        raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
+    if new_state._kind.dtype is not dtypes.uint8:
+        raise TypeError("RNG state must be a torch.ByteTensor")
+    self.set_state_array(new_state._array)
+
+
+Generator.get_state, Generator.set_state = get_state, set_state  # type: ignore[attr-defined]
