@@ -20,6 +20,7 @@ from lamina.core.device import CPU, Kind
 from lamina.core.size import Size, size_of, wrap_dim
 from lamina.core.storage import TypedStorage, UntypedStorage, storage_of
 from lamina.core.strided import Array
+from lamina.core.tensor_base import TensorBase
 from lamina.core.version import Version
 
 LEAF: Any = type("Leaf", (), {"__slots__": (), "__repr__": lambda self: "LEAF"})()
@@ -68,7 +69,7 @@ def own_class(cls: Any) -> Any:
 
 
 @own_class
-class Tensor(metaclass=TensorType):
+class Tensor(TensorBase, metaclass=TensorType):
     """An n-dimensional array of one dtype, with PyTorch's interface."""
 
     __slots__ = ("__dict__", "__weakref__", "_array", "_kind", "_more", "_node", "_version_")
