@@ -154,8 +154,8 @@ class ModuleList(Module):
         setattr(self, self._key(idx), module)
 
     def __delitem__(self, idx: int | slice) -> None:
-        for i in range(len(self))[idx] if isinstance(idx, slice) else (idx,):
-            delattr(self, self._key(i))
+        for key in list(self._modules)[idx] if isinstance(idx, slice) else [self._key(idx)]:
+            delattr(self, key)
         self._modules = {str(i): module for i, module in enumerate(self._modules.values())}
 
     def __len__(self) -> int:
@@ -168,7 +168,7 @@ class ModuleList(Module):
         return self.extend(modules)
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:
-        return ModuleList([*self, *other])
+        return ModuleList(list(self) + list(other))
 
     def __repr__(self) -> str:
         """As a module's, with runs of equal submodules on one line: (0-1): 2 x ReLU()."""

@@ -202,7 +202,11 @@ class _SpectralNorm(Module):
                 matrix = as_matrix(weight, self.dim)
                 self.register_buffer("_u", random_direction(matrix, matrix.size(0), eps))
                 self.register_buffer("_v", random_direction(matrix, matrix.size(1), eps))
-                power_iteration(matrix, self._u, self._v, 15, eps)
+                self._power_method(matrix, 15)
+
+    def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
+        # transposed, so that u is improved first, from v: the old form has it the other way round
+        power_iteration(weight_mat.t(), self._v, self._u, n_power_iterations, self.eps)
 
     def forward(self, weight: Tensor) -> Tensor:
         """`weight` divided by the estimate of its largest singular value, better at each call in training."""
@@ -210,7 +214,7 @@ class _SpectralNorm(Module):
             return normalize(weight, dim=0, eps=self.eps)
         matrix = as_matrix(weight, self.dim)
         if self.training:
-            power_iteration(matrix, self._u, self._v, self.n_power_iterations, self.eps)
+            self._power_method(matrix, self.n_power_iterations)
         # copies: the next forward changes the buffers in place, maybe before this one's backward
         u, v = self._u.clone(), self._v.clone()
         sigma = lamina.vdot(u, lamina.mv(matrix, v))

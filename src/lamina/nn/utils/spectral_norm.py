@@ -33,7 +33,7 @@ def default_dim(module: Module) -> int:
 
 
 def power_iteration(weight: Tensor, u: Tensor, v: Tensor, times: int, eps: float) -> None:
-    """Improve `u` and `v` in place as the first left and right singular vectors of the matrix `weight`."""
+    """Improve `u` and `v` in place as first left and right singular vectors of the matrix `weight`; v first, from u."""
     with lamina.no_grad():
         for _ in range(times):
             v.copy_(normalize(weight.t().mv(u), dim=0, eps=eps))
