@@ -93,9 +93,6 @@ from lamina.nn.functional.normalization import (
     instance_norm,
     layer_norm,
     local_response_norm,
-    native_batch_norm,
-    native_group_norm,
-    native_layer_norm,
     rms_norm,
 )
 from lamina.nn.functional.padding import (
@@ -270,10 +267,7 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
-    "native_batch_norm",
     "native_channel_shuffle",
-    "native_group_norm",
-    "native_layer_norm",
     "nll_loss",
     "normalize",
     "one_hot",
