@@ -174,13 +174,15 @@ def with_out(function: Callable[..., Any]) -> Any:
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        if out is None:
-            return result
-        if isinstance(result, tuple):
-            if not isinstance(out, (tuple, list)) or len(out) != len(result):
-                raise TypeError(f"{function.__name__}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
-            stored = [store(o, r, function.__name__) for o, r in zip(out, result, strict=True)]
-            return type(result)(stored) if hasattr(result, "_fields") else tuple(stored)
-        return store(out, result, function.__name__)
+        return result if out is None else put_out(function.__name__, result, out)
 
     return public
+
+
+def put_out(name: str, result: Any, out: Any) -> Any:
+    """Write what the function `name` returned, a Tensor or a tuple of them, to what was given as `out=`."""
+    if not isinstance(result, tuple):
+        return store(out, result, name)
+    if not isinstance(out, (tuple, list)) or len(out) != len(result):
+        raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+    return type(result)([store(o, r, name) for o, r in zip(out, result, strict=True)])

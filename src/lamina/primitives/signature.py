@@ -1,0 +1,70 @@
+"""Calls as PyTorch's argument parser takes them: a Tensor first, NumPy's names for some arguments, `out=`; and its refusals.
+
+Here: what public functions share. Not here: writing to `out` (inplace.py), the functions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from lamina.core.dtype import dtype as dtype_class
+from lamina.core.size import wrap_dim, wrap_dims
+from lamina.core.tensor import Tensor
+from lamina.primitives.inplace import NAMES, put_out
+
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+
+
+def parsed(function: Callable[..., Any]) -> Any:
+    """Let a function of a Tensor take NumPy's names for its arguments, and `out=`.
+
+    The function raises TypeError for an input that is no Tensor.
+    """
+    name = function.__name__
+    code = function.__code__  # type: ignore[attr-defined]
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    first = own[0]
+    renamed = {theirs: ours for theirs, ours in NUMPY_NAMES.items() if ours in own and theirs not in own}
+
+    @functools.wraps(function)
+    def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if kwargs:
+            kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
+        given = args[0] if args else kwargs.get(first)
+        if not isinstance(given, Tensor) and (args or first in kwargs):
+            raise not_tensor(name, first, 1, given)
+        result = function(*args, **kwargs)
+        return result if out is None else put_out(name, result, out)
+
+    return public
+
+
+def not_tensor(function: str, argument: str, position: int, given: Any) -> TypeError:
+    return TypeError(f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {type(given).__name__}")
+
+
+def scalar_name(d: dtype_class) -> str:
+    """PyTorch's name of an element type in messages: "Float", "Long" ..."""
+    return NAMES[d.name]
+
+
+def not_implemented(kernel: str, d: dtype_class) -> NotImplementedError:
+    return NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(d)}'")
+
+
+def reduced(dim: Any, ndim: int) -> tuple[int, ...]:
+    """The dimensions that a reduction over `dim` (int, several, None or none: all) takes away; none of a 0-d tensor."""
+    if dim is None or (dim.__class__ is not int and isinstance(dim, (tuple, list)) and not dim):
+        return tuple(range(ndim))
+    if ndim:
+        return (wrap_dim(dim, ndim),) if dim.__class__ is int else wrap_dims(dim, ndim)
+    wrap_dims(dim, ndim)
+    return ()
+
+
+def nonempty(function: str, shape: tuple[int, ...], dim: int) -> None:
+    """Raise IndexError where the dimension to reduce has no entries, and the reduction no identity."""
+    if shape and shape[dim] == 0:
+        raise IndexError(f"{function}(): Expected reduction dim {dim} to have non-zero size.")
