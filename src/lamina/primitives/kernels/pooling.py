@@ -81,10 +81,15 @@ def max_pool_forward(
     return y.reshape(shape), None if places is None else places.reshape(shape)
 
 
-def max_pool_grad(g: Array, indices: Array, x_shape: Sizes, dims: int) -> Array:
-    """Add each element of g (..., *outputs) to where its maximum was: -> `x_shape`, the last `dims` of it space."""
+def max_pool_grad(g: Array, indices: Array, x_shape: Sizes, dims: int, disjoint: bool = False) -> Array:
+    """Add each element of g (..., *outputs) to where its maximum was: -> `x_shape`, the last `dims` of it space.
+
+    disjoint: no element is the maximum of two windows, which makes adding putting.
+    """
     x = np.zeros(x_shape, g.dtype)
-    if g.size:
+    if g.size and disjoint:
+        x.reshape(-1)[_flat(indices, x_shape, dims)] = g.reshape(-1)
+    elif g.size:
         np.add.at(x.reshape(-1), _flat(indices, x_shape, dims), g.reshape(-1))
     return x
 
