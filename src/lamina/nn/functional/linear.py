@@ -77,6 +77,18 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return result if bias is None else result + bias
 
 
+@fused("GroupedMm")
+def _grouped_mm(mat_a: Tensor, mat_b: Tensor, ends: tuple[int, ...] | None) -> Tensor:
+    if ends is None:
+        return lamina.bmm(mat_a, mat_b)
+    bounds = list(zip((0, *ends[:-1]), ends, strict=True))
+    if mat_a.ndim == 2 and mat_b.ndim == 2:
+        return lamina.stack([lamina.matmul(mat_a[:, a:b], mat_b[a:b]) for a, b in bounds])
+    if mat_a.ndim == 2:
+        return lamina.cat([lamina.matmul(mat_a[a:b], mat_b[k]) for k, (a, b) in enumerate(bounds)])
+    return lamina.cat([lamina.matmul(mat_a[k], mat_b[:, a:b]) for k, (a, b) in enumerate(bounds)], 1)
+
+
 def grouped_mm(
     mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
 ) -> Tensor:
@@ -89,17 +101,8 @@ def grouped_mm(
     ragged = mat_a.dim() == 2 or mat_b.dim() == 2
     if ragged != (offs is not None):
         raise RuntimeError("Have to provide offsets if there is a 2d matrix, no offset if both are 3d")
-    if not ragged:
-        result = lamina.bmm(mat_a, mat_b)
-    else:
-        ends = offs.tolist()
-        bounds = list(zip([0, *ends[:-1]], ends, strict=True))
-        if mat_a.dim() == 2 and mat_b.dim() == 2:
-            result = lamina.stack([mat_a[:, a:b] @ mat_b[a:b] for a, b in bounds])
-        elif mat_a.dim() == 2:
-            result = lamina.cat([mat_a[a:b] @ mat_b[k] for k, (a, b) in enumerate(bounds)])
-        else:
-            result = lamina.cat([mat_a[k] @ mat_b[:, a:b] for k, (a, b) in enumerate(bounds)], 1)
+    ends = None if offs is None else tuple(offs.tolist())
+    result = _grouped_mm(mat_a, mat_b, ends)
     return result if out_dtype is None else result.to(out_dtype)
 
 

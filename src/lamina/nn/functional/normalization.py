@@ -147,9 +147,8 @@ def instance_norm(
 
 @fused("NativeGroupNorm")
 def _group_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, batch: int, channels: int, groups: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    batch, channels = input.shape[:2]
     grouped = lamina.reshape(input, (batch, groups, channels // groups, -1))
     centered, mean, _, rstd = _standardise(grouped, (2, 3), eps)
     per_channel = (1, groups, channels // groups, 1)
@@ -179,8 +178,8 @@ def native_group_norm(
     if input.numel() == 0:
         out = _affine(input.clone(), *(None if p is None else p.sum() for p in (weight, bias)))
         return out, input.new_zeros((N, group)), input.new_zeros((N, group))
-    out, mean, rstd = _group_norm(input.reshape(N, C, -1), weight, bias, group, eps)
-    return out.reshape(input.shape).to(input.dtype), mean, rstd
+    out, mean, rstd = _group_norm(input, weight, bias, N, C, group, eps)
+    return out.to(input.dtype), mean, rstd
 
 
 def group_norm(

@@ -212,8 +212,8 @@ def grid_sample(
 
 
 @fused("AffineGridGenerator")
-def _affine_grid(theta: Tensor, base: Tensor) -> Tensor:
-    return lamina.bmm(base, lamina.transpose(theta, 1, 2))
+def _affine_grid(theta: Tensor, base: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return lamina.reshape(lamina.bmm(base, lamina.transpose(theta, 1, 2)), shape)
 
 
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
@@ -258,7 +258,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         columns.append(steps.view(shape).expand(spatial))
     columns.append(lamina.ones(spatial, dtype=theta.dtype, device=theta.device))
     base = lamina.stack(columns, -1).view(1, -1, rank + 1).expand(size[0], -1, -1)
-    return _affine_grid(theta, base).view(size[0], *spatial, rank)
+    return _affine_grid(theta, base, (size[0], *spatial, rank))
 
 
 @fused("PixelShuffle")
