@@ -10,7 +10,7 @@ from typing import Any
 from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
-from lamina.primitives import arithmetic, conversion, creation, filling, indexing, matmul, protocol, random, rearrange, reduction
+from lamina.primitives import arithmetic, conversion, creation, elementary, filling, indexing, matmul, protocol, random, rearrange, reduction
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import inplace
 
@@ -48,7 +48,7 @@ METHODS: dict[str, Any] = {
     # reduction
     "sum": reduction.sum, "mean": reduction.mean, "sum_to_size": reduction.sum_to_size,
     # arithmetic
-    "add": arithmetic.add, "sub": arithmetic.sub, "mul": e.mul, "div": e.true_divide, "neg": e.neg, "tanh": e.tanh, "exp": e.exp,
+    "add": arithmetic.add, "sub": arithmetic.sub, "mul": e.mul, "div": e.true_divide, "neg": e.neg, "tanh": elementary.tanh, "exp": e.exp,
     # products
     "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": matmul.addmm,
     "baddbmm": matmul.baddbmm, "addbmm": matmul.addbmm, "addmv": matmul.addmv, "addr": matmul.addr, "outer": matmul.outer,
@@ -73,7 +73,7 @@ METHODS |= {
 }  # fmt: skip
 
 INPLACE: dict[str, Any] = {
-    "add_": arithmetic.add, "sub_": arithmetic.sub, "mul_": e.mul, "div_": e.true_divide, "neg_": e.neg, "tanh_": e.tanh, "exp_": e.exp,
+    "add_": arithmetic.add, "sub_": arithmetic.sub, "mul_": e.mul, "div_": e.true_divide, "neg_": e.neg, "tanh_": elementary.tanh, "exp_": e.exp,
     "addmm_": matmul.addmm, "baddbmm_": matmul.baddbmm, "addbmm_": matmul.addbmm, "addmv_": matmul.addmv, "addr_": matmul.addr,
     "__iadd__": e._add, "__isub__": e._sub, "__imul__": e.mul, "__itruediv__": e.true_divide,
 }  # fmt: skip

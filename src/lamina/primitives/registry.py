@@ -48,7 +48,7 @@ class Primitive:
     """All that is declared about one operation."""
 
     __slots__ = (
-        "alone", "batch", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
+        "alone", "batch", "check", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
         "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "refuses", "restores", "rules", "saves",
         "variadic", "view",
     )  # fmt: skip
@@ -64,6 +64,7 @@ class Primitive:
     number: Primitive | None  # of two inputs: how a call is recorded whose second operand is a Python number
     alone: bool  # such a call's node has one edge, not (edge, None)
     refuses: dict[int, tuple[type[Exception], str]]  # by dtype category: what is raised
+    check: Callable[[Sequence[Any]], None] | None  # of operands that are not plain tensors of one floating dtype
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -99,15 +100,17 @@ def _declare(
     promote: str = "same",
     elementwise: bool = False,
     restores: bool = False,
+    wraps: bool = False,
     number: str | None = None,
     refuses: dict[int, Any] | None = None,
+    check: Callable[[Sequence[Any]], None] | None = None,
     native: bool = False,
 ) -> Primitive:
     p = new(Primitive)
     p.name, p.forward, p.inputs, p.outputs, p.nondiff = name, forward, inputs, outputs, nondiff
     p.holomorphic, p.view, p.variadic, p.meta, p.emit, p.jvp, p.batch = holomorphic, view, variadic, meta, emit, jvp, batch
-    p.promote, p.elementwise, p.restores = promote, elementwise, restores or elementwise
-    p.native, p.alone = native, False
+    p.promote, p.elementwise, p.restores, p.wraps = promote, elementwise, restores or elementwise, wraps
+    p.native, p.alone, p.check = native, False, check
     p.refuses = {c: (NotImplementedError, m) if isinstance(m, str) else m for c, m in (refuses or {}).items()}
     _rules(p, () if grads is None else (grads,) if callable(grads) else tuple(grads))
     p.node_name = _node_name(node or "".join(part.capitalize() for part in name.split("_")))
@@ -206,7 +209,8 @@ def elementwise(
     promote: "same" (the common dtype), "float" (integers become the default float), "bool" (the result is bool), "complex" (the
     result is complex), "rest" (the first input keeps its dtype), "none". refuses: by category of dtype (0 bool, 1 integer,
     2 floating, 3 complex) the message of the NotImplementedError, or (error, message); "{}" in it is the dtype. number: the name of
-    the node where the second operand is a Python number. native: low precision is not computed in float32.
+    the node where the second operand is a Python number. check: looks at the operands of calls that need promotion, before it.
+    native: low precision is not computed in float32.
     Returns a plain function of the inputs; of two inputs it has an attribute `operator`, the form for `Tensor.__op__`.
     """
     n = compute.nin if isinstance(compute, np.ufunc) else compute.__code__.co_argcount
@@ -239,7 +243,7 @@ def _quick(p: Primitive) -> tuple[bool, ...]:
     """By category of dtype: whether `forward` may be called on arrays as they are."""
     whole = p.promote != "float"
     allowed = (whole, whole, True, len(p.inputs) == 2)
-    return tuple(ok and c not in p.refuses for c, ok in enumerate(allowed))
+    return tuple(ok and c not in p.refuses and (c > 0 or p.check is None) for c, ok in enumerate(allowed))
 
 
 def _unary(p: Primitive) -> Any:
@@ -509,6 +513,8 @@ def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
     for t in tensors:
         if isinstance(t, Tensor) and t._kind.device is devices.meta:
             where = devices.meta
+    if p.check is not None:
+        p.check(tensors)
     if p.promote == "none":
         return tensors, [t._array if isinstance(t, Tensor) else t for t in tensors], None, where
     shared = common_dtype(tensors[1:] if p.promote == "rest" else tensors)
