@@ -7,17 +7,19 @@ their time, the freeing. Not here: what a node computes; argument checks (tensor
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
+from functools import lru_cache
 from operator import attrgetter
-from threading import Lock
+from threading import Lock, Thread, local
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
-from lamina.autograd import modes
-from lamina.autograd.graph import Node, Output, extra_of, make
-from lamina.core.strided import Array, empty_as
+from lamina.autograd import errors, modes
+from lamina.autograd.graph import Node, Output, accumulator, extra_of, make
+from lamina.core.strided import Array, is_dense, overlaps_itself
 from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import users_place
 
@@ -33,17 +35,20 @@ def run(
     keep: bool,
     captures: dict[Any, int] | None = None,
     accumulates: bool = True,
+    record: bool | None = None,
 ) -> list[Any]:
     """Send cotangents from `roots` (edge, value) to the leaves, or to the edges in `captures`.
 
     captures: edge -> position in the result; None: every leaf accumulates into its `.grad`. accumulates: captured leaves
-    accumulate too, in place of being returned. create: values are Tensors, and what is done with them is recorded. keep: what
-    nodes saved is not freed.
+    accumulate too, in place of being returned, and captured nodes run. create: values are Tensors, and what is done with
+    them is recorded. keep: what nodes saved is not freed.
     """
+    if _run.depth >= MAX_DEPTH:
+        return _in_thread(roots, create=create, keep=keep, captures=captures, accumulates=accumulates)
     order, cells = _discover([edge for edge, _ in roots])
     stops: set[Node] = set()
     if captures is not None:
-        order, cells, stops = _prune(order, cells, captures)
+        order, cells, stops = _prune(order, cells, captures, accumulates)
     sums = _Sums(cells, create, captures, accumulates)
     place = users_place(3)
     now = modes.current()
@@ -51,9 +56,12 @@ def run(
     special = captures is not None or anomaly is not None
     release = not keep
     cell_of = cells.get
-    token = modes.set_current(modes.with_grad(now, create))
+    token = modes.set_current(modes.with_grad(now, create if record is None else record))
+    outer = _run.callbacks, _run.node
+    _run.depth += 1
+    _run.callbacks, _run.node = [], None
     try:
-        for edge, value in roots:
+        for edge, value in _by_heap(roots) if len(roots) > 3 else roots:
             sums.deliver(edge, value)
         del roots
         for node in order:
@@ -61,7 +69,7 @@ def run(
             g = cell[0]
             cell[0] = None
             if node._extra is None and not special:
-                results = (None,) * len(node._edges) if g is None else node._vjp(g, create)
+                results = (None,) * len(node._edges) if g is None and not node._takes_none else node._vjp(g, create)
             else:
                 results = _with_hooks(node, g, sums, stops, anomaly)
                 if results is None:
@@ -69,7 +77,8 @@ def run(
             g = None
             if release:
                 node._release(place)
-            for target, value in zip(node._edges, results):  # noqa: B905 (hot)
+            edges = node._edges
+            for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):  # noqa: B905 (hot)
                 if target is None:
                     continue
                 cell = cell_of(target)
@@ -86,21 +95,103 @@ def run(
                 if cell[1]:  # a leaf that waits for more
                     cell[1] -= 1
             results = value = total = None
+        for callback in _run.callbacks:  # they may add more
+            callback()
     finally:
         modes.reset(token)
+        _run.depth -= 1
+        _run.callbacks, _run.node = outer
     return sums.found
+
+
+class _Run(local):
+    """What a thread knows of the backward that it is in."""
+
+    depth = 0  # how many are one inside the other
+    callbacks: list[Callable[[], Any]] = []  # noqa: RUF012 (each run has a list of its own)
+    node: Any = None  # whose function of the user's runs
+
+
+_run = _Run()
+MAX_DEPTH = 30
+"""A backward may be started inside a backward this often before it gets a thread, and so a Python stack, of its own."""
+
+
+def _in_thread(*args: Any, **kwargs: Any) -> list[Any]:
+    outcome: list[Any] = []
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            outcome.extend((context.run(run, *args, **kwargs), None))
+        except BaseException as error:
+            outcome.extend((None, error))
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    found, error = outcome
+    if error is not None:
+        raise error
+    return found  # type: ignore[no-any-return]
+
+
+def queue_callback(callback: Callable[[], Any]) -> None:
+    """Call `callback()` at the end of the backward that this thread is in. Raises RuntimeError outside of one."""
+    if not _run.depth:
+        raise RuntimeError("Final callbacks can only be installed during backward pass.")
+    _run.callbacks.append(callback)
+
+
+def current_node() -> Any:
+    """The node whose Python function runs in this thread's backward; None outside."""
+    return _run.node
+
+
+def _by_heap(pairs: Iterable[Any]) -> Iterable[Any]:
+    """(edge, value) pairs, those of leaves in the order in which PyTorch's queue of equals would give them out."""
+    pairs = list(pairs)
+    leaves = [i for i, (edge, _) in enumerate(pairs) if isinstance(edge, Tensor)]
+    if len(leaves) < 4:
+        return pairs
+    others = [pair for pair in pairs if not isinstance(pair[0], Tensor)]
+    return [*others, *(pairs[leaves[i]] for i in _heap_order(len(leaves)))]
+
+
+@lru_cache(256)
+def _heap_order(n: int) -> tuple[int, ...]:
+    """In which order a binary heap of `n` equal entries, filled from the front, is emptied (later sibling moves up)."""
+    heap, order = list(range(n)), []
+    while heap:
+        order.append(heap[0])
+        last = heap.pop()
+        hole, size = 0, len(heap)
+        while 2 * hole + 2 < size:
+            heap[hole] = heap[2 * hole + 2]
+            hole = 2 * hole + 2
+        if 2 * hole + 1 < size:
+            heap[hole] = heap[2 * hole + 1]
+            hole = 2 * hole + 1
+        if heap:
+            heap[hole] = last
+    return tuple(order)
 
 
 def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any) -> Any:
     """Run a node that has hooks, or in a run that captures or looks for NaN. None: the way ends here."""
     extra, create = node._extra, sums.create
-    if extra is not None:
-        g = _before(node, extra, g, create)
-    if sums.captures is not None:
+    if node in stops:
+        if extra is not None:
+            g = _tensor_hooks(node, extra, g, create)
         sums.capture(node, g)
-        if node in stops:
-            return None
-    if g is None:
+        return None
+    if sums.captures is not None and not sums.accumulates:
+        sums.capture(node, g)  # as it is before the hooks: so does PyTorch where the way goes on
+    if extra is not None:
+        g = _tensor_hooks(node, extra, g, create)
+        if extra.pre_hooks:
+            g = _pre_hooks(node, extra, g, create)
+    if g is None and not node._takes_none:
         results: Any = (None,) * len(node._edges)
     else:
         results = node._vjp(g, create) if anomaly is None else anomaly.checked(node, g, create)
@@ -151,8 +242,10 @@ def _discover(roots: Sequence[Any]) -> tuple[list[Node], dict[Any, Cell]]:
     return order, cells
 
 
-def _prune(order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int]) -> tuple[list[Node], dict[Any, Cell], set[Node]]:
-    """Only what leads to a captured edge: nodes in order, cells, and the nodes where the way ends."""
+def _prune(
+    order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int], run_ends: bool
+) -> tuple[list[Node], dict[Any, Cell], set[Node]]:
+    """Only what leads to a captured edge: nodes in order, cells, and (unless they run) the nodes where the way ends."""
     kept_cells: dict[Any, Cell] = {t: cells[t] for t in captures if isinstance(t, Tensor) and t in cells}
     ends = {edge.node if edge.__class__ is Output else edge for edge in captures}
     kept, stops = [], set()
@@ -161,7 +254,7 @@ def _prune(order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int]) 
         if leads or node in ends:
             kept_cells[node] = cells[node]
             kept.append(node)
-            if not leads:
+            if not leads and not run_ends:
                 stops.add(node)
     kept.reverse()
     return kept, kept_cells, stops
@@ -194,28 +287,24 @@ class _Sums:
                 slots = cell[0]
                 slots[target.nr] = value if slots[target.nr] is None else slots[target.nr] + value
             return
+        direct = cell[0] is None
         if value is not None:
-            if cell[0] is None:
+            if direct:
                 cell[0] = value
             else:
                 self.add(cell, value)
-        if cell[1] == 1 and cell[0] is not None:
-            value, cell[0] = None, self._hooked(target, cell[0])
-            self.finish(target, cell)
+        if cell[1] == 1:
+            value, cell[0] = cell[0], None
+            if self.captures is not None and not self.accumulates:
+                about = target._more
+                if about is not None and about.hooks:
+                    value = _through(about.hooks, value, self.create)
+                self.found[self.captures[target]] = value
+            else:
+                # a sum that was begun here is this run's own; so may be a lone value: the references tell
+                finish(target, value, self.create, cell[2], direct)
         elif cell[1] > 1:
             cell[1] -= 1
-
-    def _hooked(self, leaf: Tensor, total: Any) -> Any:
-        about = leaf._more
-        return _through(about.hooks, total, self.create) if about is not None and about.hooks else total
-
-    def finish(self, leaf: Tensor, cell: Cell) -> None:
-        total = cell[0]
-        cell[0] = None
-        if self.captures is not None and not self.accumulates:
-            self.found[self.captures[leaf]] = total
-        else:
-            accumulate(leaf, total, self.create)
 
     def capture(self, node: Node, g: Any) -> None:
         assert self.captures is not None
@@ -233,38 +322,67 @@ class _Sums:
 # ---- leaves ----------------------------------------------------------------------------------------------------------
 
 
-def accumulate(leaf: Tensor, g: Any, create: bool) -> None:
-    """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded."""
+def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
+    """The whole cotangent of a leaf has come: hooks, accumulation, hooks.
+
+    own: the array is this run's; direct: it came straight from a node, so that the number of references tells whether it is.
+    """
     about = more(leaf)
-    if create:
-        before = about.grad
-        about.grad = g if before is None else before + g
+    extra = about.accumulate_extra
+    if about.hooks is None and extra is None:
+        if g is not None:
+            accumulate(leaf, g, create, own or (direct and _alone(g)))
     else:
-        with _LOCKS[(id(leaf) >> 4) & 63]:
-            before = about.grad
-            if before is None:
-                about.grad = wrap(g if _alone(g) else _copy(g), leaf._kind)
-            elif before._node is not None:
-                before._array = before._array + g
-            else:
-                np.add(before._array, g, out=before._array, casting="unsafe")
-                version(before).bump("add_", None)
+        if about.hooks:
+            g = _through(about.hooks, g, create)
+        if extra is not None and extra.pre_hooks:
+            g = _pre_hooks(accumulator(leaf), extra, g, create)
+        if g is not None:
+            accumulate(leaf, g, create, False)  # a hook may have kept it
     if about.post_hooks:
         for hook in tuple(about.post_hooks.values()):
             hook(leaf)
+    if extra is not None and extra.post_hooks:
+        _after(extra, (), g, accumulator(leaf), create)
 
 
-def _copy(g: Any) -> Array:
-    if g.__class__ is not np.ndarray:
-        return np.asarray(g)
-    made = empty_as(g)
-    np.copyto(made, g)
-    return made
+def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
+    """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded. own: the array may be kept."""
+    about = more(leaf)
+    if create:
+        before = about.grad
+        about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g) if before is None else before + g  # type: ignore[attr-defined]
+        return
+    with _LOCKS[(id(leaf) >> 4) & 63]:
+        before = about.grad
+        if before is None:
+            if own and g.flags.carray and leaf._array.flags.c_contiguous:
+                about.grad = wrap(g, leaf._kind)
+            else:
+                made = _empty(leaf, np.asarray(g))
+                np.copyto(made, g)
+                about.grad = wrap(made, leaf._kind)
+        else:
+            if overlaps_itself(before._array):
+                raise RuntimeError(
+                    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                    "Please clone() the tensor before performing the operation."
+                )
+            np.add(before._array, g, out=before._array, casting="unsafe")
+            version(before).bump("add_", None)
+
+
+def _empty(leaf: Tensor, g: Array) -> Array:
+    """Memory for the gradient of `leaf`: with the leaf's strides where they are dense, else contiguous."""
+    like = leaf._array
+    if like.flags.c_contiguous or not is_dense(like):
+        return np.empty(g.shape, g.dtype)
+    return np.empty_like(like, dtype=g.dtype)
 
 
 def _alone(g: Any) -> bool:
     """Whether nobody but the engine's own calls holds this array, so that the leaf may keep it."""
-    return g.__class__ is np.ndarray and g.base is None and g.flags.writeable and getrefcount(g) <= _alone_count
+    return g.__class__ is np.ndarray and g.base is None and getrefcount(g) <= _alone_count
 
 
 def _calibrate() -> int:
@@ -293,84 +411,91 @@ def _calibrate() -> int:
 # ---- hooks -----------------------------------------------------------------------------------------------------------
 
 
-def _leaf_hooks(leaf: Tensor, value: Any, create: bool) -> Any:
-    about = leaf._more
-    if about is None or not about.hooks:
-        return value
-    return _through(about.hooks, value, create)
-
-
 def _through(hooks: Any, value: Any, create: bool) -> Any:
-    """The gradient after a tensor's hooks, each of which may replace it."""
-    t = value if create else wrap(value)
+    """The gradient after a tensor's hooks, each of which may replace it. They see None where no gradient came."""
+    t = value if create or value is None else wrap(value)
     for hook in tuple(hooks.values()):
         result = hook(t)
         if result is not None:
             t = _checked(hook, result, t)
-    return t if create else t._array
+    return t if create or t is None else t._array
 
 
 def _checked(hook: Any, result: Any, t: Any) -> Any:
     if not isinstance(result, Tensor):
-        raise TypeError(
-            f"expected Variable, but hook returned '{type(result).__name__}'"
-        )
-    if result._array.shape != t._array.shape:
-        raise RuntimeError(
-            f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the size of value: the gradient has shape "
-            f"{list(t._array.shape)}, the hook returned {list(result._array.shape)}"
-        )
-    if result._kind is not t._kind:
-        raise RuntimeError(
-            f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the type of value (was {t._kind.dtype}, got {result._kind.dtype})"
-        )
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    if t is not None and result._array.shape != t._array.shape:
+        raise errors.HookShapeError(hook, t, result)
+    if t is not None and result._kind is not t._kind:
+        raise errors.HookTypeError(hook, t, result)
     return result
 
 
-def _before(node: Node, extra: Any, g: Any, create: bool) -> Any:
-    """Tensor hooks, pre-hooks and retained gradients of a node, in this order."""
+def _tensor_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
+    """The hooks of the tensors that are this node's outputs; then, whenever it was asked for, their gradients are kept."""
     several = node._width > 1
     if several and g is None:
         g = [None] * node._width
-    for nr, hooks in extra.tensor_hooks.items():
-        value = g[nr] if several else g
-        if value is not None:
-            value = _through(hooks, value, create)
-            if several:
-                g[nr] = value
-            else:
-                g = value
-    if extra.pre_hooks:
-        values = tuple(g) if several else (g,)
-        shown = values if create else tuple(None if v is None else wrap(v) for v in values)
-        for hook in tuple(extra.pre_hooks.values()):
-            result = hook(shown)
-            if result is not None:
-                shown = (result,) if isinstance(result, Tensor) else tuple(result)
-        values = shown if create else tuple(None if v is None else v._array for v in shown)
-        g = list(values) if several else values[0]
-    for nr, held in extra.retain.items():
+    for nr, hooks in tuple(extra.tensor_hooks.items()):
+        if several:
+            g[nr] = _through(hooks, g[nr], create)
+        else:
+            g = _through(hooks, g, create)
+    for nr, held in tuple(extra.retain.items()):
         t, value = held(), g[nr] if several else g
         if t is not None and value is not None:
             about = more(t)
-            value = value if create else wrap(_copy(value))
+            value = value if create else wrap(np.array(value))
             about.grad = value if about.grad is None else about.grad + value
-    if several and all(v is None for v in g):
-        return None
-    return g
+    return None if several and all(v is None for v in g) else g
+
+
+def _pre_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
+    """The node's own hooks, which see its cotangents together."""
+    several = node._width > 1
+    values = (tuple(g) if g is not None else (None,) * node._width) if several else (g,)
+    shown = _shown(values, create)
+    for hook in tuple(extra.pre_hooks.values()):
+        result = hook(shown)
+        if result is not None:
+            shown = _checked_tuple(hook, result, shown)
+    values = _bare(shown, create)
+    if several:
+        return None if all(v is None for v in values) else list(values)
+    return values[0]
 
 
 def _after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
     """Post-hooks: they see what the node returned and what it was given."""
-    given = tuple(g) if node._width > 1 and g is not None else (g,)
-    ins = tuple(results)
-    if not create:
-        ins, given = (tuple(None if v is None else wrap(v) for v in vs) for vs in (ins, given))
+    given = (tuple(g) if g is not None else (None,) * node._width) if node._width > 1 else (g,)
+    ins, given = _shown(tuple(results), create), _shown(given, create)
     for hook in tuple(extra.post_hooks.values()):
         changed = hook(ins, given)
         if changed is not None:
-            ins = (changed,) if isinstance(changed, Tensor) else tuple(changed)
-    return ins if create else tuple(None if v is None else v._array for v in ins)
+            ins = _checked_tuple(hook, changed, ins)
+    return _bare(ins, create)
+
+
+def _shown(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
+    return values if create else tuple(None if v is None else wrap(v) for v in values)
+
+
+def _bare(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
+    return values if create else tuple(None if v is None else v._array for v in values)
+
+
+def _checked_tuple(hook: Any, result: Any, before: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a hook of a node returned, one for each value that it saw."""
+    if isinstance(result, Tensor):
+        result = (result,)
+    if not isinstance(result, (tuple, list)):
+        raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
+    if len(result) != len(before):
+        name = getattr(hook, "__name__", repr(hook))
+        raise RuntimeError(
+            f"hook '{name}' has returned an incorrect number of values (got {len(result)}, but expected {len(before)})"
+        )
+    return tuple(None if r is None else _checked(hook, r, t) for r, t in zip(result, before, strict=True))
 
 
 def retain(t: Tensor) -> None:

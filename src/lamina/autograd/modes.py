@@ -22,7 +22,7 @@ class Mode:
     inference: bool  # results are inference tensors
     saved_hooks: tuple[Any, ...]  # (pack, unpack) pairs, innermost last
     function_modes: tuple[Any, ...]  # TorchFunctionMode objects, innermost last
-    transforms: int  # how many levels of vmap, jvp or dual_level are open
+    transforms: tuple[Any, ...]  # the open levels of vmap, jvp and dual_level, innermost last
     forward_level: bool  # gradients in forward mode are on
     anomaly: Any  # None, or whether NaN is looked for
     autocast: Any  # None, or the dtype that matrix products are computed in
@@ -33,7 +33,7 @@ class Mode:
     def __init__(self, **changes: Any) -> None:
         self.grad, self.inference, self.saved_hooks, self.function_modes = True, False, (), ()
         self.no_overrides = False
-        self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = 0, None, None, None, True
+        self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = (), None, None, None, True
         for name, value in changes.items():
             setattr(self, name, value)
         self.plain = not (

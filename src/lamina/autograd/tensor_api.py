@@ -50,7 +50,7 @@ def run_backward(
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
             if not isinstance(edge, Tensor):
                 # a non-leaf accumulates by keeping its gradient
-                engine.retain_once(t)
+                retain_grad(t)
             captures[edge] = len(captures)
     if create_graph:
         warnings.warn(
@@ -112,7 +112,7 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
 def _wrapped(tensors: Any) -> bool:
     """Whether a level of vmap or jvp is open: then values must stay Tensors."""
     now = modes.current()
-    return now is not None and now.transforms > 0
+    return now is not None and bool(now.transforms)
 
 
 # ---- properties ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import Place, users_place
 from lamina.primitives import registry
 from lamina.primitives.conversion import to
+from lamina.primitives.transforms import alias
 
 Body = Callable[..., Any]
 
@@ -40,7 +41,7 @@ def fused(name: str, grads: Sequence[Any] | None = None) -> Callable[[Body], Any
         ruled = None
         if grads is not None:
             ruled = registry._declare(
-                f"fused {body.__name__}", body, tensor_names, grads, node=name, restores=True,
+                f"fused {body.__name__}", body, tensor_names, grads, node=name, restores=True, wraps=True,
             )  # fmt: skip
         node_class = type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
 
@@ -138,7 +139,7 @@ class FusedNode(Node):
         try:
             inputs = [t for t in self._saved if t._node is not None]  # type: ignore[union-attr]
             # aliases, so that the way ends at the inputs and does not run on behind them
-            aliases = {id(t): _alias(t) for t in inputs}
+            aliases = {id(t): alias(t) for t in inputs}
             result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
             outs = result if isinstance(result, tuple) else (result,)
             roots = [(edge_of(o), v) for o, v in zip(outs, values, strict=True) if v is not None and o is not None and o._node is not None]
@@ -150,22 +151,6 @@ class FusedNode(Node):
     def _release(self, place: Place | None) -> None:
         self._saved, self._versions = None, place
         self.inner = self.leaves = self.given = None  # type: ignore[assignment]
-
-
-class AliasNode(Node):
-    """The identity: one place in the graph that stands for a tensor."""
-
-    __slots__ = ()
-
-    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
-        return (g,)
-
-
-def _alias(t: Tensor) -> Tensor:
-    made = wrap(t._array, t._kind)
-    made._version_ = t._version_
-    made._node = make(AliasNode, (edge_of(t),))
-    return made
 
 
 def _recorded(node_class: type, body: Body, given: dict[str, Any], low: Any, mode: Any) -> Any:

@@ -50,7 +50,7 @@ class Primitive:
     __slots__ = (
         "alone", "batch", "check", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
         "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "refuses", "restores", "rules", "saves",
-        "variadic", "view",
+        "variadic", "view", "wraps",
     )  # fmt: skip
 
     name: str
@@ -684,6 +684,8 @@ class PrimitiveNode(Node):
         p = self._primitive
         if self._saved is None:
             raise errors.FreedGraphError(self)
+        if p.wraps and not create:  # the rules are written on public functions
+            return _on_tensors(self, g)
         values = self.saved_values(create)
         if self._fix is not None:
             return self._fixed(g, values, create)
@@ -756,6 +758,12 @@ class PrimitiveNode(Node):
                 r = _restored(r, shape if p.restores else None, dtype, create)
             done.append(r)
         return done
+
+
+def _on_tensors(node: PrimitiveNode, g: Any) -> Sequence[Any]:
+    """Rules that need Tensors, in a backward that is not recorded."""
+    given = [None if x is None else wrap(x) for x in g] if isinstance(g, list) else wrap(g)
+    return [None if r is None else r._array if isinstance(r, Tensor) else r for r in node._vjp(given, True)]
 
 
 class SeveralNode(PrimitiveNode):
