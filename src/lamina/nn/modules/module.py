@@ -1,16 +1,16 @@
 """`Module`: what every network is made of. Members, the call, modes, printing, pickling.
 
-Here: the protocol of attributes and the plain call. Its other parts are beside it: hooks.py (hooks, and the call that
-runs them), tree.py (walking and finding), state.py (state_dict), conversion.py (to, half, ...). Not here: any
-particular layer.
+Here: the protocol of attributes and the plain call. Its other parts are beside it: path.py (where an error came from),
+hooks.py (hooks, and the call that runs them), tree.py (walking and finding), state.py (state_dict), conversion.py (to,
+half, ...). Not here: any particular layer.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from types import CodeType, FrameType, FunctionType
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Self, TypeVar
 
 import lamina
@@ -36,6 +36,7 @@ from lamina.nn.modules.hooks import (
     register_module_parameter_registration_hook,
     run_registration_hooks,
 )
+from lamina.nn.modules.path import module_path, note_path
 from lamina.nn.modules.state import Stateful, _IncompatibleKeys, _WrappedHook
 from lamina.nn.modules.tree import Tree
 
@@ -104,8 +105,7 @@ class Module(Convertible, Stateful, Hooked):
                 return self.forward(*args, **kwargs)
             return self.forward(*args)  # saves merging the empty dict
         except Exception as error:
-            if _PATH not in error.__dict__:
-                error.__dict__[_PATH] = _path_outward(sys._getframe())
+            note_path(error, sys._getframe())
             raise
 
     __call__: Callable[..., Any] = _wrapped_call_impl
@@ -363,52 +363,3 @@ def _forget(state: dict[str, Any], name: str, *members: str) -> None:
 def _addindent(text: str, spaces: int) -> str:
     """`text` with all lines but the first indented."""
     return text.replace("\n", "\n" + " " * spaces)
-
-
-# -- where in the network an exception came from
-#
-# An exception that leaves a module's forward gets, once, the modules it passes on its way out: in its attribute
-# `_lamina_modules`, innermost first, each as (class name, name in the module around it), the outermost with the name
-# "". Errors print it as "Net.layers.0". The list is made from the stack where the exception leaves the innermost
-# module, so nothing is kept while no exception is raised, and threads do not meet; it holds strings only, so the
-# exception stays picklable.
-
-_PATH = "_lamina_modules"
-
-
-def module_path(error: BaseException) -> str | None:
-    """Where in the network `error` came from, as in "Net.layers.0"; None if it came from no module."""
-    path: list[tuple[str, str]] | None = getattr(error, _PATH, None)
-    if not path:
-        return None
-    return ".".join([path[-1][0], *(name or type_name for type_name, name in reversed(path[:-1]))])
-
-
-def _path_outward(frame: FrameType | None) -> list[tuple[str, str]]:
-    """The modules whose calls are on the stack, from `frame` outward."""
-    path: list[tuple[str, str]] = []
-    inner: Module | None = None
-    for module in _modules_outward(frame):
-        if inner is not None:
-            path.append((type(inner).__name__, _name_within(module, inner)))
-        inner = module
-    if inner is not None:
-        path.append((type(inner).__name__, ""))
-    return path
-
-
-def _modules_outward(frame: FrameType | None) -> Iterator[Module]:
-    while frame is not None:
-        if frame.f_code is _CALL:
-            yield frame.f_locals["self"]
-        frame = frame.f_back
-
-
-def _name_within(outer: Module, inner: Module) -> str:
-    for name, module in outer._modules.items():
-        if module is inner:
-            return name
-    return next((name for name, module in outer.named_modules() if module is inner and module is not outer), "")
-
-
-_CALL: CodeType = Module._wrapped_call_impl.__code__
