@@ -80,6 +80,8 @@ from lamina.primitives.creation import (
     arange,
     empty,
     empty_like,
+    empty_permuted,
+    empty_strided,
     eye,
     full,
     full_like,
@@ -90,7 +92,11 @@ from lamina.primitives.creation import (
     zeros_like,
 )
 from lamina.primitives.elementwise import eq, ge, gt, le, lt, maximum, minimum, mul, ne, neg
+from lamina.primitives.embedding import embedding, embedding_renorm_
+from lamina.primitives.gathering import gather, index_select, masked_select, take, take_along_dim
+from lamina.primitives.masking import masked_fill, tril, triu
 from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
+from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.random import (
     _standard_gamma,
     bernoulli,
@@ -111,6 +117,7 @@ from lamina.primitives.random import (
     seed,
     set_rng_state,
 )
+from lamina.primitives.ranges import linspace
 from lamina.primitives.rearrange import (
     broadcast_tensors,
     broadcast_to,
@@ -175,10 +182,9 @@ newaxis = None
 legacy_contiguous_format = contiguous_format
 
 _SUBPACKAGES = frozenset((
-    "nn", "optim", "utils", "autograd", "func", "linalg", "fft", "special", "distributions", "cuda", "backends", "jit", "distributed",
+    "nn", "optim", "utils", "autograd", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
-    "xpu", "mtia", "cpu", "accelerator", "overrides", "return_types", "signal", "masked", "_C", "_dynamo", "__config__", "settings",
-    "serialization", "storage", "library", "doctor",
+    "xpu", "mtia", "cpu", "accelerator", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__", "settings", "doctor",
 ))  # fmt: skip
 _ELSEWHERE = {
     "save": "io", "load": "io",
@@ -193,7 +199,13 @@ _ELSEWHERE = {
 """Names at the top level that load a subpackage when first used."""
 
 
+_ALIASES = {"serialization": "io.serialization", "storage": "core.storage"}
+"""Modules of torch that lie elsewhere in lamina."""
+
+
 def __getattr__(name: str) -> _Any:
+    if name in _ALIASES:
+        return _importlib.import_module(f"lamina.{_ALIASES[name]}")
     if name in _SUBPACKAGES:
         return _importlib.import_module(f"lamina.{name}")
     if name in _ELSEWHERE:
@@ -207,4 +219,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBPACKAGES, *_ELSEWHERE, *_LEGACY})
+    return sorted({*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY})
