@@ -15,7 +15,7 @@ from lamina.core.device import Kind
 from lamina.core.factories import kind_of, leaf_like
 from lamina.core.size import shape_of
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor, refuse_layout
+from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.conversion import in_order
 from lamina.primitives.inplace import store
 
@@ -204,3 +204,46 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any 
     """A 0-d tensor of a number."""
     kind = kind_of(dtype, device)
     return made(np.asarray(s).astype(kind.np), kind, requires_grad)
+
+
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Uninitialised memory with the given strides (in elements). Raises RuntimeError for negative ones."""
+    kind = kind_of(dtype, device)
+    return leaf_like(Tensor, laid_out(sized((size,), None, "empty_strided"), tuple(stride), kind), kind, requires_grad)  # type: ignore[no-any-return]
+
+
+def laid_out(shape: tuple[int, ...], steps: tuple[int, ...], kind: Kind) -> Array:
+    """New memory of just the length that a shape with these strides reaches."""
+    if len(shape) != len(steps):
+        raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})")
+    if any(s < 0 for s in steps):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
+    if kind.device is devices.meta:
+        return meta_array(shape, kind, steps)
+    reach = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True))
+    return strided.over_bytes(np.empty(reach * kind.np.itemsize, np.uint8), kind.np, shape, steps, 0)
+
+
+def empty_permuted(
+    size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Uninitialised dense memory, its dimensions in the order `physical_layout` from the outermost to the innermost."""
+    kind, shape = kind_of(dtype, device), sized((size,), None, "empty_permuted")
+    order = tuple(physical_layout)
+    if len(order) != len(shape):
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(shape)} is not "
+            f"equal to len(physical_layout) = {len(order)}"
+        )
+    if sorted(order) != list(range(len(shape))):
+        outside = [d for d in order if not 0 <= d < len(shape)]
+        if outside:
+            raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {outside[0]} at index {order.index(outside[0])}).  NB: negative dims not currently supported; file an issue if you want it.")
+        raise RuntimeError("Duplicate dim not allowed")
+    dense = strided.contiguous_strides([shape[d] for d in order])
+    steps = tuple(dense[order.index(d)] for d in range(len(shape)))
+    return leaf_like(Tensor, laid_out(shape, steps, kind), kind, requires_grad)  # type: ignore[no-any-return]

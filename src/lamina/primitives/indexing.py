@@ -16,6 +16,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import shape as s
 from lamina.primitives.inplace import write
+from lamina.primitives.embedding import embedding, embedding_renorm_
 from lamina.primitives.registry import primitive
 
 # ---- by integer tensors ----------------------------------------------------------------------------------------------

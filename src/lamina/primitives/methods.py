@@ -10,7 +10,21 @@ from typing import Any
 from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
-from lamina.primitives import arithmetic, conversion, creation, elementary, filling, indexing, matmul, protocol, random, rearrange, reduction
+from lamina.primitives import (
+    arithmetic,
+    conversion,
+    creation,
+    elementary,
+    filling,
+    gathering,
+    indexing,
+    masking,
+    matmul,
+    protocol,
+    random,
+    rearrange,
+    reduction,
+)
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import inplace
 
@@ -62,6 +76,10 @@ METHODS: dict[str, Any] = {
     # creation
     "new_zeros": creation.new_zeros, "new_ones": creation.new_ones, "new_empty": creation.new_empty,
     "new_full": creation.new_full, "new_tensor": creation.new_tensor,
+    # picking and writing by index and mask
+    "gather": gathering.gather, "take_along_dim": gathering.take_along_dim, "index_select": gathering.index_select,
+    "take": gathering.take, "masked_select": gathering.masked_select, "masked_fill": masking.masked_fill,
+    "tril": masking.tril, "triu": masking.triu,
 }  # fmt: skip
 METHODS |= {
     name: conversion.caster(d)
@@ -76,6 +94,7 @@ INPLACE: dict[str, Any] = {
     "add_": arithmetic.add, "sub_": arithmetic.sub, "mul_": e.mul, "div_": e.true_divide, "neg_": e.neg, "tanh_": elementary.tanh, "exp_": e.exp,
     "addmm_": matmul.addmm, "baddbmm_": matmul.baddbmm, "addbmm_": matmul.addbmm, "addmv_": matmul.addmv, "addr_": matmul.addr,
     "__iadd__": e._add, "__isub__": e._sub, "__imul__": e.mul, "__itruediv__": e.true_divide,
+    "masked_fill_": masking.masked_fill, "tril_": masking.tril, "triu_": masking.triu,
 }  # fmt: skip
 
 PROPERTIES: dict[str, Any] = {

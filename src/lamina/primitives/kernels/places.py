@@ -1,0 +1,79 @@
+"""Adding up by index: where elements of an index along one dimension lie, and sums of what meets at one place.
+
+Here: computing on arrays. Not here: checks of indices (checks are their operations').
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from lamina.core.strided import Array, contiguous_strides
+
+
+def flat_places(shape: tuple[int, ...], index: Array, dim: int) -> Array:
+    """For each element of `index` (as many dimensions as `shape`), its place in a contiguous array of that shape.
+
+    The coordinate in `dim` is the index, in all other dimensions the element's own.
+    """
+    strides = contiguous_strides(shape)
+    places = index.astype(np.int64)
+    if strides[dim] != 1:
+        places *= strides[dim]
+    for d, n in enumerate(index.shape):
+        if d != dim and n > 1:
+            places += (np.arange(n) * strides[d]).reshape(n, *(1,) * (index.ndim - d - 1))
+    return places
+
+
+def along(x: Array, index: Array, dim: int) -> Array:
+    """x at `index` along `dim`: out[i, j] = x[index[i, j], j] for dim 0. Scalars count as one element."""
+    if x.ndim == 0 or index.ndim == 0:
+        return np.atleast_1d(x)[np.atleast_1d(index)].reshape(index.shape)
+    if not index.size:
+        return np.empty(index.shape, x.dtype)
+    return np.take(np.ascontiguousarray(x).reshape(-1), flat_places(x.shape, index, dim))
+
+
+def add_along(shape: tuple[int, ...], index: Array, values: Array, dim: int) -> Array:
+    """Zeros of `shape` with `values` added at `index` along `dim`: the adjoint of `along`."""
+    out = np.zeros(shape, values.dtype)
+    if index.size:
+        flat = out.reshape(-1)
+        places = np.atleast_1d(index) if not shape or not index.ndim else flat_places(shape, index, dim)
+        # one dimension and one dtype: NumPy's fast way of add.at
+        np.add.at(flat, places.reshape(-1), np.ascontiguousarray(values).reshape(-1))
+    return out
+
+
+_WORTH_SCIPY = 1 << 18
+_scipy_sparse: list[Any] = []
+
+
+def _sparse() -> Any:
+    """scipy.sparse, or None: its product adds rows several times faster than NumPy can. Loaded for large sums only."""
+    if not _scipy_sparse:
+        _scipy_sparse.append(importlib.import_module("scipy.sparse") if importlib.util.find_spec("scipy") else None)
+    return _scipy_sparse[0]
+
+
+def add_rows(n: int, index: Array, rows: Array) -> Array:
+    """Zeros of n rows, with rows[i] added to row index[i], in order. index: 1-d, in 0..n-1; rows: (len(index), ...)."""
+    width = rows.size // max(len(index), 1)
+    shape = (n, *rows.shape[1:])
+    if not rows.size:
+        return np.zeros(shape, rows.dtype)
+    flat = np.ascontiguousarray(rows).reshape(len(index), width)
+    if rows.size >= _WORTH_SCIPY and width > 1 and rows.dtype.kind in "fc" and rows.dtype.itemsize > 2:
+        sparse = _sparse()
+        if sparse is not None:
+            ones = np.ones(len(index), rows.dtype)
+            chosen = sparse.csc_matrix((ones, index, np.arange(len(index) + 1)), shape=(n, len(index)))
+            return (chosen @ flat).reshape(shape)  # type: ignore[no-any-return]
+    out = np.zeros(n * width, rows.dtype)
+    places = index if width == 1 else (index[:, None] * width + np.arange(width)).reshape(-1)
+    np.add.at(out, places, flat.reshape(-1))
+    return out.reshape(shape)
