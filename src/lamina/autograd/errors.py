@@ -25,6 +25,11 @@ def place_of(node: Any) -> Place | None:
 class Explained(RuntimeError):
     """A RuntimeError whose text is made when it is printed; it pickles as that text."""
 
+    def __init_subclass__(cls) -> None:
+        # what a traceback shows, and what programs print, is PyTorch's type
+        cls.__name__ = cls.__qualname__ = next(b for b in cls.__mro__ if b.__module__ == "builtins").__name__
+        cls.__module__ = "builtins"
+
     def __init__(self, *fields: Any) -> None:
         super().__init__(*fields)
         self.fields = fields
@@ -167,6 +172,51 @@ class NoGraphError(Explained):
         if cut is None:
             return [("fix", "requires_grad=True on the tensors whose gradient is wanted, before computing with them")]
         return [("cut", f"{where(cut.place)}  ({cut.reason})"), ("fix", cut.fix)]
+
+
+class HookShapeError(Explained):
+    """A hook returned a gradient of another shape."""
+
+    def __init__(self, hook: Any, given: Any, returned: Any) -> None:
+        code = getattr(hook, "__code__", None)
+        super().__init__(
+            getattr(hook, "__name__", repr(hook)), (code, 0) if code is not None else None, list(given.shape), list(returned.shape)
+        )
+
+    def sentence(self) -> str:
+        return f"hook '{self.fields[0]}' has changed the size of value"
+
+    def story(self) -> list[tuple[str, str]]:
+        _, place, given, returned = self.fields
+        return [
+            ("hook", where(place)),
+            ("given", f"a gradient of shape {given}"),
+            ("returned", f"one of shape {returned}"),
+            ("fix", f"return a tensor of shape {given}, or None to leave the gradient as it is"),
+        ]
+
+
+class HookTypeError(HookShapeError):
+    """A hook returned a gradient of another dtype."""
+
+    def __init__(self, hook: Any, given: Any, returned: Any) -> None:
+        super().__init__(hook, given, returned)
+        self.fields = (*self.fields[:2], given._kind.dtype, returned._kind.dtype)
+
+    def sentence(self) -> str:
+        name, _, given, returned = self.fields
+        return (
+            f"hook '{name}' has changed the type of value (was torch.{given.alias} got torch.{returned.alias})"
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        _, place, given, returned = self.fields
+        return [
+            ("hook", where(place)),
+            ("given", f"a gradient of {given}"),
+            ("returned", f"one of {returned}"),
+            ("fix", f"return it as .to({given})"),
+        ]
 
 
 class NonScalarError(Explained):

@@ -50,6 +50,7 @@ class Node:
 
     _width = 1
     _holds = False  # whether it saves tensors, so that a second backward must be refused
+    _takes_none = False  # whether it runs also when no gradient came (a user's Function does)
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         """Cotangents of the inputs from that of the output: arrays, or Tensors where `create`."""
@@ -122,8 +123,11 @@ class AccumulateGrad(Node):
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         from lamina.autograd.engine import accumulate  # the engine imports this module
 
-        accumulate(self.variable, g, create)
+        accumulate(self.variable, g if create else g._array if isinstance(g, Tensor) else g, create, False)
         return ()
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
 
 
 AccumulateGrad.__module__ = "torch.autograd"
@@ -133,6 +137,8 @@ def extra_of(node: Node) -> Extra:
     found = node._extra
     if found is None:
         found = node._extra = Extra()
+        if node.__class__ is AccumulateGrad:  # made anew for whoever asks: its hooks stay with the leaf
+            more(node.variable).accumulate_extra = found
     return found
 
 
@@ -173,8 +179,7 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     if found is None:
         found = make(AccumulateGrad, ())
         found.variable = leaf
-        # hooks of this node must live as long as the leaf does: they are kept beside it
-        found._extra = leaf.__dict__.get("_accumulate_extra")
+        found._extra = about.accumulate_extra
         about.accumulate = ref(found)
     return found  # type: ignore[no-any-return]
 

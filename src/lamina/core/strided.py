@@ -91,6 +91,19 @@ def overlaps_itself(array: Array) -> bool:
     return any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
 
 
+def is_dense(array: Array) -> bool:
+    """Whether the elements lie side by side, each once, in any order of dimensions."""
+    if not array.size:
+        return True
+    pairs = [(s, n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
+    step = array.itemsize
+    for s, n in sorted(pairs):
+        if s != step:
+            return False
+        step *= n
+    return True
+
+
 def is_channels_last(array: Array) -> bool:
     """Whether a 4-d or 5-d array has dimension 1 innermost (PyTorch's stride order; ambiguous shapes included)."""
     n = array.ndim

@@ -37,6 +37,7 @@ class More:
     hooks: Any = None  # gradient hooks of a leaf, in order of registration
     post_hooks: Any = None  # post-accumulate hooks
     accumulate: ref[Any] | None = None  # the AccumulateGrad object that a user has seen
+    accumulate_extra: Any = None  # and its hooks
     retains: bool = False
     tangents: Any = None  # forward mode: {level: tangent}
     cut: Any = None  # why it does not require grad although something before it does
