@@ -1,6 +1,7 @@
 """Autograd's mistakes, explained: PyTorch's sentence, then the lines of the user's program, then what to write instead.
 
-Exceptions hold fields; their text is made when it is printed. Here: the errors. Not here: where they are raised.
+`str(error)` is PyTorch's text; the rest are the exception's notes, which a traceback shows below it. Exceptions hold fields; text is
+made when it is printed. Here: the errors. Not here: where they are raised.
 """
 
 from __future__ import annotations
@@ -42,8 +43,15 @@ class Explained(RuntimeError):
         return []
 
     def __str__(self) -> str:
-        rows = [(word, text) for word, text in self.story() if text]
-        return self.sentence() + "".join(f"\n  {word:9} {text}" for word, text in rows)
+        # PyTorch's text and no more: programs print it and match on it. The story comes below it in a traceback.
+        return self.sentence()
+
+    @property
+    def __notes__(self) -> list[str]:  # what Python prints below an exception (PEP 678), and `add_note` adds to
+        notes = self.__dict__.get("notes")
+        if notes is None:
+            notes = self.__dict__["notes"] = [f"  {word:9} {text}" for word, text in self.story() if text]
+        return notes  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RuntimeError, (str(self),)
