@@ -142,6 +142,7 @@ from lamina.primitives.rearrange import (
 )
 from lamina.primitives.reduction import mean, sum
 from lamina.primitives.shape import as_strided
+from lamina.settings import LEGACY as _LEGACY
 from lamina.settings import (
     are_deterministic_algorithms_enabled,
     compiled_with_cxx11_abi,
@@ -173,7 +174,6 @@ from lamina.settings import (
     typename,
     use_deterministic_algorithms,
 )
-from lamina.settings import LEGACY as _LEGACY
 from lamina.version import __version__
 
 _methods.install()
@@ -195,6 +195,24 @@ _ELSEWHERE = {
     "lstm_cell": "nn.functional.rnn", "gru_cell": "nn.functional.rnn", "rnn_tanh_cell": "nn.functional.rnn",
     "rnn_relu_cell": "nn.functional.rnn",
     "vmap": "func", "compile": "compiler", "why_no_grad": "autograd.explain",
+    **dict.fromkeys((
+        "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+        "avg_pool1d", "adaptive_avg_pool1d", "bilinear", "celu", "celu_", "selu", "selu_", "hardshrink", "prelu",
+        "threshold", "threshold_", "channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "cosine_similarity",
+        "pairwise_distance", "pdist", "rms_norm",
+    ), "nn.functional"),
+    **dict.fromkeys((
+        "batch_norm", "instance_norm", "group_norm", "layer_norm", "dropout", "dropout_", "alpha_dropout",
+        "alpha_dropout_", "feature_dropout", "feature_dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",
+        "native_dropout", "rrelu", "rrelu_", "embedding", "embedding_renorm_", "ctc_loss", "kl_div", "poisson_nll_loss",
+        "binary_cross_entropy_with_logits", "hinge_embedding_loss", "cosine_embedding_loss", "margin_ranking_loss",
+        "triplet_margin_loss", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool3d",
+        "adaptive_max_pool1d", "affine_grid_generator",
+    ), "nn.functional.native"),
+    "native_batch_norm": "nn.functional.normalization", "native_group_norm": "nn.functional.normalization",
+    "native_layer_norm": "nn.functional.normalization", "native_channel_shuffle": "nn.functional.vision",
+    "convolution": "primitives.convolution", "grid_sampler": "primitives.vision", "grid_sampler_2d": "primitives.vision",
+    "grid_sampler_3d": "primitives.vision",
 }  # fmt: skip
 """Names at the top level that load a subpackage when first used."""
 

@@ -42,6 +42,11 @@ def _drop(input: Tensor, p: float, training: bool, inplace: bool, by_channel: bo
     return input.mul_(noise) if inplace else input * noise
 
 
+def drop_channels(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
+    """`dropout` of whole channels of (N, C, *)."""
+    return _drop(input, p, training, inplace, by_channel=True)
+
+
 def _alpha_drop(input: Tensor, p: float, training: bool, inplace: bool, by_channel: bool) -> Tensor:
     if p == 0 or not training or input.numel() == 0:
         return input
