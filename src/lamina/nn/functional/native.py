@@ -20,10 +20,13 @@ from lamina.nn.functional import (
     rectifier,
     vision,
 )
-from lamina.nn.functional import dropout as drops
-from lamina.nn.functional import embedding as tables
 from lamina.nn.functional._checks import check_tensor
 from lamina.nn.functional._pool_arguments import Ints
+from lamina.nn.functional.dropout import alpha_dropout as _alpha_dropout
+from lamina.nn.functional.dropout import drop_channels
+from lamina.nn.functional.dropout import dropout as _dropout
+from lamina.nn.functional.dropout import feature_alpha_dropout as _feature_alpha_dropout
+from lamina.nn.functional.embedding import embedding as _embedding
 from lamina.primitives import indexing as kernels
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -85,44 +88,44 @@ def _checked_p(p: float) -> float:
 
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """`nn.functional.dropout`."""
-    return drops.dropout(input, _checked_p(p), train)
+    return _dropout(input, _checked_p(p), train)
 
 
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """`dropout` in place."""
-    return drops.dropout(input, _checked_p(p), train, inplace=True)
+    return _dropout(input, _checked_p(p), train, inplace=True)
 
 
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """`nn.functional.alpha_dropout`."""
-    return drops.alpha_dropout(input, _checked_p(p), train)
+    return _alpha_dropout(input, _checked_p(p), train)
 
 
 def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """`alpha_dropout` in place."""
-    return drops.alpha_dropout(input, _checked_p(p), train, inplace=True)
+    return _alpha_dropout(input, _checked_p(p), train, inplace=True)
 
 
 def feature_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """`dropout` of whole channels, input (N, C, *)."""
     check_tensor(input, "feature_dropout")
-    return drops.drop_channels(input, _checked_p(p), train, inplace=False)
+    return drop_channels(input, _checked_p(p), train, inplace=False)
 
 
 def feature_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """`feature_dropout` in place."""
     check_tensor(input, "feature_dropout_")
-    return drops.drop_channels(input, _checked_p(p), train, inplace=True)
+    return drop_channels(input, _checked_p(p), train, inplace=True)
 
 
 def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """`nn.functional.feature_alpha_dropout`."""
-    return drops.feature_alpha_dropout(input, _checked_p(p), train)
+    return _feature_alpha_dropout(input, _checked_p(p), train)
 
 
 def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """`feature_alpha_dropout` in place."""
-    return drops.feature_alpha_dropout(input, _checked_p(p), train, inplace=True)
+    return _feature_alpha_dropout(input, _checked_p(p), train, inplace=True)
 
 
 def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
@@ -164,7 +167,7 @@ def embedding(
     """`nn.functional.embedding`, the table first; `padding_idx` -1 means none."""
     check_tensor(weight, "embedding", "weight", 1)
     check_tensor(indices, "embedding", "indices", 2)
-    return tables.embedding(
+    return _embedding(
         indices, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
     )
 

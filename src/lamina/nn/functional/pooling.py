@@ -16,20 +16,20 @@ from lamina.nn.functional._out import write_out
 from lamina.nn.functional._pool_arguments import Ints, sizes, with_defaults
 from lamina.primitives import pooling as kernels
 
-_MAX = {2: kernels.max_pool2d_with_indices, 3: kernels.max_pool3d_with_indices}
 _ADAPTIVE_MAX = {2: kernels.adaptive_max_pool2d, 3: kernels.adaptive_max_pool3d}
 
 
 def _max_pool(
-    rank: int, input: Tensor, kernel_size: Ints, stride: Ints | None, padding: Ints, dilation: Ints, ceil_mode: bool
-) -> tuple[Tensor, Tensor]:
+    rank: int, input: Tensor, kernel_size: Ints, stride: Ints | None, padding: Ints, dilation: Ints, ceil_mode: bool,
+    indices: bool = True,
+) -> Any:  # fmt: skip
     name = f"max_pool{rank}d"
     check_tensor(input, name)
     kernel = sizes(kernel_size, rank, name, "kernel_size", 2)
     steps = sizes(stride, rank, name, "stride", 3, omissible=True) or kernel
     pads = sizes(padding, rank, name, "padding", 4)
     dilations = sizes(dilation, rank, name, "dilation", 5)
-    return _MAX[rank](input, kernel, steps, pads, dilations, ceil_mode)
+    return kernels.max_pool(input, kernel, steps, pads, dilations, ceil_mode, indices)
 
 
 def max_pool1d_with_indices(
@@ -78,7 +78,7 @@ def max_pool2d_with_indices(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """`max_pool2d`, with the place of each maximum in its flattened plane."""
-    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode)  # type: ignore[no-any-return]
 
 
 def max_pool3d_with_indices(
@@ -86,7 +86,7 @@ def max_pool3d_with_indices(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """`max_pool3d`, with the place of each maximum in its flattened volume."""
-    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)  # type: ignore[no-any-return]
 
 
 def max_pool1d(
@@ -103,7 +103,7 @@ def max_pool2d(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """Maxima of windows of (N, C, H, W) or (C, H, W); `return_indices`: with their places."""
-    pair = _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode)
+    pair = _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return pair if return_indices else pair[0]
 
 
@@ -112,7 +112,7 @@ def max_pool3d(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """Maxima of windows of (N, C, D, H, W) or (C, D, H, W); `return_indices`: with their places."""
-    pair = _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)
+    pair = _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return pair if return_indices else pair[0]
 
 
