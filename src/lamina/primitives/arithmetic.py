@@ -1,18 +1,34 @@
-"""Public arithmetic: signatures with alpha, rounding_mode and out on the primitives of elementwise.py."""
+"""Public arithmetic with more than two operands or options: alpha, value, weight, rounding_mode.
+
+Here: argument checks. Not here: values and gradients (elementwise.py, division.py); functions without options (functions.py).
+"""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+from lamina.core import dtype as dtypes
 from lamina.core.promotion import common_dtype
 from lamina.core.tensor import Tensor
+from lamina.primitives import division
+from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
-from lamina.primitives.inplace import with_out
+from lamina.primitives.functions import is_number, is_tensor
+from lamina.primitives.inplace import NAMES, with_out
+from lamina.primitives.signature import not_tensor
+
+
+def _check_operands(name: str, input: Any, other: Any, numbers: bool = True) -> None:
+    if not is_tensor(input) and not (numbers and is_number(input) and is_tensor(other)):
+        raise not_tensor(name, "input", 1, input)
+    if not is_tensor(other) and not (numbers and is_number(other)):
+        raise not_tensor(name, "other", 2, other)
 
 
 def _check_alpha(alpha: Any, *operands: Any) -> None:
-    d = common_dtype([o for o in operands if isinstance(o, Tensor) or not isinstance(o, str)])
-    if d.category == 0 and not isinstance(alpha, bool):
+    d = common_dtype(operands)
+    if alpha is True and d.category > 0:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     if d.category == 1 and isinstance(alpha, float):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
@@ -20,24 +36,137 @@ def _check_alpha(alpha: Any, *operands: Any) -> None:
         raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
 
 
-def plus(input: Any, other: Any, alpha: Any = 1) -> Tensor:
-    if alpha == 1 and alpha is not True:
-        return e._add(input, other)  # type: ignore[no-any-return]
+def _old_form(name: str, number: Any, *tensors: Any) -> tuple[Any, ...]:
+    """The arguments of `x.add(2, y)` as those of `x.add(y, alpha=2)`: programs from before PyTorch 1.5 have it."""
+    if not is_number(number):
+        raise TypeError(f"{name}() takes {len(tensors) + 1} positional arguments but {len(tensors) + 2} were given")
+    warnings.warn(f"This overload of {name} is deprecated: pass the number by name, after the tensors", UserWarning, stacklevel=4)
+    return (*tensors, number)
+
+
+def _scaled(name: str, op: Any, scaled: Any, input: Any, other: Any, old: tuple[Any, ...], alpha: Any) -> Tensor:
+    if old:
+        other, alpha = _old_form(name, other, *old)
+    if input.__class__ is not Tensor or other.__class__ is not Tensor:
+        _check_operands(name, input, other)
+    if alpha.__class__ is int and alpha == 1:
+        return op(input, other)  # type: ignore[no-any-return]
     _check_alpha(alpha, input, other)
-    return e.add_scaled(input, other, alpha)  # type: ignore[no-any-return]
+    return scaled(input, other, alpha)  # type: ignore[no-any-return]
 
 
 @with_out
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+def add(input: Any, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
     """input + alpha * other."""
-    return plus(input, other, alpha)
+    return _scaled("add", e._add, e.add_scaled, input, other, old, alpha)
 
 
 @with_out
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+def sub(input: Any, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
     """input - alpha * other. Raises RuntimeError for bool."""
-    if alpha == 1:
-        return e._sub(input, other)  # type: ignore[no-any-return]
-    _check_alpha(alpha, input, other)
-    return e.sub_scaled(input, other, alpha)  # type: ignore[no-any-return]
+    return _scaled("sub", e._sub, e.sub_scaled, input, other, old, alpha)
 
+
+@with_out
+def subtract(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`sub`."""
+    return _scaled("subtract", e._sub, e.sub_scaled, input, other, (), alpha)
+
+
+@with_out
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """other - alpha * input."""
+    if not is_tensor(input):
+        raise not_tensor("rsub", "input", 1, input)
+    if alpha.__class__ is int and alpha == 1:
+        return e._rsub(input, other)  # type: ignore[no-any-return]
+    _check_alpha(alpha, input, other)
+    return e.sub_scaled(other, input, alpha)  # type: ignore[no-any-return]
+
+
+@with_out
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; rounding_mode "floor" or "trunc": a whole quotient, of integers too."""
+    if input.__class__ is not Tensor or other.__class__ is not Tensor:
+        _check_operands("div", input, other)
+    if rounding_mode is None:
+        return e.true_divide(input, other)  # type: ignore[no-any-return]
+    if rounding_mode == "floor":
+        return division.div_floor(input, other)  # type: ignore[no-any-return]
+    if rounding_mode == "trunc":
+        return division.div_trunc(input, other)  # type: ignore[no-any-return]
+    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+
+
+def quotient_of(self: Tensor, other: Any) -> Any:
+    """other / self, as PyTorch computes it: by the reciprocal."""
+    made = e.mul.operator(f.reciprocal(self), other)
+    return made
+
+
+def _double(x: Any) -> Any:
+    if not isinstance(x, Tensor):
+        return complex(x) if isinstance(x, complex) else float(x)
+    return x.to(dtypes.complex128 if x.dtype.category == 3 else dtypes.float64)  # type: ignore[attr-defined]
+
+
+@with_out
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent in float64, or complex128."""
+    if not is_tensor(input) and not is_tensor(exponent):
+        raise not_tensor("float_power", "input", 1, input)
+    if not isinstance(input, Tensor):
+        return division.rpow(_double(exponent), _double(input))  # type: ignore[no-any-return]
+    return division.pow(_double(input), _double(exponent))  # type: ignore[no-any-return]
+
+
+def float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """`float_power` for the method in place: raises RuntimeError unless self can hold the result."""
+    result = float_power(self, exponent)
+    if result.dtype is not self.dtype:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {NAMES[self.dtype.name]} but the operation's result requires dtype {NAMES[result.dtype.name]}"
+        )
+    return result  # type: ignore[no-any-return]
+
+
+def _constant(value: Any, *tensors: Tensor) -> Any:
+    """A factor that takes part in no promotion."""
+    d = common_dtype(tensors)
+    return int(value) if d.category < 2 and isinstance(value, float) else value
+
+
+@with_out
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *old: Tensor, value: Any = 1) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+    if old:
+        tensor1, tensor2, value = _old_form("addcmul", tensor1, tensor2, *old)
+    return e._addcmul(input, tensor1, tensor2, _constant(value, input, tensor1, tensor2))  # type: ignore[no-any-return]
+
+
+@with_out
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *old: Tensor, value: Any = 1) -> Tensor:
+    """input + value * tensor1 / tensor2. Raises RuntimeError where both are integers."""
+    if old:
+        tensor1, tensor2, value = _old_form("addcdiv", tensor1, tensor2, *old)
+    if tensor1.dtype.category < 2 and tensor2.dtype.category < 2:
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
+            "tensor1 and tensor2. Use input + value * tensor1 / tensor2, or torch.trunc of that quotient."
+        )
+    return e._addcdiv(input, tensor1, tensor2, value)  # type: ignore[no-any-return]
+
+
+@with_out
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """input + weight * (end - input): weight a number or a tensor. Raises RuntimeError unless the tensors have one dtype."""
+    for name, t in (("end", end), ("weight", weight)):
+        if isinstance(t, Tensor) and t.dtype is not input.dtype:
+            raise RuntimeError(f"expected dtype {_c_name(input)} for `{name}` but got dtype {_c_name(t)}")
+    return (e.lerp_tensor if isinstance(weight, Tensor) else e.lerp_number)(input, end, weight)  # type: ignore[no-any-return]
+
+
+def _c_name(t: Tensor) -> str:
+    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long"}.get(
+        t.dtype.name, t.dtype.name
+    )

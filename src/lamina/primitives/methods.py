@@ -11,11 +11,15 @@ from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
 from lamina.primitives import (
+    adjusted,
     arithmetic,
+    bitwise,
     conversion,
     creation,
+    division,
     elementary,
     filling,
+    functions,
     gathering,
     indexing,
     masking,
@@ -24,24 +28,43 @@ from lamina.primitives import (
     random,
     rearrange,
     reduction,
+    selection,
 )
 from lamina.primitives import elementwise as e
+from lamina.primitives.functions import bare, reflected
 from lamina.primitives.inplace import inplace
 
 
-def reflected(op: Any) -> Any:
-    """`other op self`, for the methods with an r in front."""
-
-    def method(self: Any, other: Any) -> Any:
-        return op(other, self)
-
-    return method
-
+ELEMENTWISE = (
+    "abs", "absolute", "neg", "negative", "sign", "sgn", "reciprocal", "sqrt", "rsqrt", "square", "conj_physical", "relu", "exp", "exp2",
+    "expm1", "log", "log2", "log10", "log1p", "sigmoid", "sin", "cos", "tan", "asin", "arcsin", "acos", "arccos", "atan", "arctan", "sinh",
+    "cosh", "tanh", "asinh", "arcsinh", "acosh", "arccosh", "atanh", "arctanh", "sinc", "deg2rad", "rad2deg", "ceil", "floor", "frac",
+    "trunc", "fix", "logical_not", "bitwise_not", "erf", "erfc", "erfinv", "lgamma", "digamma", "i0", "mul", "multiply", "true_divide",
+    "floor_divide", "remainder", "fmod", "pow", "eq", "ne", "lt", "le", "gt", "ge", "less", "less_equal", "greater", "greater_equal",
+    "not_equal", "atan2", "arctan2", "hypot", "nextafter", "copysign", "ldexp", "xlogy", "igamma", "igammac", "logical_and", "logical_or",
+    "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm",
+)  # fmt: skip
+"""Functions of primitives/functions.py that are methods, and have an in-place form."""
+ELEMENTWISE_WITHOUT_INPLACE = (
+    "positive", "signbit", "conj", "resolve_conj", "resolve_neg", "angle", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal",
+    "maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2",
+)  # fmt: skip
 
 OPERATORS: dict[str, Any] = {
-    "__add__": e._add, "__radd__": e._add, "__sub__": e._sub, "__rsub__": reflected(e._sub), "__mul__": e.mul, "__rmul__": e.mul,
-    "__truediv__": e.true_divide, "__rtruediv__": reflected(e.true_divide), "__neg__": e.neg,
-    "__eq__": e.eq, "__ne__": e.ne, "__lt__": e.lt, "__le__": e.le, "__gt__": e.gt, "__ge__": e.ge,
+    "__add__": e._add.operator, "__radd__": e._add.operator, "__sub__": e._sub.operator, "__rsub__": e._rsub.operator,
+    "__mul__": e.mul.operator, "__rmul__": e.mul.operator, "__truediv__": e.true_divide.operator, "__div__": e.true_divide.operator,
+    "__rtruediv__": arithmetic.quotient_of, "__rdiv__": arithmetic.quotient_of,
+    "__floordiv__": division.floor_divide.operator, "__rfloordiv__": reflected(division.floor_divide),
+    "__mod__": division.remainder.operator, "__rmod__": reflected(division.remainder),
+    "__pow__": division.pow.operator, "__rpow__": division.rpow.operator,
+    "__neg__": e.neg, "__pos__": functions.positive, "__abs__": elementary.absolute, "__invert__": bitwise.invert,
+    "__and__": bitwise.bitwise_and.operator, "__rand__": reflected(bitwise.bitwise_and),
+    "__or__": bitwise.bitwise_or.operator, "__ror__": reflected(bitwise.bitwise_or),
+    "__xor__": bitwise.bitwise_xor.operator, "__rxor__": reflected(bitwise.bitwise_xor),
+    "__lshift__": bitwise.left_shift.operator, "__rlshift__": reflected(bitwise.left_shift),
+    "__rshift__": bitwise.right_shift.operator, "__rrshift__": reflected(bitwise.right_shift),
+    "__eq__": e.eq.operator, "__ne__": e.ne.operator, "__lt__": e.lt.operator, "__le__": e.le.operator, "__gt__": e.gt.operator,
+    "__ge__": e.ge.operator,
     "__matmul__": matmul.matmul_operator, "__rmatmul__": reflected(matmul.matmul_operator),
     "__getitem__": indexing.getitem, "__setitem__": indexing.setitem,
 }  # fmt: skip
@@ -61,8 +84,15 @@ METHODS: dict[str, Any] = {
     "clone": conversion.clone, "to": conversion.to, "type": conversion.type_, "type_as": conversion.type_as,
     # reduction
     "sum": reduction.sum, "mean": reduction.mean, "sum_to_size": reduction.sum_to_size,
-    # arithmetic
-    "add": arithmetic.add, "sub": arithmetic.sub, "mul": e.mul, "div": e.true_divide, "neg": e.neg, "tanh": elementary.tanh, "exp": e.exp,
+    # elementwise
+    **{name: bare(getattr(functions, name)) for name in (*ELEMENTWISE, *ELEMENTWISE_WITHOUT_INPLACE)},
+    "add": bare(arithmetic.add), "sub": bare(arithmetic.sub), "subtract": bare(arithmetic.subtract), "div": bare(arithmetic.div),
+    "divide": bare(arithmetic.div), "float_power": bare(arithmetic.float_power), "addcmul": bare(arithmetic.addcmul),
+    "addcdiv": bare(arithmetic.addcdiv), "lerp": bare(arithmetic.lerp), "clamp": bare(selection.clamp), "clip": bare(selection.clamp),
+    "clamp_min": bare(selection.clamp_min), "clamp_max": bare(selection.clamp_max), "where": selection.where_method,
+    "heaviside": bare(selection.heaviside), "isclose": selection.isclose, "allclose": selection.allclose, "equal": selection.equal,
+    "round": bare(adjusted.round), "logit": bare(adjusted.logit), "nan_to_num": bare(adjusted.nan_to_num), "frexp": bare(adjusted.frexp),
+    "polygamma": adjusted.polygamma_method, "mvlgamma": bare(adjusted.mvlgamma),
     # products
     "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": matmul.addmm,
     "baddbmm": matmul.baddbmm, "addbmm": matmul.addbmm, "addmv": matmul.addmv, "addr": matmul.addr, "outer": matmul.outer,
@@ -91,9 +121,18 @@ METHODS |= {
 }  # fmt: skip
 
 INPLACE: dict[str, Any] = {
-    "add_": arithmetic.add, "sub_": arithmetic.sub, "mul_": e.mul, "div_": e.true_divide, "neg_": e.neg, "tanh_": elementary.tanh, "exp_": e.exp,
+    **{f"{name}_": bare(getattr(functions, name)) for name in ELEMENTWISE},
+    "add_": bare(arithmetic.add), "sub_": bare(arithmetic.sub), "subtract_": bare(arithmetic.subtract), "div_": bare(arithmetic.div),
+    "divide_": bare(arithmetic.div), "float_power_": arithmetic.float_power_, "addcmul_": bare(arithmetic.addcmul),
+    "addcdiv_": bare(arithmetic.addcdiv), "lerp_": bare(arithmetic.lerp), "clamp_": bare(selection.clamp), "clip_": bare(selection.clamp),
+    "clamp_min_": bare(selection.clamp_min), "clamp_max_": bare(selection.clamp_max), "heaviside_": bare(selection.heaviside),
+    "round_": bare(adjusted.round), "logit_": bare(adjusted.logit), "nan_to_num_": bare(adjusted.nan_to_num),
+    "polygamma_": adjusted.polygamma_method, "mvlgamma_": bare(adjusted.mvlgamma),
     "addmm_": matmul.addmm, "baddbmm_": matmul.baddbmm, "addbmm_": matmul.addbmm, "addmv_": matmul.addmv, "addr_": matmul.addr,
     "__iadd__": e._add, "__isub__": e._sub, "__imul__": e.mul, "__itruediv__": e.true_divide,
+    "__idiv__": e.true_divide, "__ifloordiv__": division.floor_divide, "__imod__": division.remainder, "__ipow__": division.pow,
+    "__iand__": bitwise.bitwise_and, "__ior__": bitwise.bitwise_or, "__ixor__": bitwise.bitwise_xor, "__ilshift__": bitwise.left_shift,
+    "__irshift__": bitwise.right_shift,
     "masked_fill_": masking.masked_fill, "tril_": masking.tril, "triu_": masking.triu,
 }  # fmt: skip
 

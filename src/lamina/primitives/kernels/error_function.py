@@ -1,6 +1,6 @@
 """erf, erfc and erfinv on arrays: in float32 within 1.5 ulp by polynomials of our own, in float64 by Cody's rational forms.
 
-erf in float32 is what GELU needs, and is computed here also where SciPy is installed, so that both installs give the same bits.
+For a small install: where SciPy is there, its functions are used (primitives/special_functions.py).
 Source of the float64 forms: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969).
 """
 

@@ -1,0 +1,181 @@
+"""Public elementwise functions of one shape: `f(input, *, out=None)` and `f(input, other, *, out=None)`.
+
+Here: what checks the arguments, and the functions that need nothing else. Not here: values and gradients (elementwise.py, elementary.py,
+division.py, bitwise.py, special_functions.py), functions with more arguments (arithmetic.py, adjusted.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.core.tensor import Tensor
+from lamina.primitives import bitwise, division, elementary
+from lamina.primitives import elementwise as e
+from lamina.primitives import special_functions as s
+from lamina.primitives.inplace import put_out
+from lamina.primitives.signature import not_tensor
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a Tensor, or answers for one."""
+    return isinstance(value, Tensor) or hasattr(value.__class__, "__torch_function__")
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, complex, np.generic))
+
+
+def unary(op: Any, name: str) -> Any:
+    """The public function of a primitive with one input."""
+
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        if input.__class__ is not Tensor and not is_tensor(input):
+            raise not_tensor(name, "input", 1, input)
+        result = op(input)
+        return result if out is None else put_out(name, result, out)  # type: ignore[no-any-return]
+
+    function.__name__ = function.__qualname__ = name
+    function.primitive, function.bare = op.primitive, op  # type: ignore[attr-defined]
+    return function
+
+
+def binary(op: Any, name: str, numbers: str = "other") -> Any:
+    """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other", "either"."""
+    second, first = numbers != "none", numbers == "either"
+
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        if input.__class__ is not Tensor and not is_tensor(input) and not (first and is_number(input)):
+            raise not_tensor(name, "input", 1, input)
+        if other.__class__ is not Tensor and not is_tensor(other) and not (second and is_number(other)):
+            raise not_tensor(name, "other", 2, other)
+        if first and is_number(input) and is_number(other):
+            raise not_tensor(name, "input", 1, input)
+        result = op(input, other)
+        return result if out is None else put_out(name, result, out)  # type: ignore[no-any-return]
+
+    function.__name__ = function.__qualname__ = name
+    function.primitive, function.bare = op.primitive, op if second else function  # type: ignore[attr-defined]
+    return function
+
+
+def bare(function: Any) -> Any:
+    """A public function without `out=`: what is a method."""
+    return getattr(function, "bare", None) or getattr(function, "__wrapped__", function)
+
+
+def reflected(op: Any) -> Any:
+    """`other op self`, for the methods with an r in front."""
+
+    def method(self: Any, other: Any) -> Any:
+        if not is_tensor(other) and not is_number(other) and not isinstance(other, np.ndarray):
+            return NotImplemented
+        return op(other, self)
+
+    return method
+
+
+def positive(input: Tensor) -> Tensor:
+    """`input` itself. Raises RuntimeError for bool."""
+    if input.dtype.category == 0:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate; a real tensor itself."""
+    return elementary.conj_(input) if input.is_complex() else input  # type: ignore[no-any-return]
+
+
+def resolve_conj(input: Tensor) -> Tensor:
+    """`input` itself: conjugates are computed at once."""
+    return input
+
+
+def resolve_neg(input: Tensor) -> Tensor:
+    """`input` itself: negatives are computed at once."""
+    return input
+
+
+def _conj_physical(input: Tensor) -> Tensor:
+    return conj(input)
+
+
+_conj_physical.primitive = elementary.conj_.primitive  # type: ignore[attr-defined]
+
+
+def _square(input: Tensor) -> Tensor:
+    """A bool is squared as an integer."""
+    return division.square(input) if input.dtype.category else division.pow(input, 2)  # type: ignore[no-any-return]
+
+
+_square.primitive = division.square.primitive  # type: ignore[attr-defined]
+
+
+def _pow(input: Any, other: Any) -> Tensor:
+    return division.pow(input, other) if is_tensor(input) else division.rpow(other, input)  # type: ignore[no-any-return]
+
+
+_pow.primitive = division.pow.primitive  # type: ignore[attr-defined]
+
+abs = absolute = unary(elementary.absolute, "abs")
+neg = negative = unary(e.neg, "neg")
+sign, sgn, signbit = unary(elementary.sign, "sign"), unary(elementary.sgn, "sgn"), unary(elementary.signbit, "signbit")
+reciprocal, sqrt, rsqrt = unary(elementary.reciprocal, "reciprocal"), unary(elementary.sqrt, "sqrt"), unary(elementary.rsqrt, "rsqrt")
+square = unary(_square, "square")
+conj_physical = unary(_conj_physical, "conj_physical")
+angle = unary(elementary.angle, "angle")
+relu = unary(e.relu, "relu")
+
+exp, exp2, expm1 = unary(e.exp, "exp"), unary(elementary.exp2, "exp2"), unary(elementary.expm1, "expm1")
+log, log2, log10 = unary(e.log, "log"), unary(elementary.log2, "log2"), unary(elementary.log10, "log10")
+log1p = unary(elementary.log1p, "log1p")
+sigmoid = expit = unary(elementary.sigmoid, "sigmoid")
+
+sin, cos, tan = unary(elementary.sin, "sin"), unary(elementary.cos, "cos"), unary(elementary.tan, "tan")
+asin = arcsin = unary(elementary.asin, "asin")
+acos = arccos = unary(elementary.acos, "acos")
+atan = arctan = unary(elementary.atan, "atan")
+sinh, cosh, tanh = unary(elementary.sinh, "sinh"), unary(elementary.cosh, "cosh"), unary(elementary.tanh, "tanh")
+asinh = arcsinh = unary(elementary.asinh, "asinh")
+acosh = arccosh = unary(elementary.acosh, "acosh")
+atanh = arctanh = unary(elementary.atanh, "atanh")
+sinc = unary(elementary.sinc, "sinc")
+deg2rad, rad2deg = unary(elementary.deg2rad, "deg2rad"), unary(elementary.rad2deg, "rad2deg")
+
+ceil, floor, frac = unary(elementary.ceil, "ceil"), unary(elementary.floor, "floor"), unary(elementary.frac, "frac")
+trunc = fix = unary(elementary.trunc, "trunc")
+isnan, isinf, isfinite = (unary(getattr(elementary, n), n) for n in ("isnan", "isinf", "isfinite"))
+isposinf, isneginf, isreal = (unary(getattr(elementary, n), n) for n in ("isposinf", "isneginf", "isreal"))
+logical_not, bitwise_not = unary(bitwise.logical_not, "logical_not"), unary(bitwise.bitwise_not, "bitwise_not")
+
+erf, erfc, erfinv = unary(s.erf, "erf"), unary(s.erfc, "erfc"), unary(s.erfinv, "erfinv")
+lgamma = gammaln = unary(s.lgamma, "lgamma")
+digamma = psi = unary(s.digamma, "digamma")
+i0 = unary(s.i0, "i0")
+
+mul = multiply = binary(e.mul, "mul", "either")
+true_divide = binary(e.true_divide, "true_divide", "either")
+floor_divide = binary(division.floor_divide, "floor_divide", "either")
+remainder = binary(division.remainder, "remainder", "either")
+fmod = binary(division.fmod, "fmod")
+pow = binary(_pow, "pow", "either")
+
+eq, ne = binary(e.eq, "eq"), binary(e.ne, "ne")
+lt, le, gt, ge = binary(e.lt, "lt"), binary(e.le, "le"), binary(e.gt, "gt"), binary(e.ge, "ge")
+less, less_equal, greater, greater_equal, not_equal = lt, le, gt, ge, ne
+maximum, minimum = binary(e.maximum, "maximum", "none"), binary(e.minimum, "minimum", "none")
+fmax, fmin = binary(e.fmax, "fmax", "none"), binary(e.fmin, "fmin", "none")
+atan2 = arctan2 = binary(elementary.atan2, "atan2", "none")
+hypot, nextafter = binary(elementary.hypot, "hypot", "none"), binary(elementary.nextafter, "nextafter", "none")
+copysign, ldexp = binary(elementary.copysign, "copysign"), binary(elementary.ldexp, "ldexp", "none")
+logaddexp, logaddexp2 = binary(elementary.logaddexp, "logaddexp", "none"), binary(elementary.logaddexp2, "logaddexp2", "none")
+xlogy = binary(s.xlogy, "xlogy", "either")
+igamma = gammainc = binary(s.igamma, "igamma", "none")
+igammac = gammaincc = binary(s.igammac, "igammac", "none")
+logical_and, logical_or, logical_xor = (binary(getattr(bitwise, n), n, "none") for n in ("logical_and", "logical_or", "logical_xor"))
+bitwise_and, bitwise_or, bitwise_xor = (binary(getattr(bitwise, n), n, "either") for n in ("bitwise_and", "bitwise_or", "bitwise_xor"))
+bitwise_left_shift = binary(bitwise.left_shift, "bitwise_left_shift", "either")
+bitwise_right_shift = binary(bitwise.right_shift, "bitwise_right_shift", "either")
+gcd, lcm = binary(bitwise.gcd, "gcd", "none"), binary(bitwise.lcm, "lcm", "none")
