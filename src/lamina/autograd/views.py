@@ -14,8 +14,8 @@ from weakref import ref
 from lamina.autograd import errors, modes
 from lamina.autograd.graph import Node, make
 from lamina.core import strided
-from lamina.core.tensor import LEAF, Tensor, more, version
-from lamina.core.version import Place
+from lamina.core.tensor import LEAF, More, Tensor, more, version
+from lamina.core.version import Place, Version
 
 
 class View:
@@ -63,6 +63,37 @@ def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: A
     if views is None:
         views = base_about.views = []
     elif len(views) > 8 and len(views) & (len(views) - 1) == 0:
+        views[:] = [v for v in views if v() is not None]
+    views.append(ref(out))
+
+
+_PLAIN: dict[tuple[str, bool], View] = {}
+
+
+def attach_plain(out: Tensor, source: Tensor, maker: str, no_grad: bool) -> None:
+    """`attach` for the common view: of a plain tensor, or of a plain view of one."""
+    about = source._more
+    if about is not None and (about.inference or (about.view is not None and (about.view.made_in or about.view.replay))):
+        attach(out, source, maker, "no_grad" if no_grad else "")
+        return
+    base = source if about is None or about.base is None else about.base
+    counter = source._version_
+    if counter is None:
+        counter = source._version_ = Version()
+    out._version_ = counter
+    record = _PLAIN.get((maker, no_grad))
+    if record is None:
+        record = _PLAIN[maker, no_grad] = View("no_grad" if no_grad else "", maker, None)
+    own = out._more = More()
+    own.base, own.view = base, record
+    base_about = base._more
+    if base_about is None:
+        base_about = base._more = More()
+    views = base_about.views
+    if views is None:
+        base_about.views = [ref(out)]
+        return
+    if len(views) > 8 and len(views) & (len(views) - 1) == 0:
         views[:] = [v for v in views if v() is not None]
     views.append(ref(out))
 

@@ -40,7 +40,7 @@ def fused(name: str, grads: Sequence[Any] | None = None) -> Callable[[Body], Any
         tensor_names = tuple(n for n in names if "Tensor" in str(kinds.get(n, "")))
         ruled = None
         if grads is not None:
-            ruled = registry._declare(
+            ruled = registry.declare(
                 f"fused {body.__name__}", body, tensor_names, grads, node=name, restores=True, wraps=True,
             )  # fmt: skip
         node_class = type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
@@ -67,7 +67,7 @@ def fused(name: str, grads: Sequence[Any] | None = None) -> Callable[[Body], Any
                 finally:
                     modes.reset(token)
                 outs = list(result) if isinstance(result, tuple) else [result]
-                registry._record(_with_outputs(ruled, len(outs), outs), inputs, given, outs, None, None, mode)
+                registry.record(_with_outputs(ruled, len(outs), outs), inputs, given, outs, None, None, mode)
                 return tuple(outs) if isinstance(result, tuple) else outs[0]
             return _recorded(node_class, body, given, low, mode)
 
@@ -82,7 +82,7 @@ def _with_outputs(p: Any, n: int, outs: list[Any]) -> Any:
     if n != p.outputs:
         p.outputs = n
         p.nondiff = tuple(i for i, o in enumerate(outs) if o is None or o._kind.dtype.category < 2)
-        p.node = registry._node_class(p)
+        p.node = registry.node_class(p)
     return p
 
 

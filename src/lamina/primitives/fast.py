@@ -1,0 +1,350 @@
+"""The fast ways of a call: plain tensors of one kind, nothing special switched on.
+
+An operation's common case is one short straight function; whatever is not common goes to `apply` (dispatch.py), which does the same
+and more. Here: these functions. Not here: anything that only a few calls need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import modes, views
+from lamina.autograd.graph import SavedOutput, next_seq
+from lamina.core import dtype as dtypes
+from lamina.core.device import BY_NUMPY, CPU
+from lamina.core.parameter import Parameter
+from lamina.core.size import broadcast
+from lamina.core.tensor import LEAF, Tensor, version, wrap
+from lamina.core.version import OWN_FILES, getframe, users_place
+from lamina.primitives.dispatch import apply, save_for, wanted_saves
+from lamina.primitives.primitive import Primitive
+
+ndarray = np.ndarray
+new = object.__new__
+current = modes.current
+INT64 = CPU[dtypes.int64]
+
+
+def _quick(p: Primitive) -> tuple[bool, ...]:
+    """By category of dtype: whether `forward` may be called on arrays as they are."""
+    whole = p.promote != "float"
+    allowed = (whole, whole, True, len(p.inputs) == 2)
+    return tuple(ok and c not in p.refuses and (c > 0 or p.check is None) for c, ok in enumerate(allowed))
+
+
+def unary(p: Primitive) -> Any:
+    compute, node_class, n_saves = p.forward, p.node, len(p.saves)
+    differentiable = bool(p.rules)
+    keeps_input = p.saves == (p.inputs[0],)
+    keeps_out = p.saves == ("out",)
+    simple = differentiable and (n_saves == 0 or keeps_input or keeps_out)
+    to_bool = p.promote == "bool"
+    quick = _quick(p)
+
+    def op(input: Any) -> Any:
+        cls = input.__class__
+        if cls is Tensor or cls is Parameter:
+            kind = input._kind
+            mode = current()
+            if kind.plain and (mode is None or mode.plain) and quick[kind.dtype.category]:
+                node = input._node
+                if node is None or (mode is not None and not mode.grad):
+                    if input._more is None or input._more.cut is None:
+                        return wrap(compute(input._array), None if to_bool else kind)
+                elif simple:
+                    array = compute(input._array)
+                    if array.__class__ is not ndarray:
+                        array = np.asarray(array)
+                    out = new(Tensor)
+                    out._array = array
+                    out._kind = kind
+                    out._more = out._version_ = None
+                    out._node = made = new(node_class)
+                    made._seq = next_seq()
+                    made._edges = (input if node is LEAF else node,)
+                    if keeps_input:
+                        v = input._version_
+                        made._saved = (input,)
+                        made._versions = (0 if v is None else v.n,)
+                    elif keeps_out:
+                        made._saved = (SavedOutput(out, version(out)),)
+                        made._versions = (0,)
+                    else:
+                        made._saved = made._versions = ()
+                    made._fix = made._extra = None
+                    frame = getframe(1)
+                    code = frame.f_code
+                    if OWN_FILES[code.co_filename]:
+                        made._code, made._lasti = users_place(2) or (None, 0)
+                    else:
+                        made._code, made._lasti = code, frame.f_lasti
+                    return out
+        elif cls is ndarray or isinstance(input, np.generic):
+            return compute(input)
+        return apply(p, (input,), {})
+
+    return op
+
+
+def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
+    compute, node_class, saves = p.forward, p.node, p.saves
+    first, second = p.inputs
+    to_other = p.promote in ("bool", "complex")
+    differentiable = bool(p.rules)
+    both, x_only, y_only = saves in ((first, second), (second, first)), saves == (first,), saves == (second,)
+    swapped = saves == (second, first)
+    simple = differentiable and not to_other and (both or x_only or y_only or not saves)
+    quick = _quick(p)
+    number = p.number if not to_other and p.number is not None and set(p.number.saves) <= {first, second} else None
+    number_class, alone, number_saves = (number.node, number.alone, number.saves) if number is not None else (None, False, ())
+    number_x, number_y, number_first = first in number_saves, second in number_saves, number_saves[:1] == (first,)
+
+    def op(input: Any, other: Any) -> Any:
+        cls, other_cls = input.__class__, other.__class__
+        if cls is Tensor or cls is Parameter:
+            kind = input._kind
+            mode = current()
+            if kind.plain and (mode is None or mode.plain):
+                if other_cls is Tensor or other_cls is Parameter:
+                    if other._kind is kind and quick[kind.dtype.category]:
+                        x, y, node, other_node = input._array, other._array, input._node, other._node
+                        try:
+                            array = compute(x, y)
+                        except ValueError:
+                            broadcast(x.shape, y.shape)
+                            raise
+                        if array.__class__ is not ndarray:
+                            array = np.asarray(array)
+                        if (node is None and other_node is None) or (mode is not None and not mode.grad):  # not recorded
+                            if (input._more is None or input._more.cut is None) and (other._more is None or other._more.cut is None):
+                                out = new(Tensor)
+                                out._array = array
+                                out._kind = BY_NUMPY[array.dtype] if to_other else kind
+                                out._node = out._more = out._version_ = None
+                                return out
+                        elif simple and kind.dtype.category == 2:
+                            out = new(Tensor)
+                            out._array = array
+                            out._kind = kind
+                            out._more = out._version_ = None
+                            out._node = made = new(node_class)
+                            made._seq = next_seq()
+                            made._edges = (input if node is LEAF else node, other if other_node is LEAF else other_node)
+                            if node is None or other_node is None:
+                                save_for(p, made, (input, other))
+                            elif both:
+                                v, w = input._version_, other._version_
+                                if swapped:
+                                    made._saved = (other, input)
+                                    made._versions = (0 if w is None else w.n, 0 if v is None else v.n)
+                                else:
+                                    made._saved = (input, other)
+                                    made._versions = (0 if v is None else v.n, 0 if w is None else w.n)
+                            elif saves:
+                                kept = input if x_only else other
+                                v = kept._version_
+                                made._saved = (kept,)
+                                made._versions = (0 if v is None else v.n,)
+                            else:
+                                made._saved = made._versions = ()
+                            shape = array.shape
+                            if x.shape == shape and y.shape == shape:
+                                made._fix = None
+                            else:
+                                made._fix = ((x.shape, x.dtype), (y.shape, y.dtype))
+                            made._extra = None
+                            frame = getframe(1)
+                            code = frame.f_code
+                            if OWN_FILES[code.co_filename]:
+                                made._code, made._lasti = users_place(2) or (None, 0)
+                            else:
+                                made._code, made._lasti = code, frame.f_lasti
+                            return out
+                elif (
+                    (other_cls is float and kind.dtype.category >= 2)
+                    or (other_cls is int and (kind.dtype.category == 2 or kind is INT64))
+                ) and quick[kind.dtype.category]:
+                    node = input._node
+                    if node is None or (mode is not None and not mode.grad):
+                        if input._more is None or input._more.cut is None:
+                            array = compute(input._array, other)
+                            if array.__class__ is not ndarray:
+                                array = np.asarray(array)
+                            out = new(Tensor)
+                            out._array = array
+                            out._kind = BY_NUMPY[array.dtype] if to_other else kind
+                            out._node = out._more = out._version_ = None
+                            return out
+                    elif number_class is not None and kind.dtype.category == 2:
+                        array = compute(input._array, other)
+                        if array.__class__ is not ndarray:
+                            array = np.asarray(array)
+                        out = new(Tensor)
+                        out._array = array
+                        out._kind = kind
+                        out._more = out._version_ = None
+                        out._node = made = new(number_class)
+                        made._seq = next_seq()
+                        edge = input if node is LEAF else node
+                        made._edges = (edge,) if alone else (edge, None)
+                        if number_x:
+                            v = input._version_
+                            held = 0 if v is None else v.n
+                            if not number_y:
+                                made._saved, made._versions = (input,), (held,)
+                            elif number_first:
+                                made._saved, made._versions = (input, other), (held, None)
+                            else:
+                                made._saved, made._versions = (other, input), (None, held)
+                        elif number_y:
+                            made._saved, made._versions = (other,), (None,)
+                        else:
+                            made._saved = made._versions = ()
+                        made._fix = made._extra = None
+                        frame = getframe(1)
+                        code = frame.f_code
+                        if OWN_FILES[code.co_filename]:
+                            made._code, made._lasti = users_place(2) or (None, 0)
+                        else:
+                            made._code, made._lasti = code, frame.f_lasti
+                        return out
+        elif not (other_cls is Tensor or isinstance(other, Tensor) or isinstance(input, Tensor)):
+            return compute(input, other)
+        return fallback(p, (input, other), {})
+
+    return op
+
+
+def apply_operator(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
+    """`apply` for an operator: an operand of a foreign class may answer itself."""
+    other = tensors[1]
+    if not isinstance(other, _OPERANDS) and not hasattr(other.__class__, "__torch_function__"):
+        return NotImplemented
+    return apply(p, tensors, params)
+
+
+_OPERANDS = (Tensor, int, float, complex, ndarray, np.generic)
+
+
+# What a rule needs, as a plan: (code, which).
+_TENSOR, _PARAM, _SHAPE, _DTYPE, _NEEDS, _OUT = range(6)
+
+
+def _plan(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | None:
+    plan: list[tuple[int, Any]] = []
+    for name in p.saves:
+        base, _, what = name.rpartition("_")
+        if name in p.inputs:
+            plan.append((_TENSOR, p.inputs.index(name)))
+        elif name in params:
+            plan.append((_PARAM, name))
+        elif base in p.inputs and what in ("shape", "dtype"):
+            plan.append((_SHAPE if what == "shape" else _DTYPE, p.inputs.index(base)))
+        elif name == "needs":
+            plan.append((_NEEDS, None))
+        elif name == "out":
+            plan.append((_OUT, None))
+        else:
+            return None
+    return plan
+
+
+def general(p: Primitive, params: tuple[str, ...]) -> Any:
+    """The function of a primitive that is not elementwise."""
+    forward, node_class, view = p.forward, p.node, p.view
+    plan = _plan(p, params) if p.outputs == 1 and not p.variadic and not p.native else None
+    if plan is None:
+
+        def several(*tensors: Any, **params: Any) -> Any:
+            if tensors and tensors[0].__class__ is not Tensor and _raw(tensors):
+                return forward(*tensors, **params)
+            return apply(p, tensors, params)
+
+        return several
+    differentiable = bool(p.rules)
+    restores = p.restores
+
+    def op(*tensors: Any, **params: Any) -> Any:
+        mode = current()
+        recorded = False
+        plain = mode is None or mode.plain
+        for t in tensors:
+            cls = t.__class__
+            if (cls is Tensor or cls is Parameter) and plain:
+                kind = t._kind
+                if not kind.plain or kind.dtype.category == 3 or (t._more is not None and t._more.cut is not None):
+                    plain = False
+                elif t._node is not None:
+                    recorded = True
+            elif cls is ndarray or isinstance(t, np.generic):
+                if _raw(tensors):
+                    return forward(*tensors, **params)
+                plain = False
+            else:
+                plain = False
+        if not plain or restores:
+            if tensors[0].__class__ is not Tensor and _raw(tensors):
+                return forward(*tensors, **params)
+            return apply(p, tensors, params)
+        array = forward(*[t._array for t in tensors], **params)
+        if array.__class__ is not ndarray:
+            array = np.asarray(array)
+        first = tensors[0]
+        kind = first._kind
+        if array.dtype is not kind.np:
+            kind = BY_NUMPY[array.dtype]
+        out = new(Tensor)
+        out._array = array
+        out._kind = kind
+        out._node = out._more = out._version_ = None
+        if view:
+            views.attach_plain(out, first, p.node_name, mode is not None)
+        if not recorded or not differentiable or (mode is not None and not mode.grad) or kind.dtype.category != 2:
+            if recorded and mode is not None:
+                return apply(p, tensors, params)
+            return out if not recorded or differentiable else apply(p, tensors, params)
+        out._node = made = new(node_class)
+        made._seq = next_seq()
+        edges = [t if t._node is LEAF else t._node for t in tensors]
+        made._edges = tuple(edges)
+        wanted = None if None not in edges else wanted_saves(p, made._edges)
+        saved: list[Any] = []
+        versions: list[Any] = []
+        for code, which in plan:
+            held = None
+            if wanted is not None and len(saved) not in wanted:
+                value = None
+            elif code == _TENSOR:
+                value = tensors[which]
+                held = 0 if value._version_ is None else value._version_.n
+            elif code == _PARAM:
+                value = params[which]
+            elif code == _SHAPE:
+                value = tensors[which]._array.shape
+            elif code == _OUT:
+                value, held = SavedOutput(out, version(out)), 0
+            elif code == _DTYPE:
+                value = tensors[which]._kind.dtype
+            else:
+                value = tuple([e is not None for e in edges])
+            saved.append(value)
+            versions.append(held)
+        made._saved, made._versions = tuple(saved), tuple(versions)
+        made._fix = made._extra = None
+        frame = getframe(1)
+        code = frame.f_code
+        if OWN_FILES[code.co_filename]:
+            made._code, made._lasti = users_place(2) or (None, 0)
+        else:
+            made._code, made._lasti = code, frame.f_lasti
+        return out
+
+    return op
+
+
+def _raw(tensors: tuple[Any, ...]) -> bool:
+    """Whether a call comes from a rule in a plain backward: arrays only."""
+    return not any(isinstance(t, Tensor) for t in tensors)

@@ -1,0 +1,270 @@
+"""The nodes that primitives record: what they saved, and how their rules run backward.
+
+Here: unpacking, version checks, undoing of broadcasting and promotion, the short ways for common shapes. Not here: any rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import errors
+from lamina.autograd.graph import Node, Packed, SavedOutput, SavedTensor
+from lamina.core.device import BY_NUMPY
+from lamina.core.parameter import Parameter
+from lamina.core.strided import Array
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.primitive import Primitive
+
+ndarray = np.ndarray
+
+
+class PrimitiveNode(Node):
+    """The node of a primitive: runs its rules."""
+
+    __slots__ = ()
+    _primitive: Primitive
+
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        p = self._primitive
+        if self._saved is None:
+            raise errors.FreedGraphError(self)
+        if p.wraps and not create:  # the rules are written on public functions
+            return _on_tensors(self, g)
+        values = self.saved_values(create)
+        if self._fix is not None:
+            return self._fixed(g, values, create)
+        edges = self._edges
+        if p.variadic:
+            return p.rules[0](g, *[values[j] for j in p.picks[0]])  # type: ignore[misc,no-any-return]
+        return [
+            None if edge is None or rule is None else rule(g, *[values[j] for j in pick])
+            for edge, rule, pick in zip(edges, p.rules, p.picks, strict=False)
+        ]
+
+    def __getattr__(self, name: str) -> Any:
+        """`_saved_<what>` and `_raw_saved_<what>`, under PyTorch's names or the declaration's."""
+        raw = name.startswith("_raw_saved_")
+        if raw or name.startswith("_saved_"):
+            at = saved_names(self._primitive).get(name.removeprefix("_raw_saved_" if raw else "_saved_"))
+            if at is not None:
+                if raw:
+                    return SavedTensor(self, at)
+                if self._saved is None:
+                    raise errors.FreedGraphError(self)
+                value = self._unsaved(self._saved[at], self._versions[at], True)
+                return wrap(np.asarray(value)) if value.__class__ in (int, float) and at < len(self._primitive.inputs) else value
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __dir__(self) -> list[str]:
+        names = saved_names(self._primitive)
+        return [*super().__dir__(), *(f"_saved_{n}" for n in names), *(f"_raw_saved_{n}" for n in names)]
+
+    def saved_values(self, create: bool) -> list[Any]:
+        """What was saved, as arrays or as Tensors. Raises ModifiedError for what was written to since."""
+        return [self._unsaved(value, held, create) for value, held in zip(self._saved, self._versions, strict=True)]  # type: ignore[arg-type]
+
+    def _unsaved(self, value: Any, held: Any, create: bool) -> Any:
+        if isinstance(value, Tensor):
+            counter = value._version_
+            if counter is not None and held is not None and counter.n != held:
+                raise errors.ModifiedError(self, value, held, counter, False)
+            return value if create else value._array
+        cls = value.__class__
+        if cls is SavedOutput:
+            if value.version.n != held:
+                raise errors.ModifiedError(self, value, held, value.version, True)
+            return value.tensor(self) if create else value.array
+        if cls is Packed:
+            t = value.unpack(self)
+            return t if create else t._array
+        if cls is tuple and value and isinstance(value[0], (Tensor, Packed)):
+            return tuple([self._unsaved(v, h, create) for v, h in zip(value, held, strict=True)])
+        return value
+
+    def _fixed(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
+        """Rules where inputs were broadcast, promoted, complex or of low precision: undo it on the way back."""
+        p = self._primitive
+        gs = g if isinstance(g, list) else [g]
+        kinds = [x.dtype for x in gs if x is not None]
+        if not create:
+            wide = np.result_type(*(np.float32 if BY_NUMPY[k].dtype.is_low else k for k in kinds))
+            is_complex = wide.kind == "c" or any(isinstance(v, ndarray) and v.dtype.kind == "c" for v in values)
+            gs = [None if x is None else np.asarray(x, wide) if x.dtype != wide else x for x in gs]
+            if p.elementwise or wide != kinds[0]:
+                to = wide if not is_complex or wide.kind == "c" else np.result_type(wide, np.complex64)
+                values = [
+                    v.astype(to if v.dtype.kind == "c" or to.kind != "c" else np.empty(0, to).real.dtype)
+                    if isinstance(v, ndarray) and v.dtype.kind in "fciuV" and v.dtype != to and (p.elementwise or v.dtype.kind in "fV")
+                    else v
+                    for v in values
+                ]  # fmt: skip
+        else:
+            is_complex = any(k.is_complex for k in kinds) or any(isinstance(v, Tensor) and v.is_complex() for v in values)
+        conjugate = is_complex and p.holomorphic
+        if conjugate:
+            gs = [None if x is None else x.conj() for x in gs]
+        given = gs if isinstance(g, list) else gs[0]
+        if p.variadic:
+            results: Any = p.rules[0](given, *[values[j] for j in p.picks[0]])  # type: ignore[misc]
+        else:
+            results = [
+                None if edge is None or rule is None else rule(given, *[values[j] for j in pick])
+                for edge, rule, pick in zip(self._edges, p.rules, p.picks, strict=False)
+            ]
+        done = []
+        for r, about in zip(results, self._fix, strict=False):
+            if r is not None and about is not None:
+                if conjugate:
+                    r = r.conj()
+                shape, dtype = about
+                r = _restored(r, shape if p.restores else None, dtype, create)
+            done.append(r)
+        return done
+
+
+def saved_names(p: Primitive) -> dict[str, int]:
+    """What a node's `_saved_<name>` is called, and where it stands: PyTorch's names as far as they follow from the place."""
+    found = {}
+    for at, name in enumerate(p.saves):
+        if name == "needs" or p.variadic:
+            continue
+        if name in p.inputs:
+            found[("self", "other")[i] if (i := p.inputs.index(name)) < 2 else name] = at
+        elif name == "out" or name.startswith("out_"):
+            found["result" + name[4:]] = at
+        elif name.endswith("_shape") and name[:-6] in p.inputs:
+            found[("self" if p.inputs.index(name[:-6]) == 0 else name[:-6]) + "_sym_sizes"] = at
+        else:
+            found[name] = at
+    return found
+
+
+def _on_tensors(node: PrimitiveNode, g: Any) -> Sequence[Any]:
+    """Rules that need Tensors, in a backward that is not recorded."""
+    given = [None if x is None else wrap(x) for x in g] if isinstance(g, list) else wrap(g)
+    return [None if r is None else r._array if isinstance(r, Tensor) else r for r in node._vjp(given, True)]
+
+
+class SeveralNode(PrimitiveNode):
+    """The node of a primitive whose arguments say how many outputs there are."""
+
+    __slots__ = ("_width",)
+    _width: int
+
+
+def unary_vjp(p: Primitive) -> Any:
+    """The vjp of one input with at most one thing saved: the common case in few steps."""
+    (rule,) = p.rules
+    assert rule is not None
+    general = PrimitiveNode._vjp
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        if not saved:
+            return (rule(g),)
+        kept = saved[0]
+        if kept.__class__ is SavedOutput:
+            if kept.version.n == self._versions[0]:  # type: ignore[index]
+                return (rule(g, kept.array),)
+        elif kept.__class__ is Tensor or kept.__class__ is Parameter:
+            counter = kept._version_
+            if counter is None or counter.n == self._versions[0]:  # type: ignore[index]
+                return (rule(g, kept._array),)
+        return general(self, g, create)
+
+    return vjp
+
+
+def binary_vjp(p: Primitive) -> Any:
+    """The vjp of two inputs, for plain tensors of one kind and shape."""
+    first, second = p.rules
+    assert first is not None and second is not None
+    general = PrimitiveNode._vjp
+    if not p.saves:
+
+        def free(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+            if create or self._fix is not None:
+                return general(self, g, create)
+            one, two = self._edges
+            return None if one is None else first(g), None if two is None else second(g)
+
+        return free
+    if len(p.saves) != 2 or any(len(pick) != 1 for pick in p.picks):
+        return general
+    swapped = p.picks[0][0] == 1
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        a, b = saved
+        held_a, held_b = self._versions  # type: ignore[misc]
+        if held_a is None or held_b is None:
+            return general(self, g, create)
+        counter_a, counter_b = a._version_, b._version_
+        if (counter_a is not None and counter_a.n != held_a) or (counter_b is not None and counter_b.n != held_b):
+            return general(self, g, create)
+        if swapped:
+            return first(g, b._array), second(g, a._array)
+        return first(g, a._array), second(g, b._array)
+
+    return vjp
+
+
+def number_vjp(p: Primitive) -> Any:
+    """The vjp for (Tensor, number)."""
+    (rule,) = p.rules
+    assert rule is not None
+    general = PrimitiveNode._vjp
+    at = p.saves.index(p.inputs[0]) if p.inputs[0] in p.saves else -1
+    several = len(p.saves) == 2
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        if not saved:
+            return (rule(g),)
+        if at < 0:
+            return (rule(g, saved[0]),)
+        kept, held = saved[at], self._versions[at]  # type: ignore[index]
+        counter = kept._version_ if held is not None else None
+        if held is None or (counter is not None and counter.n != held):
+            return general(self, g, create)
+        if not several:
+            return (rule(g, kept._array),)
+        return (rule(g, kept._array, saved[1]),) if at == 0 else (rule(g, saved[0], kept._array),)
+
+    return vjp
+
+
+def _restored(r: Any, shape: Any, dtype: Any, create: bool) -> Any:
+    """A cotangent in the shape and dtype of its input: summed over broadcast dimensions, real for a real input."""
+    if create:
+        if shape is not None and r.shape != shape:
+            r = r.sum_to_size(shape)
+        if r.is_complex() and dtype.kind != "c":
+            r = r.real
+        to = BY_NUMPY[dtype].dtype
+        return r if r.dtype is to else r.to(to)
+    if shape is not None and r.shape != shape:
+        r = sum_to(r, shape)
+    if r.dtype != dtype:
+        if r.dtype.kind == "c" and dtype.kind != "c":
+            r = r.real
+        r = r.astype(dtype)
+    return r
+
+
+def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """Sum the dimensions that broadcasting from `shape` added or stretched."""
+    lead = array.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and array.shape[i + lead] != 1)
+    if axes:
+        array = np.add.reduce(array, axis=axes, keepdims=True)
+    return array.reshape(shape)

@@ -1,0 +1,53 @@
+"""The record of a primitive: all that is declared about one operation. And the seams that higher rooms fill.
+
+Here: data. Not here: how a declaration is written (registry.py), how a call is carried out (dispatch.py, fast.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina.autograd.graph import Node
+
+Rule = Callable[..., Any]
+
+
+class Slots:
+    """What stands above the primitives fills these; nothing here imports it."""
+
+    transform: Callable[..., Any]  # a call in which a level of vmap or jvp is open
+    override: Callable[..., Any]  # a call with an argument whose class has __torch_function__
+    fuser: Callable[..., Any] | None = None  # native kernels for composites (the compiler's)
+    inplace: Callable[..., Any]  # an in-place write in which a level is open
+    cut: Callable[..., None] | None = None  # notes why a result does not require grad
+    function: Callable[..., Any] | None = None  # a user's autograd.Function called while a level is open
+
+
+class Primitive:
+    """All that is declared about one operation."""
+
+    __slots__ = (
+        "alone", "batch", "check", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
+        "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "refuses", "restores", "rules", "saves",
+        "variadic", "view", "wraps",
+    )  # fmt: skip
+
+    name: str
+    forward: Callable[..., Any]
+    inputs: tuple[str, ...]
+    rules: tuple[Rule | None, ...]
+    picks: tuple[tuple[int, ...], ...]  # for each rule, where its arguments stand in `saves`
+    saves: tuple[str, ...]
+    outputs: int  # 0: as many as the arguments say
+    node: type[Node]
+    number: Primitive | None  # of two inputs: how a call is recorded whose second operand is a Python number
+    alone: bool  # such a call's node has one edge, not (edge, None)
+    refuses: dict[int, tuple[type[Exception], str]]  # by dtype category: what is raised
+    check: Callable[[Sequence[Any]], None] | None  # of operands that are not plain tensors of one floating dtype
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+PRIMITIVES: dict[str, Primitive] = {}
