@@ -88,7 +88,7 @@ def over_bytes(data: Array, kind: np.dtype[Any], shape: Sequence[int], strides: 
 
 def overlaps_itself(array: Array) -> bool:
     """Whether two elements certainly share memory: a dimension with stride 0."""
-    return any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+    return bool(array.size) and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
 
 
 def is_dense(array: Array) -> bool:
