@@ -285,7 +285,7 @@ from lamina.primitives.inplace_functions import (
     trunc_,
     xlogy_,
 )
-from lamina.primitives.masking import masked_fill, tril, triu
+from lamina.primitives.masking import masked_fill, masked_scatter, tril, triu
 from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
 from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.random import (
@@ -332,6 +332,8 @@ from lamina.primitives.rearrange import (
     unsqueeze,
 )
 from lamina.primitives.reduction import mean, sum
+from lamina.primitives.scatter_reduce import index_reduce, scatter_reduce
+from lamina.primitives.scattering import index_add, index_copy, index_fill, put, scatter, scatter_add
 from lamina.primitives.selection import (
     allclose,
     clamp,

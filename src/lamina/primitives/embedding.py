@@ -9,7 +9,7 @@ import numpy as np
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, version
 from lamina.core.version import users_place
-from lamina.primitives.gathering import INDEX_DTYPES, check_within
+from lamina.primitives.index_checks import INDEX_DTYPES, check_within
 from lamina.primitives.kernels import places
 from lamina.primitives.registry import primitive
 

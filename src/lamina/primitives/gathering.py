@@ -9,27 +9,18 @@ import numpy as np
 
 from lamina.core.size import broadcast, wrap_dim
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor
-from lamina.primitives.inplace import with_out
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.index_checks import INDEX_DTYPES, check_along, check_bounds, check_flat, check_within, exact_out
 from lamina.primitives.kernels import places
 from lamina.primitives.registry import primitive
-
-INDEX_DTYPES = frozenset(("int64", "int32"))
-
-
-def check_within(index: Array, n: int, message: str, error: type[Exception] = RuntimeError) -> None:
-    """Raises `error` about the first index outside 0..n-1; `{index}` in the message is it."""
-    if index.size and (index.min() < 0 or index.max() >= n):
-        bad = index[(index < 0) | (index >= n)].flat[0]
-        raise error(message.format(index=bad))
-
+from lamina.primitives.signature import parsed
 
 # ---- gather ----------------------------------------------------------------------------------------------------------
 
 
 def _gather(x: Array, index: Array, *, dim: int) -> Array:
     n = x.shape[dim] if x.ndim else 1
-    check_within(index, n, f"index {{index}} is out of bounds for dimension {dim} with size {n}")
+    check_bounds(index, dim, n)
     return places.along(x, index, dim)
 
 
@@ -43,32 +34,7 @@ gather_adjoint = primitive(
     grads=(lambda h, index, dim: gather_(h, index, dim=dim), None), node="ScatterAdd")  # fmt: skip
 
 
-def check_along(self: Tensor, index: Tensor, dim: int, name: str, other: Tensor | None = None) -> None:
-    """An index along `dim`: of integers, of self's number of dimensions, and nowhere else longer than self and `other`."""
-    if index._kind.dtype.name not in INDEX_DTYPES and index._array.size:
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-    shape, given = self._array.shape or (1,), index._array.shape or (1,)
-    if 0 in given:
-        return
-    if len(shape) != len(given):
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-    if other is not None and len(other._array.shape or (1,)) != len(given):
-        raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
-    source = given if other is None else other._array.shape or (1,)
-    if any((d != dim and i > n) or i > s for d, (i, n, s) in enumerate(zip(given, shape, source, strict=True))):
-        if other is None:
-            d = next(d for d, (i, n) in enumerate(zip(given, shape, strict=True)) if d != dim and i > n)
-            raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index._array.shape)} to be no larger than self "
-                f"{list(self._array.shape)} apart from dimension {dim}"
-            )
-        raise RuntimeError(
-            f"Expected index {list(index._array.shape)} to be no larger than self {list(self._array.shape)} apart from dimension {dim} "
-            f"and to be no larger than src {list(other._array.shape)}"
-        )
-
-
-@with_out
+@exact_out
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """out[i][j] = input[index[i][j]][j] for dim 0, and likewise for others. Shape: as `index`."""
     d = wrap_dim(dim, input._array.ndim)
@@ -76,13 +42,15 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     return gather_(input, index, dim=d)  # type: ignore[no-any-return]
 
 
-@with_out
+@parsed
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Gather where input and indices broadcast against each other in all dimensions but `dim` (None: both flat)."""
     if indices._kind.dtype.name != "int64":
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.type()}")  # type: ignore[attr-defined]
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))  # type: ignore[attr-defined,no-any-return]
+        input, indices = input.reshape(-1), indices.reshape(-1)  # type: ignore[attr-defined]
+        check_along(input, indices, 0, "gather")
+        return gather_(input, indices, dim=0)  # type: ignore[no-any-return]
     if input._array.ndim != indices._array.ndim:
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -93,8 +61,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         input._array.shape[:d] + (1,) + input._array.shape[d + 1 :], indices._array.shape[:d] + (1,) + indices._array.shape[d + 1 :]
     )
     n, m = input._array.shape[d], indices._array.shape[d]
+    wrapped = wrap(np.where(indices._array < 0, indices._array % max(n, 1), indices._array))
     return gather(  # type: ignore[no-any-return]
-        input.expand(*shape[:d], n, *shape[d + 1 :]), d, indices.expand(*shape[:d], m, *shape[d + 1 :])  # type: ignore[attr-defined]
+        input.expand(*shape[:d], n, *shape[d + 1 :]), d, wrapped.expand(*shape[:d], m, *shape[d + 1 :])  # type: ignore[attr-defined]
     )
 
 
@@ -131,7 +100,7 @@ index_select_adjoint = primitive(
     grads=(lambda h, index, dim: index_select_(h, index, dim=dim), None), node="IndexAdd")  # fmt: skip
 
 
-@with_out
+@exact_out
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries of a dimension that `index` (1-d, int64 or int32) names, as a copy."""
     d = wrap_dim(dim, input._array.ndim)
@@ -145,17 +114,6 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 # ---- flat places -----------------------------------------------------------------------------------------------------
-
-
-def check_flat(index: Array, n: int, name: str = "take") -> Array:
-    """Places in a flat tensor of n elements, negative ones counted from the end. Raises IndexError."""
-    if index.size:
-        if not n:
-            raise IndexError(f"{name}(): tried to take from an empty tensor")
-        if index.min() < -n or index.max() >= n:
-            bad = index[(index < -n) | (index >= n)].flat[0]
-            raise IndexError(f"out of range: tried to access index {bad} on a tensor of {n} elements.")
-    return np.where(index < 0, index + n, index)
 
 
 take_ = primitive(
@@ -173,7 +131,7 @@ def _take_adjoint(g: Array, index: Array, *, shape: tuple[int, ...]) -> Array:
 take_adjoint = primitive("take_adjoint", _take_adjoint, grads=(lambda h, index: take_(h, index), None), node="Put")
 
 
-@with_out
+@exact_out
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements of flattened `input` at `index` (int64, may be negative). Shape: as `index`."""
     if index._kind.dtype.name != "int64":
@@ -206,7 +164,7 @@ masked_select_adjoint = primitive(
     grads=(lambda h, mask: masked_select_(h, mask), None), node="MaskedSelectBackward")  # fmt: skip
 
 
-@with_out
+@exact_out
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where `mask` (bool) holds, in one dimension; input and mask broadcast."""
     if mask._kind.dtype.category:

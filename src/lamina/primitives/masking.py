@@ -5,14 +5,20 @@ Here: what a mask decides. Not here: `where` (comparison's), picking by a mask (
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from lamina.core.size import broadcast
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor, wrap
-from lamina.primitives.inplace import with_out
+from lamina.core.tensor import Tensor
+from lamina.primitives.gathering import masked_select_
+from lamina.primitives.index_checks import check_mask, fill_value
+from lamina.primitives.inplace import NAMES
+from lamina.primitives.padding import constant_pad as padded
 from lamina.primitives.registry import elementwise, primitive
+from lamina.primitives.signature import parsed
 
 # ---- masked_fill -----------------------------------------------------------------------------------------------------
 
@@ -29,49 +35,48 @@ masked_filled = elementwise(
     grads=(lambda g, mask: _dropped(g, mask), None, lambda g, mask: _kept(g, mask)), promote="none")  # fmt: skip
 
 
+@parsed
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`input` with `value` (a number or a 0-d tensor) where `mask` (bool) holds; input and mask broadcast."""
-    if mask._kind.dtype.category:
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {_C_NAMES.get(mask.dtype.name, mask.dtype.name)}")
-    return masked_filled(input, mask, fill_value(input, value))  # type: ignore[no-any-return]
+    check_mask(mask, "masked_fill_")
+    return masked_filled(input, mask, fill_value(input, value, "masked_fill_"))  # type: ignore[no-any-return]
 
 
-def fill_value(self: Tensor, value: Any, name: str = "masked_fill_") -> Tensor:
-    """A number or 0-d tensor as a 0-d tensor of self's dtype. Raises RuntimeError for what does not fit."""
-    kind = self._kind
-    if isinstance(value, Tensor):
-        if value._array.ndim:
-            raise RuntimeError(
-                f"{name} only supports a 0-dimensional value tensor, but got tensor with {value._array.ndim} dimension(s)."
-            )
-        if value._kind.dtype.category == 3 and kind.dtype.category < 3:
-            raise RuntimeError("result type ComplexFloat can't be cast to the desired output type Float")
-        return value if value._kind.dtype is kind.dtype else value.to(kind.dtype)  # type: ignore[attr-defined,no-any-return]
-    return wrap(number_as(value, kind))
+# ---- masked_scatter --------------------------------------------------------------------------------------------------
 
 
-def number_as(value: Any, kind: Any) -> Array:
-    """A Python number as a 0-d array of a dtype. Raises RuntimeError where it does not fit."""
-    d = kind.dtype
-    if isinstance(value, complex) and d.category < 3:
-        raise RuntimeError(f"value cannot be converted to type {_C_TYPES.get(d.name, d.name)} without overflow")
-    if d.category == 1:
-        bounds = np.iinfo(kind.np)
-        if value != value or not bounds.min <= value <= bounds.max:
-            raise RuntimeError(f"value cannot be converted to type {_C_TYPES[d.name]} without overflow")
-        value = int(value)
-    return np.asarray(value).astype(kind.np)
+def _masked_scatter(x: Array, source: Array, mask: Array) -> Array:
+    shape = np.broadcast_shapes(x.shape, mask.shape)
+    out = np.array(np.broadcast_to(x, shape))
+    where = np.broadcast_to(mask, shape)
+    n = int(np.count_nonzero(where))
+    if n > source.size:
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    out[where] = source.reshape(-1)[:n]
+    return out
 
 
-_C_TYPES = {
-    "float32": "float", "float64": "double", "float16": "at::Half", "bfloat16": "at::BFloat16", "bool": "bool", "int64": "int64_t",
-    "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
-    "uint64": "uint64_t",
-}  # fmt: skip
-_C_NAMES = {
-    "int64": "long int", "uint8": "unsigned char", "int32": "int", "float32": "float", "float64": "double", "int8": "signed char",
-    "int16": "short int",
-}  # fmt: skip
+def _picked(g: Any, mask: Any, shape: tuple[int, ...]) -> Any:
+    """What of a cotangent lies under the mask, in the front of a tensor of `shape`, zeros behind."""
+    found = masked_select_(g, mask)
+    return padded(found, pad=((0, math.prod(shape) - found.shape[0]),), value=0).reshape(shape)
+
+
+masked_scattered = primitive(
+    "masked_scatter", _masked_scatter,
+    grads=(lambda g, mask: _dropped(g, mask), lambda g, source_shape, mask: _picked(g, mask, source_shape), None), restores=True,
+)  # fmt: skip
+
+
+@parsed
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """`input` with the elements of `source`, one after another, where `mask` (bool) holds. Raises RuntimeError for too few."""
+    check_mask(mask, "masked_scatter_", NAMES)
+    if source._kind.dtype is not input._kind.dtype:
+        names = NAMES[input.dtype.name], NAMES[source.dtype.name]
+        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got{names[0]} and {names[1]}")
+    broadcast(input._array.shape, mask._array.shape)
+    return masked_scattered(input, source, mask)  # type: ignore[no-any-return]
 
 
 # ---- triangles -------------------------------------------------------------------------------------------------------
@@ -80,13 +85,13 @@ tril_ = primitive("tril", lambda x, *, diagonal: np.tril(x, diagonal), grads=(la
 triu_ = primitive("triu", lambda x, *, diagonal: np.triu(x, diagonal), grads=(lambda g, diagonal: triu_(g, diagonal=diagonal),))
 
 
-@with_out
+@parsed
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of a matrix, or of each in a batch, zeros above. diagonal: the last one kept (0: the main one)."""
     return tril_(_matrix(input, "tril"), diagonal=diagonal)  # type: ignore[no-any-return]
 
 
-@with_out
+@parsed
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of a matrix, or of each in a batch, zeros below. diagonal: the first one kept (0: the main one)."""
     return triu_(_matrix(input, "triu"), diagonal=diagonal)  # type: ignore[no-any-return]

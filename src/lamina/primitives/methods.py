@@ -28,6 +28,8 @@ from lamina.primitives import (
     random,
     rearrange,
     reduction,
+    scatter_reduce,
+    scattering,
     selection,
 )
 from lamina.primitives import elementwise as e
@@ -110,6 +112,10 @@ METHODS: dict[str, Any] = {
     "gather": gathering.gather, "take_along_dim": gathering.take_along_dim, "index_select": gathering.index_select,
     "take": gathering.take, "masked_select": gathering.masked_select, "masked_fill": masking.masked_fill,
     "tril": masking.tril, "triu": masking.triu,
+    "scatter": scattering.scatter, "scatter_add": scattering.scatter_add,
+    "scatter_reduce": scatter_reduce.scatter_reduce, "index_add": scattering.index_add,
+    "index_copy": scattering.index_copy, "index_fill": scattering.index_fill,
+    "index_reduce": scatter_reduce.index_reduce, "put": scattering.put, "masked_scatter": masking.masked_scatter,
 }  # fmt: skip
 METHODS |= {
     name: conversion.caster(d)
@@ -134,6 +140,10 @@ INPLACE: dict[str, Any] = {
     "__iand__": bitwise.bitwise_and, "__ior__": bitwise.bitwise_or, "__ixor__": bitwise.bitwise_xor, "__ilshift__": bitwise.left_shift,
     "__irshift__": bitwise.right_shift,
     "masked_fill_": masking.masked_fill, "tril_": masking.tril, "triu_": masking.triu,
+    "scatter_": scattering.scatter, "scatter_add_": scattering.scatter_add,
+    "scatter_reduce_": scatter_reduce.scatter_reduce, "index_add_": scattering.index_add,
+    "index_copy_": scattering.index_copy, "index_fill_": scattering.index_fill,
+    "index_reduce_": scatter_reduce.index_reduce, "put_": scattering.put, "masked_scatter_": masking.masked_scatter,
 }  # fmt: skip
 
 PROPERTIES: dict[str, Any] = {

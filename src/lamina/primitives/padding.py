@@ -10,7 +10,7 @@ import numpy as np
 from lamina.core import strided
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.primitives.masking import number_as
+from lamina.primitives.index_checks import number_as
 from lamina.primitives.registry import primitive
 
 

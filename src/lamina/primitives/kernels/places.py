@@ -29,6 +29,11 @@ def flat_places(shape: tuple[int, ...], index: Array, dim: int) -> Array:
     return places
 
 
+def flat(shape: tuple[int, ...], index: Array, dim: int) -> Array:
+    """The places of an index along `dim` as a flat array; scalars count as one element."""
+    return (flat_places(shape, index, dim) if shape and index.ndim else index).reshape(-1)
+
+
 def along(x: Array, index: Array, dim: int) -> Array:
     """x at `index` along `dim`: out[i, j] = x[index[i, j], j] for dim 0. Scalars count as one element."""
     if x.ndim == 0 or index.ndim == 0:
@@ -42,10 +47,8 @@ def add_along(shape: tuple[int, ...], index: Array, values: Array, dim: int) -> 
     """Zeros of `shape` with `values` added at `index` along `dim`: the adjoint of `along`."""
     out = np.zeros(shape, values.dtype)
     if index.size:
-        flat = out.reshape(-1)
-        places = np.atleast_1d(index) if not shape or not index.ndim else flat_places(shape, index, dim)
         # one dimension and one dtype: NumPy's fast way of add.at
-        np.add.at(flat, places.reshape(-1), np.ascontiguousarray(values).reshape(-1))
+        np.add.at(out.reshape(-1), flat(shape, index, dim), np.ascontiguousarray(values).reshape(-1))
     return out
 
 
@@ -66,14 +69,14 @@ def add_rows(n: int, index: Array, rows: Array) -> Array:
     shape = (n, *rows.shape[1:])
     if not rows.size:
         return np.zeros(shape, rows.dtype)
-    flat = np.ascontiguousarray(rows).reshape(len(index), width)
+    parts = np.ascontiguousarray(rows).reshape(len(index), width)
     if rows.size >= _WORTH_SCIPY and width > 1 and rows.dtype.kind in "fc" and rows.dtype.itemsize > 2:
         sparse = _sparse()
         if sparse is not None:
             ones = np.ones(len(index), rows.dtype)
             chosen = sparse.csc_matrix((ones, index, np.arange(len(index) + 1)), shape=(n, len(index)))
-            return (chosen @ flat).reshape(shape)  # type: ignore[no-any-return]
+            return (chosen @ parts).reshape(shape)  # type: ignore[no-any-return]
     out = np.zeros(n * width, rows.dtype)
-    places = index if width == 1 else (index[:, None] * width + np.arange(width)).reshape(-1)
-    np.add.at(out, places, flat.reshape(-1))
+    at = index if width == 1 else (index[:, None] * width + np.arange(width)).reshape(-1)
+    np.add.at(out, at, parts.reshape(-1))
     return out.reshape(shape)

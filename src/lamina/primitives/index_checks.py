@@ -1,0 +1,148 @@
+"""What operations that take an index, a mask or a number to fill with refuse, in PyTorch's words.
+
+Here: checks, and what they read (a number as an element). Not here: the operations (gathering.py, scattering.py, masking.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina.core.strided import Array
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.inplace import NAMES, put_out
+from lamina.primitives.signature import parsed
+
+INDEX_DTYPES = frozenset(("int64", "int32"))
+_C_TYPES = {
+    "float32": "float", "float64": "double", "float16": "at::Half", "bfloat16": "at::BFloat16", "bool": "bool", "int64": "int64_t",
+    "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
+    "uint64": "uint64_t",
+}  # fmt: skip
+_C_NAMES = {
+    "int64": "long int", "uint8": "unsigned char", "int32": "int", "float32": "float", "float64": "double", "int8": "signed char",
+    "int16": "short int",
+}  # fmt: skip
+
+
+def check_within(index: Array, n: int, message: str, error: type[Exception] = RuntimeError) -> None:
+    """Raises `error` about the first index outside 0..n-1; `{index}` in the message is it."""
+    if index.size and (index.min() < 0 or index.max() >= n):
+        bad = index[(index < 0) | (index >= n)].flat[0]
+        raise error(message.format(index=bad))
+
+
+def check_bounds(index: Array, dim: int, n: int, error: type[Exception] = RuntimeError, name: str = "") -> None:
+    """Raises `error` unless all of an index along `dim`, of size n, are in 0..n-1."""
+    check_within(index, n, f"{name}index {{index}} is out of bounds for dimension {dim} with size {n}", error)
+
+
+def check_flat(index: Array, n: int, name: str = "take") -> Array:
+    """Places in a flat tensor of n elements, negative ones counted from the end. Raises IndexError."""
+    if index.size:
+        if not n:
+            raise IndexError(f"{name}(): tried to take from an empty tensor")
+        if index.min() < -n or index.max() >= n:
+            bad = index[(index < -n) | (index >= n)].flat[0]
+            raise IndexError(f"out of range: tried to access index {bad} on a tensor of {n} elements.")
+    return np.where(index < 0, index + n, index)
+
+
+def check_along(self: Tensor, index: Tensor, dim: int, name: str, other: Tensor | None = None) -> None:
+    """An index along `dim`: of integers, of self's number of dimensions, and nowhere else longer than self and `other`."""
+    if index._kind.dtype.name not in INDEX_DTYPES and index._array.size:
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+    shape, given = self._array.shape or (1,), index._array.shape or (1,)
+    if 0 in given:
+        return
+    whom = "input" if name == "gather" else "self"
+    if len(shape) != len(given):
+        raise RuntimeError(f"Index tensor must have the same number of dimensions as {whom} tensor")
+    if other is not None and len(other._array.shape or (1,)) != len(given):
+        raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+    wrong = next((d for d, (i, n) in enumerate(zip(given, shape, strict=True)) if d != dim and i > n), None)
+    if other is None:
+        if wrong is not None:
+            verb = f"Size does not match at dimension {wrong} expected index" if name == "gather" else "Expected index"
+            raise RuntimeError(
+                f"{verb} {list(index._array.shape)} to be no larger than self {list(self._array.shape)} apart from dimension {dim}"
+            )
+    elif wrong is not None or any(i > s for i, s in zip(given, other._array.shape or (1,), strict=True)):
+        raise RuntimeError(
+            f"Expected index {list(index._array.shape)} to be no larger than self {list(self._array.shape)} apart from dimension {dim} "
+            f"and to be no larger size than src {list(other._array.shape)}"
+        )
+
+
+def check_mask(mask: Tensor, name: str, spelling: dict[str, str] | None = None) -> None:
+    """A mask is of bool. Raises RuntimeError."""
+    if mask._kind.dtype.category:
+        found = (spelling or _C_NAMES).get(mask.dtype.name, mask.dtype.name)
+        raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {found}")
+
+
+
+
+# ---- numbers as elements ---------------------------------------------------------------------------------------------
+
+
+def fill_value(self: Tensor, value: Any, name: str) -> Tensor:
+    """A number or 0-d tensor as a 0-d tensor of self's dtype. Raises RuntimeError for what does not fit."""
+    kind = self._kind
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(
+                f"{name} only supports a 0-dimensional value tensor, but got tensor with {value._array.ndim} dimension(s)."
+            )
+        if value._kind.dtype.category == 3 and kind.dtype.category < 3:
+            raise RuntimeError(
+                f"value cannot be converted to type {_C_TYPES.get(kind.dtype.name, kind.dtype.name)} without overflow"
+            )
+        return value if value._kind.dtype is kind.dtype else value.to(kind.dtype)  # type: ignore[attr-defined,no-any-return]
+    return wrap(number_as(value, kind), kind)
+
+
+def number_as(value: Any, kind: Any) -> Array:
+    """A Python number as a 0-d array of a dtype. Raises RuntimeError where it does not fit."""
+    d = kind.dtype
+    if isinstance(value, complex) and d.category < 3:
+        raise RuntimeError(f"value cannot be converted to type {_C_TYPES.get(d.name, d.name)} without overflow")
+    if d.category == 1:
+        bounds = np.iinfo(kind.np)
+        # a negative number wraps where it would fit the signed type of that size
+        low = bounds.min if bounds.min else -bounds.max
+        if value != value or not low <= value <= bounds.max:
+            raise RuntimeError(f"value cannot be converted to type {_C_TYPES[d.name]} without overflow")
+        return np.asarray(int(value)).astype(kind.np)
+    return np.asarray(value).astype(kind.np)
+
+
+# ---- out= ------------------------------------------------------------------------------------------------------------
+
+
+def exact_out(function: Callable[..., Any]) -> Any:
+    """As `parsed`, for functions whose `out=` must be of the input's dtype and share no memory with the arguments."""
+    plain = parsed(function)
+
+    @functools.wraps(function)
+    def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = plain(*args, **kwargs)
+        if out is None:
+            return result
+        if isinstance(out, Tensor):
+            if out._kind.dtype is not result._kind.dtype:
+                raise RuntimeError(
+                    f"Expected out tensor to have dtype {result._kind.dtype.name}, but got {out._kind.dtype.name} instead"
+                )
+            for given in (*args, *kwargs.values()):
+                if isinstance(given, Tensor) and given._array.size and np.may_share_memory(given._array, out._array):
+                    raise RuntimeError(
+                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                        "memory location. Please clone() the tensor before performing the operation."
+                    )
+        return put_out(function.__name__, result, out)
+
+    return public
