@@ -38,7 +38,7 @@ def in_order(shape: tuple[int, ...], kind: Any, order: str) -> Array:
     return np.empty((shape[0], *shape[2:], shape[1]), kind).transpose(back)
 
 
-clone_ = primitive("clone", _cloned, grads=(lambda g: g,))
+clone_ = primitive("clone", _cloned, grads=(lambda g: g,), native=True)
 
 
 def clone(input: Tensor, *, memory_format: Any = devices.preserve_format) -> Tensor:
@@ -67,7 +67,7 @@ def _to_integer(x: Array, to: Any) -> Array:
 
 to_copy = primitive(
     "to_copy", _cast,
-    grads=(lambda g, x_dtype: _back(g, x_dtype),), holomorphic=False)  # fmt: skip
+    grads=(lambda g, x_dtype: _back(g, x_dtype),), holomorphic=False, native=True)  # fmt: skip
 
 
 def _back(g: Any, d: dtype_class) -> Any:
