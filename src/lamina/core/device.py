@@ -84,11 +84,13 @@ def as_device(given: Any) -> device:
 class Kind:
     """The dtype and device of a tensor, interned: one identity test tells that two tensors need no promotion."""
 
-    __slots__ = ("device", "dtype", "np", "plain")
+    __slots__ = ("category", "device", "dtype", "np", "plain", "simple")
 
     def __init__(self, d: dtype, where: device) -> None:
         self.dtype, self.device, self.np = d, where, d.np
-        self.plain = where is cpu and d.itemsize >= 1 and not d.is_low
+        self.category = d.category
+        self.plain = where is cpu and not d.is_low  # computed as it is
+        self.simple = self.plain and d.category < 3  # and rules need no conjugation
 
 
 KINDS: dict[tuple[dtype, device], Kind] = {(d, where): Kind(d, where) for d in DTYPES for where in (cpu, meta)}

@@ -31,21 +31,25 @@ class Version:
         self.n += 1
 
 
-class _OwnFiles(dict[str, bool]):
-    """File name -> whether it is lamina's; found out once for each."""
-
-    def __missing__(self, name: str) -> bool:
-        self[name] = own = name.startswith(_OWN)
-        return own
+OWN_FILES: dict[str, bool] = {}
+"""File name -> whether it is lamina's; filled by `is_own`. A plain dict, for the operations that look here first."""
 
 
-OWN_FILES = _OwnFiles()
+def is_own(name: str) -> bool:
+    """Whether a file is lamina's."""
+    own = OWN_FILES.get(name)
+    if own is None:
+        own = OWN_FILES[name] = name.startswith(_OWN)
+    return own
 
 
 def users_place(depth: int = 2) -> Place | None:
     """Where the program called lamina: the nearest frame outside of it, at least `depth` frames up."""
-    frame: FrameType | None = getframe(depth)
-    while frame is not None and OWN_FILES[frame.f_code.co_filename]:
+    try:
+        frame: FrameType | None = getframe(depth)
+    except ValueError:  # called from C, or from the top
+        return None
+    while frame is not None and is_own(frame.f_code.co_filename):
         frame = frame.f_back
     return None if frame is None else (frame.f_code, frame.f_lasti)
 

@@ -18,7 +18,7 @@ from lamina.core.device import BY_NUMPY, CPU
 from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
 from lamina.core.tensor import LEAF, Tensor, version, wrap
-from lamina.core.version import OWN_FILES, getframe, users_place
+from lamina.core.version import OWN_FILES, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, save_for, wanted_saves
 from lamina.primitives.primitive import Primitive
 
@@ -49,7 +49,7 @@ def unary(p: Primitive) -> Any:
         if cls is Tensor or cls is Parameter:
             kind = input._kind
             mode = current()
-            if kind.plain and (mode is None or mode.plain) and quick[kind.dtype.category]:
+            if kind.plain and (mode is None or mode.plain) and quick[kind.category]:
                 node = input._node
                 if node is None or (mode is not None and not mode.grad):
                     if input._more is None or input._more.cut is None:
@@ -62,7 +62,7 @@ def unary(p: Primitive) -> Any:
                     out._array = array
                     out._kind = kind
                     out._more = out._version_ = None
-                    out._node = made = new(node_class)
+                    out._node = made = node_class()
                     made._seq = next_seq()
                     made._edges = (input if node is LEAF else node,)
                     if keeps_input:
@@ -77,7 +77,11 @@ def unary(p: Primitive) -> Any:
                     made._fix = made._extra = None
                     frame = getframe(1)
                     code = frame.f_code
-                    if OWN_FILES[code.co_filename]:
+                    try:
+                        own = OWN_FILES[code.co_filename]
+                    except KeyError:
+                        own = is_own(code.co_filename)
+                    if own:
                         made._code, made._lasti = users_place(2) or (None, 0)
                     else:
                         made._code, made._lasti = code, frame.f_lasti
@@ -109,7 +113,7 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
             mode = current()
             if kind.plain and (mode is None or mode.plain):
                 if other_cls is Tensor or other_cls is Parameter:
-                    if other._kind is kind and quick[kind.dtype.category]:
+                    if other._kind is kind and quick[kind.category]:
                         x, y, node, other_node = input._array, other._array, input._node, other._node
                         try:
                             array = compute(x, y)
@@ -125,12 +129,12 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                                 out._kind = BY_NUMPY[array.dtype] if to_other else kind
                                 out._node = out._more = out._version_ = None
                                 return out
-                        elif simple and kind.dtype.category == 2:
+                        elif simple and kind.category == 2:
                             out = new(Tensor)
                             out._array = array
                             out._kind = kind
                             out._more = out._version_ = None
-                            out._node = made = new(node_class)
+                            out._node = made = node_class()
                             made._seq = next_seq()
                             made._edges = (input if node is LEAF else node, other if other_node is LEAF else other_node)
                             if node is None or other_node is None:
@@ -150,23 +154,26 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                                 made._versions = (0 if v is None else v.n,)
                             else:
                                 made._saved = made._versions = ()
-                            shape = array.shape
-                            if x.shape == shape and y.shape == shape:
+                            if x.shape == y.shape:
                                 made._fix = None
                             else:
                                 made._fix = ((x.shape, x.dtype), (y.shape, y.dtype))
                             made._extra = None
                             frame = getframe(1)
                             code = frame.f_code
-                            if OWN_FILES[code.co_filename]:
+                            try:
+                                own = OWN_FILES[code.co_filename]
+                            except KeyError:
+                                own = is_own(code.co_filename)
+                            if own:
                                 made._code, made._lasti = users_place(2) or (None, 0)
                             else:
                                 made._code, made._lasti = code, frame.f_lasti
                             return out
                 elif (
-                    (other_cls is float and kind.dtype.category >= 2)
-                    or (other_cls is int and (kind.dtype.category == 2 or kind is INT64))
-                ) and quick[kind.dtype.category]:
+                    (other_cls is float and kind.category >= 2)
+                    or (other_cls is int and (kind.category == 2 or kind is INT64))
+                ) and quick[kind.category]:
                     node = input._node
                     if node is None or (mode is not None and not mode.grad):
                         if input._more is None or input._more.cut is None:
@@ -178,7 +185,7 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                             out._kind = BY_NUMPY[array.dtype] if to_other else kind
                             out._node = out._more = out._version_ = None
                             return out
-                    elif number_class is not None and kind.dtype.category == 2:
+                    elif number_class is not None and kind.category == 2:
                         array = compute(input._array, other)
                         if array.__class__ is not ndarray:
                             array = np.asarray(array)
@@ -186,7 +193,7 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                         out._array = array
                         out._kind = kind
                         out._more = out._version_ = None
-                        out._node = made = new(number_class)
+                        out._node = made = number_class()
                         made._seq = next_seq()
                         edge = input if node is LEAF else node
                         made._edges = (edge,) if alone else (edge, None)
@@ -206,7 +213,11 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                         made._fix = made._extra = None
                         frame = getframe(1)
                         code = frame.f_code
-                        if OWN_FILES[code.co_filename]:
+                        try:
+                            own = OWN_FILES[code.co_filename]
+                        except KeyError:
+                            own = is_own(code.co_filename)
+                        if own:
                             made._code, made._lasti = users_place(2) or (None, 0)
                         else:
                             made._code, made._lasti = code, frame.f_lasti
@@ -254,7 +265,7 @@ def _plan(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | None
 
 def general(p: Primitive, params: tuple[str, ...]) -> Any:
     """The function of a primitive that is not elementwise."""
-    forward, node_class, view = p.forward, p.node, p.view
+    forward, node_class, view, name, attach_plain = p.forward, p.node, p.view, p.node_name, views.attach_plain
     plan = _plan(p, params) if p.outputs == 1 and not p.variadic and not p.native else None
     if plan is None:
 
@@ -265,84 +276,94 @@ def general(p: Primitive, params: tuple[str, ...]) -> Any:
 
         return several
     differentiable = bool(p.rules)
-    restores = p.restores
+    if p.restores:
+        plan, differentiable = [], False
+    one = len(p.inputs) == 1
 
     def op(*tensors: Any, **params: Any) -> Any:
+        first = tensors[0]
         mode = current()
         recorded = False
-        plain = mode is None or mode.plain
-        for t in tensors:
-            cls = t.__class__
-            if (cls is Tensor or cls is Parameter) and plain:
-                kind = t._kind
-                if not kind.plain or kind.dtype.category == 3 or (t._more is not None and t._more.cut is not None):
-                    plain = False
-                elif t._node is not None:
+        if mode is None or mode.plain:
+            for t in tensors:
+                cls = t.__class__
+                if cls is not Tensor and cls is not Parameter:
+                    break
+                if not t._kind.simple or (t._more is not None and t._more.cut is not None):
+                    break
+                if t._node is not None:
                     recorded = True
-            elif cls is ndarray or isinstance(t, np.generic):
-                if _raw(tensors):
-                    return forward(*tensors, **params)
-                plain = False
             else:
-                plain = False
-        if not plain or restores:
-            if tensors[0].__class__ is not Tensor and _raw(tensors):
-                return forward(*tensors, **params)
-            return apply(p, tensors, params)
-        array = forward(*[t._array for t in tensors], **params)
-        if array.__class__ is not ndarray:
-            array = np.asarray(array)
-        first = tensors[0]
-        kind = first._kind
-        if array.dtype is not kind.np:
-            kind = BY_NUMPY[array.dtype]
-        out = new(Tensor)
-        out._array = array
-        out._kind = kind
-        out._node = out._more = out._version_ = None
-        if view:
-            views.attach_plain(out, first, p.node_name, mode is not None)
-        if not recorded or not differentiable or (mode is not None and not mode.grad) or kind.dtype.category != 2:
-            if recorded and mode is not None:
-                return apply(p, tensors, params)
-            return out if not recorded or differentiable else apply(p, tensors, params)
-        out._node = made = new(node_class)
-        made._seq = next_seq()
-        edges = [t if t._node is LEAF else t._node for t in tensors]
-        made._edges = tuple(edges)
-        wanted = None if None not in edges else wanted_saves(p, made._edges)
-        saved: list[Any] = []
-        versions: list[Any] = []
-        for code, which in plan:
-            held = None
-            if wanted is not None and len(saved) not in wanted:
-                value = None
-            elif code == _TENSOR:
-                value = tensors[which]
-                held = 0 if value._version_ is None else value._version_.n
-            elif code == _PARAM:
-                value = params[which]
-            elif code == _SHAPE:
-                value = tensors[which]._array.shape
-            elif code == _OUT:
-                value, held = SavedOutput(out, version(out)), 0
-            elif code == _DTYPE:
-                value = tensors[which]._kind.dtype
-            else:
-                value = tuple([e is not None for e in edges])
-            saved.append(value)
-            versions.append(held)
-        made._saved, made._versions = tuple(saved), tuple(versions)
-        made._fix = made._extra = None
-        frame = getframe(1)
-        code = frame.f_code
-        if OWN_FILES[code.co_filename]:
-            made._code, made._lasti = users_place(2) or (None, 0)
-        else:
-            made._code, made._lasti = code, frame.f_lasti
-        return out
+                if not recorded or (mode is None and differentiable):
+                    kind = first._kind
+                    array = forward(first._array, **params) if one else forward(*[t._array for t in tensors], **params)
+                    if array.__class__ is not ndarray:
+                        array = np.asarray(array)
+                    if array.dtype is not kind.np:
+                        kind = BY_NUMPY[array.dtype]
+                    out = new(Tensor)
+                    out._array = array
+                    out._kind = kind
+                    out._node = out._more = out._version_ = None
+                    if view:
+                        attach_plain(out, first, name, mode is not None)
+                    if not recorded:
+                        return out
+                    if kind.category == 2:
+                        out._node = made = node_class()
+                        made._seq = next_seq()
+                        if one:
+                            edge = first._node
+                            made._edges = (first if edge is LEAF else edge,)
+                        else:
+                            made._edges = tuple([t if t._node is LEAF else t._node for t in tensors])
+                        _save(p, plan, made, tensors, params, out)
+                        made._fix = made._extra = None
+                        frame = getframe(1)
+                        code = frame.f_code
+                        try:
+                            own = OWN_FILES[code.co_filename]
+                        except KeyError:
+                            own = is_own(code.co_filename)
+                        if own:
+                            made._code, made._lasti = users_place(2) or (None, 0)
+                        else:
+                            made._code, made._lasti = code, frame.f_lasti
+                        return out
+        if first.__class__ is not Tensor and _raw(tensors):
+            return forward(*tensors, **params)
+        return apply(p, tensors, params)
 
     return op
+
+
+def _save(p: Primitive, plan: list[tuple[int, Any]], node: Any, tensors: Any, params: Any, out: Tensor) -> None:
+    """What the rules need, by plan."""
+    edges = node._edges
+    wanted = wanted_saves(p, edges) if None in edges else None
+    saved: list[Any] = []
+    versions: list[Any] = []
+    for code, which in plan:
+        held = None
+        if wanted is not None and len(saved) not in wanted:
+            value = None
+        elif code == _SHAPE:
+            value = tensors[which]._array.shape
+        elif code == _PARAM:
+            value = params[which]
+        elif code == _TENSOR:
+            value = tensors[which]
+            counter = value._version_
+            held = 0 if counter is None else counter.n
+        elif code == _OUT:
+            value, held = SavedOutput(out, version(out)), 0
+        elif code == _DTYPE:
+            value = tensors[which]._kind.dtype
+        else:
+            value = tuple([e is not None for e in edges])
+        saved.append(value)
+        versions.append(held)
+    node._saved, node._versions = tuple(saved), tuple(versions)
 
 
 def _raw(tensors: tuple[Any, ...]) -> bool:
