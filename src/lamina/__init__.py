@@ -112,7 +112,10 @@ from lamina.primitives.creation import (
     zeros,
     zeros_like,
 )
+from lamina.primitives.differences import cumulative_trapezoid, diff, gradient, trapezoid, trapz
+from lamina.primitives.distances import cdist
 from lamina.primitives.embedding import embedding, embedding_renorm_
+from lamina.primitives.extremes import amax, amin, aminmax, argmax, argmin, max, min
 from lamina.primitives.functions import (
     abs,
     absolute,
@@ -225,6 +228,7 @@ from lamina.primitives.functions import (
     xlogy,
 )
 from lamina.primitives.gathering import gather, index_select, masked_select, take, take_along_dim
+from lamina.primitives.histograms import bincount, histc, histogram, histogramdd
 from lamina.primitives.inplace_functions import (
     abs_,
     acos_,
@@ -287,6 +291,7 @@ from lamina.primitives.inplace_functions import (
 )
 from lamina.primitives.masking import masked_fill, masked_scatter, tril, triu
 from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
+from lamina.primitives.norms import dist, norm, renorm
 from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.random import (
     _standard_gamma,
@@ -309,6 +314,7 @@ from lamina.primitives.random import (
     set_rng_state,
 )
 from lamina.primitives.ranges import linspace
+from lamina.primitives.ranks import kthvalue, median, mode, nanmedian, nanquantile, quantile
 from lamina.primitives.rearrange import (
     broadcast_tensors,
     broadcast_to,
@@ -331,9 +337,21 @@ from lamina.primitives.rearrange import (
     unflatten,
     unsqueeze,
 )
-from lamina.primitives.reduction import mean, sum
+from lamina.primitives.reduction import all, any, logsumexp, mean, nanmean, nansum, prod, sum
+from lamina.primitives.scans import cummax, cummin, cumprod, cumsum, logcumsumexp
 from lamina.primitives.scatter_reduce import index_reduce, scatter_reduce
 from lamina.primitives.scattering import index_add, index_copy, index_fill, put, scatter, scatter_add
+from lamina.primitives.searching import (
+    argwhere,
+    bucketize,
+    count_nonzero,
+    isin,
+    nonzero,
+    nonzero_static,
+    searchsorted,
+    unique,
+    unique_consecutive,
+)
 from lamina.primitives.selection import (
     allclose,
     clamp,
@@ -347,6 +365,9 @@ from lamina.primitives.selection import (
 )
 from lamina.primitives.selection import clamp as clip
 from lamina.primitives.shape import as_strided
+from lamina.primitives.softmax import log_softmax, softmax
+from lamina.primitives.sorting import argsort, msort, sort, topk
+from lamina.primitives.statistics import corrcoef, cov, std, std_mean, var, var_mean
 from lamina.settings import LEGACY as _LEGACY
 from lamina.settings import (
     are_deterministic_algorithms_enabled,

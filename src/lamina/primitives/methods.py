@@ -16,21 +16,31 @@ from lamina.primitives import (
     bitwise,
     conversion,
     creation,
+    differences,
     division,
     elementary,
+    extremes,
     filling,
     functions,
     gathering,
+    histograms,
     indexing,
     masking,
     matmul,
+    norms,
     protocol,
     random,
+    ranks,
     rearrange,
     reduction,
+    scans,
     scatter_reduce,
     scattering,
+    searching,
     selection,
+    softmax,
+    sorting,
+    statistics,
 )
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import bare, reflected
@@ -71,6 +81,24 @@ OPERATORS: dict[str, Any] = {
     "__getitem__": indexing.getitem, "__setitem__": indexing.setitem,
 }  # fmt: skip
 
+REDUCTIONS: dict[str, Any] = {
+    name: getattr(module, name)
+    for module, names in (
+        (reduction, ("sum", "mean", "nansum", "nanmean", "prod", "logsumexp", "all", "any")),
+        (extremes, ("max", "min", "amax", "amin", "aminmax", "argmax", "argmin")),
+        (statistics, ("var", "std", "cov", "corrcoef")),
+        (ranks, ("median", "nanmedian", "mode", "kthvalue", "quantile", "nanquantile")),
+        (scans, ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")),
+        (differences, ("diff",)),
+        (sorting, ("sort", "argsort", "msort", "topk")),
+        (histograms, ("histc", "histogram", "bincount")),
+        (searching, ("unique", "unique_consecutive", "nonzero", "nonzero_static", "argwhere", "count_nonzero")),
+        (norms, ("norm", "dist", "renorm")),
+        (softmax, ("softmax", "log_softmax")),
+    )
+    for name in names
+}
+
 METHODS: dict[str, Any] = {
     **tensor_api.METHODS,
     **protocol.METHODS,
@@ -85,7 +113,7 @@ METHODS: dict[str, Any] = {
     # conversion
     "clone": conversion.clone, "to": conversion.to, "type": conversion.type_, "type_as": conversion.type_as,
     # reduction
-    "sum": reduction.sum, "mean": reduction.mean, "sum_to_size": reduction.sum_to_size,
+    "sum_to_size": reduction.sum_to_size, **REDUCTIONS,
     # elementwise
     **{name: bare(getattr(functions, name)) for name in (*ELEMENTWISE, *ELEMENTWISE_WITHOUT_INPLACE)},
     "add": bare(arithmetic.add), "sub": bare(arithmetic.sub), "subtract": bare(arithmetic.subtract), "div": bare(arithmetic.div),
@@ -135,6 +163,7 @@ INPLACE: dict[str, Any] = {
     "round_": bare(adjusted.round), "logit_": bare(adjusted.logit), "nan_to_num_": bare(adjusted.nan_to_num),
     "polygamma_": adjusted.polygamma_method, "mvlgamma_": bare(adjusted.mvlgamma),
     "addmm_": matmul.addmm, "baddbmm_": matmul.baddbmm, "addbmm_": matmul.addbmm, "addmv_": matmul.addmv, "addr_": matmul.addr,
+    "cumsum_": scans.cumsum, "cumprod_": scans.cumprod, "renorm_": norms.renorm,
     "__iadd__": e._add, "__isub__": e._sub, "__imul__": e.mul, "__itruediv__": e.true_divide,
     "__idiv__": e.true_divide, "__ifloordiv__": division.floor_divide, "__imod__": division.remainder, "__ipow__": division.pow,
     "__iand__": bitwise.bitwise_and, "__ior__": bitwise.bitwise_or, "__ixor__": bitwise.bitwise_xor, "__ilshift__": bitwise.left_shift,

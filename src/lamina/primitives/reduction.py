@@ -1,10 +1,12 @@
-"""Sums and what follows from them: a dimension goes away by adding.
+"""Sums and what follows from them: a dimension goes away by adding, multiplying, or asking of all.
 
-Here: sum, mean, cumulative and extreme reductions' primitives. Not here: sorting and counting (sorting.py).
+Here: sum, mean, nansum, nanmean, prod, logsumexp, all, any. Not here: max and min (extremes.py), var and the rest of statistics
+(moments.py, statistics.py), norms (norms.py), running sums (scans.py).
 """
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -12,10 +14,13 @@ import numpy as np
 
 from lamina.core import dtype as dtypes
 from lamina.core.dtype import dtype as dtype_class
-from lamina.core.size import wrap_dims
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.primitives.registry import primitive, sum_to
+from lamina.primitives.elementwise import eq, exp, where_
+from lamina.primitives.registry import primitive
+from lamina.primitives.scans import excluded
+from lamina.primitives.shape import expand_
+from lamina.primitives.signature import parsed, reduced, scalar_name
 
 ndarray = np.ndarray
 
@@ -23,74 +28,105 @@ ndarray = np.ndarray
 def stretched(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
     """The cotangent of a reduction, seen in the shape of its input."""
     if not keepdim and dims:
-        kept = tuple(1 if i in dims else n for i, n in enumerate(shape))
-        g = g.reshape(kept)
-    if isinstance(g, Tensor):
-        return g.expand(shape)  # type: ignore[attr-defined]
-    out = np.broadcast_to(g, shape)
+        g = g.reshape(tuple([1 if i in dims else n for i, n in enumerate(shape)]))
+    if g.__class__ is ndarray:
+        return np.broadcast_to(g, shape)
+    return expand_(g, size=shape)
+
+
+def _spread(g: Any, shape: tuple[int, ...]) -> Any:
+    """One number, seen in any shape."""
+    if g.__class__ is not ndarray:
+        return g.expand(shape)
+    if g.dtype.kind == "V":
+        return np.broadcast_to(g, shape)
+    out = ndarray(shape, g.dtype, g, 0, (0,) * len(shape))  # what np.broadcast_to does, ten times as fast
+    out.flags.writeable = False
     return out
 
 
-_PAIRWISE = 8192
+# ---- sum and mean ----------------------------------------------------------------------------------------------------
+
+_LONG = 512
 
 
-def _sum(x: Array, *, dims: tuple[int, ...], keepdim: bool, to: Any) -> Any:
-    if len(dims) == x.ndim and not keepdim:
-        return x.sum(dtype=to)
+def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any:
+    """np.add.reduce, which over leading dimensions adds one row after the other: many short rows go in two steps.
+
+    So the rounding errors of float32 grow with the root of their number only, and NumPy's inner loops are long ones.
+    """
+    n = x.shape[0] if dims and x.ndim > 1 else 0
+    if n >= _LONG and dims[0] == 0 and len(dims) < x.ndim and x.flags.c_contiguous and x.dtype.kind in "fc" and x.size < n * n:
+        rows, width = math.isqrt(n), x.size // n
+        steps = n // rows
+        head = np.add.reduce(x.reshape(n, width)[: steps * rows].reshape(steps, rows * width), axis=0, dtype=to).reshape(rows, width)
+        first = np.add.reduce(head, axis=0) + np.add.reduce(x[steps * rows :].reshape(-1, width), axis=0, dtype=to)
+        rest = np.add.reduce(first.reshape(x.shape[1:]), axis=tuple([d - 1 for d in dims[1:]]), keepdims=keepdim)
+        return rest[None] if keepdim else rest
     return np.add.reduce(x, axis=dims, dtype=to, keepdims=keepdim)
 
 
-sum_ = primitive(
-    "sum", _sum,
-    grads=(lambda g, x_shape, dims, keepdim: stretched(g, x_shape, dims, keepdim),))  # fmt: skip
+sum_all = primitive("sum_all", lambda x, *, to: x.sum(dtype=to), grads=(lambda g, x_shape: _spread(g, x_shape),), node="Sum")
 
-mean_ = primitive(
-    "mean", lambda x, *, dims, keepdim: _mean(x, dims, keepdim),
-    grads=(lambda g, x_shape, dims, keepdim: stretched(g / _count(x_shape, dims), x_shape, dims, keepdim),))  # fmt: skip
+sum_ = primitive(
+    "sum", lambda x, *, dims, keepdim, to: total(x, dims, keepdim, to),
+    grads=(lambda g, x_shape, dims, keepdim: stretched(g, x_shape, dims, keepdim),), node="SumBackward1")  # fmt: skip
 
 
 def _count(shape: tuple[int, ...], dims: tuple[int, ...]) -> int:
-    return math.prod(shape[d] for d in dims)
+    return math.prod([shape[d] for d in dims])
 
 
-def _mean(x: Array, dims: tuple[int, ...], keepdim: bool) -> Any:
+mean_all = primitive(
+    "mean_all", lambda x: x.sum() / x.dtype.type(x.size),
+    grads=(lambda g, x_shape: _spread(g / (math.prod(x_shape) or 1), x_shape),), node="Mean")  # fmt: skip
+
+mean_ = primitive(
+    "mean", lambda x, *, dims, keepdim: average(x, dims, keepdim),
+    grads=(lambda g, x_shape, dims, keepdim: stretched(g / (_count(x_shape, dims) or 1), x_shape, dims, keepdim),),
+    node="MeanBackward1")  # fmt: skip
+
+
+def average(x: Array, dims: tuple[int, ...], keepdim: bool) -> Any:
     n = _count(x.shape, dims)
-    total = np.add.reduce(x, axis=dims, keepdims=keepdim)
-    return total / x.dtype.type(n) if n else total * np.nan
+    added = total(x, dims, keepdim)
+    if added.__class__ is ndarray and added.ndim:
+        return np.true_divide(added, x.dtype.type(n), out=added)
+    return added / x.dtype.type(n)
 
 
-def _sum_dtype(d: dtype_class, wanted: Any) -> dtype_class:
-    return wanted if wanted is not None else dtypes.int64 if d.category < 2 else d
-
-
+@parsed
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """Sum over `dim` (int, tuple; None or (): all). Integers add up in int64.
+    """Sum over `dim` (int, several; None or (): all). Integers add up in int64.
 
     Shape: without `dim`, or with 1 in its place. dtype: converted to before adding.
     """
-    array = input._array
-    dims = wrap_dims(None if dim == () or dim == [] else dim, array.ndim)
-    if not array.ndim:
-        dims = ()
     d = input._kind.dtype
-    to = _sum_dtype(d, dtype)
-    if to is not d:
-        input = input.to(to)  # type: ignore[attr-defined]
-    return sum_(input, dims=dims, keepdim=bool(keepdim), to=None)  # type: ignore[no-any-return]
+    to = None
+    if dtype is not None:
+        if dtype is not d:
+            input = input.to(dtype)  # type: ignore[attr-defined]
+    elif d.category < 2:
+        to = np.int64
+    if dim is None and not keepdim:
+        return sum_all(input, to=to)  # type: ignore[no-any-return]
+    return sum_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim), to=to)  # type: ignore[no-any-return]
 
 
+@parsed
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over `dim` (None: all). Raises RuntimeError for integers without `dtype`."""
+    """The mean over `dim` (None or (): all). Raises RuntimeError for integers without `dtype`."""
     d = dtype or input._kind.dtype
     if d.category < 2:
-        name = {"int64": "Long", "int32": "Int", "bool": "Bool"}.get(d.name, d.name)
+        what = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {name}"
+            f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. Got: {scalar_name(d)}"
         )
     if d is not input._kind.dtype:
         input = input.to(d)  # type: ignore[attr-defined]
-    dims = wrap_dims(None if dim == () or dim == [] else dim, input._array.ndim) if input._array.ndim else ()
-    return mean_(input, dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
+    if dim is None and not keepdim:
+        return mean_all(input)  # type: ignore[no-any-return]
+    return mean_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
@@ -100,11 +136,131 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     if tuple(target) == shape:
         return self
     lead = len(shape) - len(target)
-    if lead < 0 or any(t not in (1, n) for t, n in zip(target, shape[lead:], strict=True)):
+    if lead < 0 or builtins.any(t not in (1, n) for t, n in zip(target, shape[lead:], strict=True)):
         raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
     dims = tuple(range(lead)) + tuple(i + lead for i, t in enumerate(target) if t == 1 and shape[i + lead] != 1)
     out = sum_(self, dims=dims, keepdim=True, to=None) if dims else self
     return out.reshape(target)  # type: ignore[no-any-return]
 
 
-_ = sum_to
+# ---- without NaN -----------------------------------------------------------------------------------------------------
+
+nansum_ = primitive(
+    "nansum", lambda x, *, dims, keepdim: total(np.where(np.isnan(x), x.dtype.type(0), x), dims, keepdim),
+    grads=(lambda g, x, x_shape, dims, keepdim: where_(eq(x, x), stretched(g, x_shape, dims, keepdim), 0.0),))  # fmt: skip
+
+
+@parsed
+def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum over `dim`, NaN counted as zero. Raises RuntimeError for complex tensors."""
+    d = input._kind.dtype
+    if d.category == 3:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    if (dtype or d).category < 2:
+        return sum(input, dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+    if dtype is not None and dtype is not d:
+        input = input.to(dtype)  # type: ignore[attr-defined]
+    return nansum_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
+
+
+@parsed
+def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean over `dim` of what is not NaN. Raises RuntimeError for integers."""
+    if input._kind.dtype.category < 2:
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {scalar_name(input._kind.dtype)}"
+        )
+    counted = sum(eq(input, input), dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / counted  # type: ignore[no-any-return]
+
+
+# ---- products --------------------------------------------------------------------------------------------------------
+
+
+def _prod(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Any:
+    return np.multiply.reduce(x, axis=dims, keepdims=keepdim)
+
+
+def _prod_grad(g: Any, x: Any, out: Any, x_shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
+    g = stretched(g, x_shape, dims, keepdim)
+    if x.__class__ is ndarray and x.all():
+        return g * stretched(out, x_shape, dims, keepdim) / x
+    return g * excluded(x, dims)
+
+
+prod_all = primitive(
+    "prod_all", lambda x: _prod(x, dims=tuple(range(x.ndim)), keepdim=False),
+    grads=(lambda g, x, out, x_shape: _prod_grad(g, x, out, x_shape, tuple(range(len(x_shape))), False),), node="Prod")  # fmt: skip
+
+prod_ = primitive("prod", _prod, grads=(_prod_grad,), node="ProdBackward1")
+
+
+@parsed
+def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product over `dim` (an int; None: all). Integers multiply in int64."""
+    d = input._kind.dtype
+    to = dtype or (dtypes.int64 if d.category < 2 else d)
+    if to is not d:
+        input = input.to(to)  # type: ignore[attr-defined]
+    if dim is None:
+        return prod_all(input)  # type: ignore[no-any-return]
+    if isinstance(dim, (tuple, list)):
+        raise TypeError(f"prod(): argument 'dim' must be int, not {type(dim).__name__}")
+    return prod_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
+
+
+# ---- logsumexp -------------------------------------------------------------------------------------------------------
+
+
+def _logsumexp(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Any:
+    """log(sum(exp(x))), the maximum taken out first, where it is finite."""
+    if not x.size:
+        return np.log(np.add.reduce(x, axis=dims, keepdims=keepdim))
+    top = np.maximum.reduce(x.real, axis=dims, keepdims=True)
+    top = np.where(np.isfinite(top), top, x.real.dtype.type(0))
+    powers = np.subtract(x, top)
+    out = np.log(np.add.reduce(np.exp(powers, out=powers), axis=dims, keepdims=True)) + top
+    return out if keepdim else np.squeeze(out, dims)
+
+
+logsumexp_ = primitive(
+    "logsumexp", _logsumexp,
+    grads=(lambda g, x, out, x_shape, dims, keepdim:
+           stretched(g, x_shape, dims, keepdim) * exp(x - stretched(out, x_shape, dims, keepdim)),))  # fmt: skip
+
+
+@parsed
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(input))) over `dim` without overflow. Integers are computed in the default dtype."""
+    if input._kind.dtype.category < 2:
+        input = input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
+    return logsumexp_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
+
+
+# ---- all and any -----------------------------------------------------------------------------------------------------
+
+
+def _as_truth(result: Any, d: dtype_class) -> Any:
+    return np.asarray(result).astype(np.uint8) if d is dtypes.uint8 else result
+
+
+all_ = primitive("all", lambda x, *, dims, keepdim, of: _as_truth(np.logical_and.reduce(x, axis=dims, keepdims=keepdim), of))
+any_ = primitive("any", lambda x, *, dims, keepdim, of: _as_truth(np.logical_or.reduce(x, axis=dims, keepdims=keepdim), of))
+
+
+def _asked(op: Any, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    none = isinstance(dim, (tuple, list)) and not dim  # here, and here only, no dimensions means none
+    dims = () if none else reduced(dim, input._array.ndim)
+    return op(input, dims=dims, keepdim=bool(keepdim), of=input._kind.dtype)  # type: ignore[no-any-return]
+
+
+@parsed
+def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether all elements over `dim` (None: all dimensions) are nonzero. dtype: bool; uint8 of uint8."""
+    return _asked(all_, input, dim, keepdim)
+
+
+@parsed
+def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether some element over `dim` (None: all dimensions) is nonzero. dtype: bool; uint8 of uint8."""
+    return _asked(any_, input, dim, keepdim)

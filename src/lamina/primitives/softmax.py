@@ -1,0 +1,89 @@
+"""softmax and log_softmax along one dimension.
+
+Here: the two primitives and their public forms. Not here: nn.functional's forms (implicit dimensions, softmin, gumbel_softmax).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.core.size import wrap_dim
+from lamina.core.strided import Array
+from lamina.core.tensor import Tensor
+from lamina.primitives.elementwise import exp
+from lamina.primitives.reduction import sum_
+from lamina.primitives.registry import primitive
+from lamina.primitives.signature import not_implemented, parsed
+
+ndarray = np.ndarray
+
+
+def _shifted(x: Array, dim: int) -> Array:
+    """x minus its maximum along `dim`, in new memory."""
+    return np.subtract(x, np.maximum.reduce(x, axis=dim, keepdims=True))
+
+
+def _softmax(x: Array, *, dim: int) -> Array:
+    if not x.size or not x.ndim:
+        return np.exp(x - x)
+    out = _shifted(x, dim)
+    np.exp(out, out=out)
+    return np.divide(out, np.add.reduce(out, axis=dim, keepdims=True), out=out)
+
+
+def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
+    if out.__class__ is not ndarray:
+        weighted = g * out
+        return weighted - out * sum_(weighted, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
+    weighted = np.multiply(g, out)
+    total = np.add.reduce(weighted, axis=dim if out.ndim else (), keepdims=True)
+    return np.subtract(weighted, np.multiply(out, total), out=weighted if weighted.ndim else None)
+
+
+softmax_ = primitive("softmax", _softmax, grads=(_softmax_grad,))
+
+
+def _log_softmax(x: Array, *, dim: int) -> Array:
+    # not x - logsumexp(x): that would round at the size of the maximum
+    if not x.size or not x.ndim:
+        return x - x
+    out = _shifted(x, dim)
+    return np.subtract(out, np.log(np.add.reduce(np.exp(out), axis=dim, keepdims=True)), out=out)
+
+
+def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
+    if out.__class__ is not ndarray:
+        return g - exp(out) * sum_(g, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
+    total = np.add.reduce(g, axis=dim if out.ndim else (), keepdims=True)
+    powers = np.exp(out)
+    if not out.ndim:
+        return g - powers * total
+    np.multiply(powers, total, out=powers)
+    return np.subtract(g, powers, out=powers)
+
+
+log_softmax_ = primitive("log_softmax", _log_softmax, grads=(_log_softmax_grad,))
+
+
+def _along(op: Any, kernel: str, input: Tensor, dim: int, dtype: Any) -> Tensor:
+    ndim = input._array.ndim
+    if dtype is not None and dtype is not input._kind.dtype:
+        input = input.to(dtype)  # type: ignore[attr-defined]
+    d = wrap_dim(dim, ndim)
+    if input._kind.dtype.category != 2:
+        raise not_implemented(f"{kernel}_{'lastdim_' if d >= ndim - 1 else ''}kernel_impl", input._kind.dtype)
+    return op(input, dim=d)  # type: ignore[no-any-return]
+
+
+@parsed
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """exp(input) over its sum along `dim`; with `dtype`, of `input` cast to it. Shape: as `input`."""
+    return _along(softmax_, "softmax", input, dim, dtype)
+
+
+@parsed
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """log(softmax(input, dim)), computed without forming the quotient. Shape: as `input`."""
+    return _along(log_softmax_, "log_softmax", input, dim, dtype)
