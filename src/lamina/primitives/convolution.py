@@ -17,6 +17,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.kernels import columns
 from lamina.primitives.kernels import convolution as kernels
 from lamina.primitives.matmul import autocast
+from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.registry import primitive
 
 Ints = tuple[int, ...]
@@ -54,9 +55,9 @@ conv_weight_ = primitive(
     node="ConvolutionBackward")  # fmt: skip
 
 
-def _biased(x: Array, w: Array, b: Array, *, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Array:
-    y = kernels.conv_forward(x, w, stride, padding, dilation, groups)
-    return np.add(y, b.reshape(-1, *(1,) * len(stride)), out=y)
+def _shifted(y: Array, b: Array) -> Array:
+    """`y` with the bias added per channel, in its own memory."""
+    return np.add(y, b.reshape(-1, *(1,) * (y.ndim - 2)), out=y)
 
 
 def _bias_grad(g: Any) -> Any:
@@ -64,13 +65,19 @@ def _bias_grad(g: Any) -> Any:
 
 
 conv_bias_ = primitive(
-    "conv_bias", _biased,
-    grads=(lambda g, w, x_shape, stride, padding, dilation, groups: conv_input_(
-               g, w, shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
-           lambda g, x, w_shape, stride, padding, dilation, groups: conv_weight_(
-               g, x, shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
-           lambda g: _bias_grad(g)),
+    "conv_bias",
+    lambda x, w, b, *, stride, padding, dilation, groups: _shifted(
+        kernels.conv_forward(x, w, stride, padding, dilation, groups), b),
+    grads=(*conv_.primitive.rules, lambda g: _bias_grad(g)),
     meta=lambda x, w, b, *, stride, padding, dilation, groups: _shape_only(x, w, stride, padding, dilation),
+    node="Convolution")  # fmt: skip
+
+conv_input_bias_ = primitive(
+    "conv_input_bias",
+    lambda g, w, b, *, shape, stride, padding, dilation, groups: _shifted(
+        kernels.conv_input_grad(np.ascontiguousarray(g), w, shape, stride, padding, dilation, groups), b),
+    grads=(*conv_input_.primitive.rules, lambda h: _bias_grad(h)),
+    meta=lambda g, w, b, *, shape, stride, padding, dilation, groups: np.broadcast_to(np.zeros((), g.dtype), shape),
     node="Convolution")  # fmt: skip
 
 
@@ -117,8 +124,13 @@ def _transposed(input: Tensor, weight: Tensor, bias: Any, stride: Ints, padding:
             f"({' x '.join(map(str, outputs))}). Output size is too small"
         )
     shape = (input._array.shape[0], weight._array.shape[1] * groups, *outputs)
-    out = conv_input_(input, weight, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return out if bias is None else out + bias.view(-1, *(1,) * len(space))  # type: ignore[no-any-return]
+    beyond = [o // s for o, s in zip(output_padding, stride, strict=True)]
+    if any(beyond):  # zeros that reach as far: so the adjoint has just the windows that there are
+        input = constant_pad_nd(input, [side for b in reversed(beyond) for side in (0, b)])
+    options = {"shape": shape, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if bias is None:
+        return conv_input_(input, weight, **options)  # type: ignore[no-any-return]
+    return conv_input_bias_(input, weight, bias, **options)  # type: ignore[no-any-return]
 
 
 def _repeated(values: Any, n: int) -> Ints:

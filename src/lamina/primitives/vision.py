@@ -134,6 +134,13 @@ slope_ = primitive(
 
 whole_ = primitive("grid_whole", lambda x, *, nearest: (np.rint if nearest else np.floor)(x), meta=lambda x, **_: x)
 
+nothing_ = primitive(
+    "grid_nothing", lambda grid: np.zeros_like(grid), grads=(lambda g, grid: nothing_(grid),), meta=lambda grid: grid)  # fmt: skip
+
+# What nearest pixels do not depend on has a gradient of zeros, not none.
+unmoved_ = primitive(
+    "grid_unmoved", lambda y, grid: y, grads=(lambda g: g, lambda g, grid: nothing_(grid)), meta=lambda y, grid: y)  # fmt: skip
+
 
 def _index(*corners: Array, steps: tuple[int, ...], sizes: tuple[int, ...], padding: int, align_corners: bool) -> Array:
     """The pixels `steps` from the corners; padding other than zeros brings back those outside."""
@@ -173,7 +180,7 @@ def _sample(input: Tensor, grid: Tensor, mode: int, padding: int, align_corners:
     at = [place_(places[..., -1 - i], size=size, padding=padding, align_corners=align_corners) for i, size in enumerate(sizes)]
     corner = [whole_(x, nearest=mode == NEAREST) for x in at]
     if mode == NEAREST:
-        total = pick_(pixels, index(*corner, steps=(0,) * len(sizes), **options))
+        total = unmoved_(pick_(pixels, index(*corner, steps=(0,) * len(sizes), **options)), grid)
     else:
         rest = [x - c for x, c in zip(at, corner, strict=True)]
         weights = [resize.cubic_weights(r) if mode == BICUBIC else [1.0 - r, r] for r in rest]

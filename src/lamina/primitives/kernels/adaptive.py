@@ -77,15 +77,15 @@ def fractional_max_pool_forward(x: Array, kernel: Sizes, outputs: Sizes, samples
     Returns the maxima and their int64 flat indices.
     """
     dims, space = len(kernel), x.shape[2:]
-    planes = x.reshape(-1, math.prod(space))
+    planes = x.reshape(math.prod(x.shape[:2]), math.prod(space))
     draws = samples.reshape(len(planes), dims)
     if dims == 2:
         draws = draws[:, ::-1]
     starts = [
-        _fractional_starts(draws[:, i], size, count, k).reshape(len(planes), *_on(i, dims))
+        _fractional_starts(draws[:, i], size, count, k).reshape(len(planes), *_on(i, dims, count))
         for i, (size, count, k) in enumerate(zip(space, outputs, kernel, strict=True))
     ]
-    rows = np.arange(len(planes)).reshape(-1, *[1] * dims)
+    rows = np.arange(len(planes)).reshape(len(planes), *[1] * dims)
     pitch = [math.prod(space[i + 1 :]) for i in range(dims)]
     start: Array = sum(s * p for s, p in zip(starts, pitch, strict=True))
     best, places = planes[rows, start], start.copy()
@@ -132,5 +132,5 @@ def _fractional_starts(draw: Array, size: int, outputs: int, kernel: int) -> Arr
     return starts
 
 
-def _on(i: int, dims: int) -> Sizes:
-    return tuple(-1 if d == i else 1 for d in range(dims))
+def _on(i: int, dims: int, count: int) -> Sizes:
+    return tuple(count if d == i else 1 for d in range(dims))

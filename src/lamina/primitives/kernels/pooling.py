@@ -265,8 +265,10 @@ def _divisor(axes: list[Axis], include_padding: bool, override: int | None, dtyp
 
 
 def _divided(total: Array, divisor: Array) -> Array:
-    quotient: Array = np.sign(total) * (np.abs(total) // divisor) if total.dtype.kind in "iu" else total / divisor
-    return quotient
+    if total.dtype.kind in "iu":  # towards zero
+        whole: Array = np.sign(total) * np.sign(divisor) * (np.abs(total) // np.abs(divisor))
+        return whole
+    return np.divide(total, divisor, out=total)
 
 
 def _axes(x: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> list[Axis]:
