@@ -26,6 +26,7 @@ from lamina.core.version import users_place
 _by_age = attrgetter("_seq")
 _LOCKS = tuple(Lock() for _ in range(64))
 getrefcount = sys.getrefcount
+ndarray = np.ndarray
 
 
 def run(
@@ -57,9 +58,9 @@ def run(
     release = not keep
     cell_of = cells.get
     token = modes.set_current(modes.with_grad(now, create if record is None else record))
-    outer = _run.callbacks, _run.node
+    outer = _run.callbacks, _run.node, _run.sums
     _run.depth += 1
-    _run.callbacks, _run.node = [], None
+    _run.callbacks, _run.node, _run.sums = [], None, sums
     try:
         for edge, value in _by_heap(roots) if len(roots) > 3 else roots:
             sums.deliver(edge, value)
@@ -81,6 +82,8 @@ def run(
             for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):  # noqa: B905 (hot)
                 if target is None:
                     continue
+                if value.__class__ is not ndarray and value is not None and not create:
+                    value = np.asarray(value)  # NumPy gives scalars for 0-d results
                 cell = cell_of(target)
                 if cell is None or value is None or cell[1] == 1:
                     sums.deliver(target, value)
@@ -100,7 +103,7 @@ def run(
     finally:
         modes.reset(token)
         _run.depth -= 1
-        _run.callbacks, _run.node = outer
+        _run.callbacks, _run.node, _run.sums = outer
     return sums.found
 
 
@@ -110,6 +113,7 @@ class _Run(local):
     depth = 0  # how many are one inside the other
     callbacks: list[Callable[[], Any]] = []  # noqa: RUF012 (each run has a list of its own)
     node: Any = None  # whose function of the user's runs
+    sums: Any = None  # the innermost backward
 
 
 _run = _Run()
@@ -141,6 +145,16 @@ def queue_callback(callback: Callable[[], Any]) -> None:
     if not _run.depth:
         raise RuntimeError("Final callbacks can only be installed during backward pass.")
     _run.callbacks.append(callback)
+
+
+def current_run() -> Any:
+    """What stands for the backward that this thread is in (the innermost); None outside."""
+    return _run.sums
+
+
+def will_execute(edge: Any) -> bool:
+    """Whether the backward that this thread is in passes `edge`."""
+    return (edge.node if edge.__class__ is Output else edge) in _run.sums.cells
 
 
 def current_node() -> Any:
