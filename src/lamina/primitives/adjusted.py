@@ -12,7 +12,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives import elementary
 from lamina.primitives import special_functions as s
 from lamina.primitives.functions import is_tensor
-from lamina.primitives.inplace import NAMES, with_out
+from lamina.primitives.inplace import NAMES, put_out, with_out
 from lamina.primitives.signature import not_tensor
 
 
@@ -93,11 +93,15 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     return elementary.polar_(abs, angle)  # type: ignore[no-any-return]
 
 
-@with_out
-def complex(real: Tensor, imag: Tensor) -> Tensor:
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex tensor with these real and imaginary parts."""
     _check_pair(real, imag, ("real", "imag"), "complex")
-    return elementary.complex_(real, imag)  # type: ignore[no-any-return]
+    if out is not None and out.dtype is not real.dtype.to_complex():
+        raise RuntimeError(
+            f"Expected object of scalar type {NAMES[real.dtype.to_complex().name]} but got scalar type {NAMES[out.dtype.name]} for argument 'out'"
+        )
+    result = elementary.complex_(real, imag)
+    return result if out is None else put_out("complex", result, out)  # type: ignore[no-any-return]
 
 
 @with_out

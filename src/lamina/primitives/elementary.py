@@ -129,9 +129,18 @@ sinc_slope = elementwise(
     grads=(lambda g, x: g * where_(x == 0, -(math.pi**2) / 3, -(math.pi**2) * sinc(x) - sinc_slope(x) * 2.0 / x),))  # fmt: skip
 
 
+_NEAR_ZERO = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(7, 0, -1)]
+
+
 def _sinc_slope(x: Any) -> Any:
+    """(cos - sinc) / x, which cancels near 0: there by its Taylor series."""
     turned = x * math.pi
-    return np.where(x == 0, 0, (np.cos(turned) - np.sin(turned) / turned) / x).astype(x.dtype)
+    square = turned * turned
+    series = np.zeros_like(x)
+    for c in _NEAR_ZERO:
+        series = series * square + c
+    far = (np.cos(turned) - np.sin(turned) / turned) / x
+    return np.where(np.abs(turned) < 0.5, series * turned * math.pi, far).astype(x.dtype)
 
 
 _DEGREE = math.pi / 180
@@ -170,7 +179,7 @@ frac = elementwise(
     "frac", lambda x: x - np.trunc(x), grads=(lambda g: g,),
     emit=lambda b, x: b.sub(x, b.trunc(x)), refuses={c: lacks("frac_cpu") for c in (0, 1, 3)})  # fmt: skip
 
-frexp_ = primitive("frexp", lambda x: np.frexp(x), grads=(lambda gs, out_1: scaled(gs[0], -out_1),), outputs=2, nondiff=(1,), restores=True)
+frexp_ = primitive("frexp", lambda x: np.frexp(x), grads=(lambda g, out_1: scaled(g, -out_1),), outputs=2, nondiff=(1,), restores=True)
 scaled = primitive("scaled", lambda x, n: np.ldexp(x, n), grads=(lambda g, n: scaled(g, n), None))
 """x * 2**n, exactly: n integers."""
 
@@ -180,7 +189,7 @@ ldexp = elementwise(
 
 nextafter = elementwise(
     "nextafter", np.nextafter,
-    grads=(refuse_derivative("derivative for aten::nextafter is not implemented"),) * 2,
+    grads=(lambda g, x, y: where_(x == y, 0.0, g), lambda g: zeros_(g)),
     refuses={c: lacks("nextafter_cpu") for c in (0, 1, 3)}, native=True)  # fmt: skip
 
 # ---- signs -------------------------------------------------------------------------------------------------------------

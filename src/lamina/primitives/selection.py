@@ -94,12 +94,16 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 @with_out
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """`input`, at least `min`."""
+    if not is_tensor(input):
+        raise not_tensor("clamp_min", "input", 1, input)
     return elementwise.clamp_min(input, min)  # type: ignore[no-any-return]
 
 
 @with_out
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """`input`, at most `max`."""
+    if not is_tensor(input):
+        raise not_tensor("clamp_max", "input", 1, input)
     return elementwise.clamp_max(input, max)  # type: ignore[no-any-return]
 
 

@@ -79,13 +79,17 @@ ndtr = _function(
     "special_ndtr", lambda x: _library("ndtr")(x), (lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),))  # fmt: skip
 log_ndtr = _function(
     "special_log_ndtr", lambda x: _library("log_ndtr")(x),
-    (lambda g, x: g / erfcx(x * -math.sqrt(0.5)) * math.sqrt(2 / math.pi),))  # fmt: skip
+    (lambda g, x: g * _hazard(x),))  # fmt: skip
+_hazard = _function(
+    "normal_hazard", lambda x: math.sqrt(2 / math.pi) / _library("erfcx")(x * -math.sqrt(0.5)),
+    (lambda g, x, out: g * -(out * (x + out)),))  # fmt: skip
+"""The normal density over the distribution function, without overflow in either."""
 ndtri = _function(
     "special_ndtri", lambda x: _library("ndtri")(x), (lambda g, out: g * (exp(out * out * 0.5) * math.sqrt(2 * math.pi)),))  # fmt: skip
 
 # ---- gamma functions ---------------------------------------------------------------------------------------------------
 
-lgamma = _function("lgamma", lambda x: _library("gammaln")(x), (lambda g, x: g * digamma(x),), "lgamma_vml_cpu")
+lgamma = _function("lgamma", lambda x: np.where(np.isinf(x), np.inf, _library("gammaln")(x)).astype(x.dtype), (lambda g, x: g * digamma(x),), "lgamma_vml_cpu")
 digamma = _function(
     "digamma", lambda x: np.where(x == 0, np.copysign(np.inf, -x), _library("psi")(x)).astype(x.dtype),
     (lambda g, x: g * polygamma_(x, n=1),))  # fmt: skip

@@ -18,12 +18,12 @@ Step = Callable[[Array, int, Array, Array], Array]
 def _recurrence(x: Any, n: Any, second: Callable[[Array], Array], step: Step, turned: Callable[[Array, Array], Array] | None = None) -> Array:
     """P_n(x) from P_0 = 1, P_1 = second(x) and step(x, k, P_k, P_k-1) = P_k+1; `turned` gives high degrees inside (-1, 1)."""
     x = np.asarray(x)
-    x, n = np.broadcast_arrays(x, np.trunc(n))
+    x, n = np.broadcast_arrays(x, np.where(np.isfinite(n), np.trunc(n), -1))
     with np.errstate(all="ignore"):
         before, last = np.ones_like(x), second(x)
         out = np.where(n < 0, 0, np.where(n == 0, before, last)).astype(x.dtype)
         high = (n > 6) & (np.abs(x) < 1) if turned is not None else np.zeros(x.shape, np.bool_)
-        wanted = np.where(high | np.isnan(n), 0, n)
+        wanted = np.where(high, 0, n)
         for k in range(1, int(wanted.max(initial=0))):
             before, last = last, step(x, k, last, before)
             out = np.where(wanted == k + 1, last, out)
