@@ -133,23 +133,9 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         p = 2
     if not isinstance(p, str):
         return vector_norm(input, p, dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
-    if p not in ("fro", "nuc"):
-        raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
-    if input._array.ndim < 2:
-        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
-    dims = (0, 1) if dim is None else dim
-    if isinstance(dims, int) or len(dims) != 2:
-        listed = str(dims) if isinstance(dims, int) else " ".join(map(str, dims))
-        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {listed}")
-    return _nuclear(input if dtype is None else input.to(dtype), dims, keepdim)  # type: ignore[attr-defined]
+    from lamina.primitives.matrix_norms import matrix_norm  # matrix norms stand on these
 
-
-def _nuclear(input: Any, dims: Any, keepdim: bool) -> Tensor:
-    from lamina.primitives.linalg_svd import svdvals  # decompositions stand on norms
-
-    a, b = (wrap_dim(d, input.dim()) for d in dims)
-    out = svdvals(input.movedim((a, b), (-2, -1))).sum(-1)
-    return out.unsqueeze(min(a, b)).unsqueeze(max(a, b)) if keepdim else out  # type: ignore[no-any-return]
+    return matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
 
 
 # ---- dist and renorm -------------------------------------------------------------------------------------------------
