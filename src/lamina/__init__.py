@@ -96,7 +96,7 @@ from lamina.primitives.arithmetic import (
     subtract,
 )
 from lamina.primitives.arithmetic import div as divide
-from lamina.primitives.conversion import clone, imag, real, view_as_complex, view_as_real
+from lamina.primitives.conversion import clone, detach, get_device, imag, is_signed, real, view_as_complex, view_as_real
 from lamina.primitives.creation import (
     arange,
     empty,
@@ -368,6 +368,7 @@ from lamina.primitives.shape import as_strided
 from lamina.primitives.softmax import log_softmax, softmax
 from lamina.primitives.sorting import argsort, msort, sort, topk
 from lamina.primitives.statistics import corrcoef, cov, std, std_mean, var, var_mean
+from lamina.primitives import refusals as _refusals
 from lamina.settings import LEGACY as _LEGACY
 from lamina.settings import (
     are_deterministic_algorithms_enabled,
@@ -414,9 +415,9 @@ _SUBPACKAGES = frozenset((
 ))  # fmt: skip
 _ELSEWHERE = {
     "save": "io", "load": "io",
-    "autocast": "amp", "is_autocast_enabled": "amp", "set_autocast_enabled": "amp", "get_autocast_dtype": "amp",
-    "is_autocast_available": "amp", "clear_autocast_cache": "amp", "is_autocast_cache_enabled": "amp", "get_autocast_gpu_dtype": "amp",
-    "is_autocast_cpu_enabled": "amp", "get_autocast_cpu_dtype": "amp", "set_autocast_dtype": "amp",
+    "autocast": "amp", "GradScaler": "amp", "OutOfMemoryError": "cuda", "is_autocast_enabled": "amp.autocast_mode", "set_autocast_enabled": "amp.autocast_mode", "get_autocast_dtype": "amp.autocast_mode",
+    "is_autocast_available": "amp.autocast_mode", "clear_autocast_cache": "amp.autocast_mode", "is_autocast_cache_enabled": "amp.autocast_mode", "get_autocast_gpu_dtype": "amp.autocast_mode",
+    "is_autocast_cpu_enabled": "amp.autocast_mode", "get_autocast_cpu_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",
     "lstm": "nn.functional.rnn", "gru": "nn.functional.rnn", "rnn_tanh": "nn.functional.rnn", "rnn_relu": "nn.functional.rnn",
     "lstm_cell": "nn.functional.rnn", "gru_cell": "nn.functional.rnn", "rnn_tanh_cell": "nn.functional.rnn",
     "rnn_relu_cell": "nn.functional.rnn",
@@ -456,6 +457,8 @@ def __getattr__(name: str) -> _Any:
         found = getattr(_importlib.import_module(f"lamina.{_ELSEWHERE[name]}"), name)
     elif name in _LEGACY:
         found = _LEGACY[name]
+    elif name in _refusals.FUNCTIONS:
+        found = _refusals.FUNCTIONS[name]
     else:
         raise AttributeError(f"module 'torch' has no attribute '{name}'")
     globals()[name] = found

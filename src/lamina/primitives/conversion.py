@@ -271,3 +271,45 @@ def view_dtype(self: Tensor, d: dtype_class) -> Tensor:
 
 
 _ = apply
+
+
+# ---- places ----------------------------------------------------------------------------------------------------------
+
+
+def cpu(self: Tensor, memory_format: Any = devices.preserve_format) -> Tensor:
+    """This tensor in the CPU's memory: itself."""
+    return to(self, devices.cpu, memory_format=memory_format)
+
+
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = devices.preserve_format) -> Tensor:
+    """Raises as a PyTorch without CUDA does."""
+    return to(self, devices.as_device("cuda"))
+
+
+def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: Any = None) -> Tensor:
+    """A dense tensor: itself, or as `dtype`."""
+    return self if dtype is None else to(self, dtype)
+
+
+def is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both look at the same memory in the same way."""
+    a, b = self._array, tensor._array
+    return self.data_ptr() == tensor.data_ptr() and a.shape == b.shape and self.stride() == tensor.stride()
+
+
+def get_device(input: Tensor) -> int:
+    """The number of the device: -1 for the CPU."""
+    return -1
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has a sign."""
+    return input.is_signed()
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same memory and version, without history (`torch.detach`)."""
+    return input.detach()  # type: ignore[attr-defined,no-any-return]
+
+
+METHODS: dict[str, Any] = {"cpu": cpu, "cuda": cuda, "xpu": cuda, "ipu": cuda, "mtia": cuda, "to_dense": to_dense, "is_set_to": is_set_to}

@@ -33,6 +33,7 @@ from lamina.primitives import (
     ranks,
     rearrange,
     reduction,
+    refusals,
     scans,
     scatter_reduce,
     scattering,
@@ -102,6 +103,8 @@ REDUCTIONS: dict[str, Any] = {
 METHODS: dict[str, Any] = {
     **tensor_api.METHODS,
     **protocol.METHODS,
+    **refusals.METHODS,
+    **conversion.METHODS,
     # shape
     "view": rearrange.view, "view_as": rearrange.view_as, "reshape": rearrange.reshape, "reshape_as": rearrange.reshape_as,
     "expand": rearrange.expand, "expand_as": rearrange.expand_as, "broadcast_to": rearrange.broadcast_to,
