@@ -5,6 +5,7 @@ Here: UntypedStorage, and TypedStorage for programs that still name it. Not here
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakValueDictionary
@@ -39,6 +40,20 @@ class UntypedStorage:
         self._bytes = self._owner = data
         self._shared = False
         return self
+
+    @classmethod
+    def from_file(cls, filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The bytes of a file, mapped; shared: what is written goes to the file, which is made or grown when needed."""
+        if shared and (not os.path.exists(filename) or os.path.getsize(filename) < nbytes):
+            with open(filename, "ab") as file:
+                file.truncate(nbytes)
+        have = os.path.getsize(filename)
+        if have < nbytes:
+            raise RuntimeError(f"file <{filename}> has {have} bytes, {nbytes} were asked for")
+        if not nbytes:
+            return cls(0)
+        mapped = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(nbytes,))
+        return cls._from_bytes(mapped.view(np.ndarray))
 
     @property
     def device(self) -> devices.device:

@@ -6,7 +6,7 @@ Subpackages load when first used; this file imports none of them.
 import importlib
 from types import ModuleType
 
-_SUBMODULES = frozenset({"checkpoint", "data", "dlpack", "hooks", "tensorboard"})
+_SUBMODULES = frozenset({"_pytree", "checkpoint", "data", "dlpack", "hooks", "model_zoo"})
 
 
 def __getattr__(name: str) -> ModuleType:
