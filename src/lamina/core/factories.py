@@ -13,8 +13,10 @@ import numpy as np
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core.device import CPU, KINDS, Kind
+from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
-from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
+from lamina.core.version import UNTRACKED
 
 _new = object.__new__
 
@@ -26,6 +28,8 @@ def leaf_like(cls: type, array: Array, kind: Kind, requires_grad: bool) -> Any:
     t = _new(cls)
     t._array, t._kind, t._version_, t._more = array, kind, None, None
     t._node = LEAF if requires_grad else None
+    if Slots.inference():
+        more(t).inference, t._version_ = True, UNTRACKED
     return t
 
 
@@ -235,6 +239,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         kind = kind_of(dtype if dtype is not None else data.dtype, device if device is not None else data.device)
         return data if data._kind is kind else data.to(device=kind.device, dtype=kind.dtype)  # type: ignore[attr-defined,no-any-return]
+    if isinstance(data, UntypedStorage):
+        return as_tensor(wrap(data._bytes), dtype, device)
     if isinstance(data, np.ndarray) and data.ndim and all(s >= 0 for s in data.strides) and data.dtype.isnative:
         t = from_numpy(data)
         return as_tensor(t, dtype, device) if dtype is not None or device is not None else t
