@@ -115,7 +115,7 @@ def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return amin_(input, dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed(exact=True)
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of all or over one dimension: (min, max)."""
     shape = input._array.shape
@@ -205,13 +205,13 @@ def _argument(name: str, op: Any, input: Tensor, dim: int | None, keepdim: bool)
     return op(input, dim=dim, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed(exact=True)
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the largest element, the first of equal ones: over `dim`, or in the flattened tensor. dtype: int64."""
     return _argument("argmax", argmax_, input, dim, keepdim)
 
 
-@parsed
+@parsed(exact=True)
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the smallest element, the first of equal ones: over `dim`, or in the flattened tensor. dtype: int64."""
     return _argument("argmin", argmin_, input, dim, keepdim)

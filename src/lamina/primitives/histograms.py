@@ -112,7 +112,7 @@ def _histogramdd(x: Array, *tensors: Array, even: tuple[bool, ...], weighted: bo
     return counts
 
 
-histogramdd_ = primitive("histogramdd", _histogramdd, inputs=1)
+histogramdd_ = primitive("histogramdd", _histogramdd, variadic=True)
 
 
 def _edges(x: Array, bins: Sequence[Any], limits: Any) -> tuple[list[Any], tuple[bool, ...]]:

@@ -87,13 +87,13 @@ def _median_of(name: str, whole: Any, along: Any, input: Tensor, dim: int | None
     return getattr(return_types, name)(along(input, dim=dim, keepdim=bool(keepdim)))
 
 
-@parsed
+@parsed(exact=True)
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower middle element: of all, or (values, indices) over `dim`. NaN where there is a NaN."""
     return _median_of("median", median_all, median_dim, input, dim, keepdim)
 
 
-@parsed
+@parsed(exact=True)
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower middle element of what is not NaN: of all, or (values, indices) over `dim`."""
     return _median_of("nanmedian", nanmedian_all, nanmedian_dim, input, dim, keepdim)
@@ -107,7 +107,7 @@ kthvalue_ = primitive(
     grads=(_rank_grad,), outputs=2, nondiff=(1,))  # fmt: skip
 
 
-@parsed
+@parsed(exact=True, apart=True)
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest element (from 1) over `dim`, and where it was: (values, indices)."""
     shape, d = input._array.shape, input._kind.dtype
@@ -134,7 +134,7 @@ def _mode(x: Array) -> Array:
 mode_ = _of_rank("mode", _mode, "Mode")
 
 
-@parsed
+@parsed(exact=True)
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value over `dim` (the smallest of several), and where it stands last: (values, indices)."""
     d = wrap_dim(dim, input._array.ndim)

@@ -29,16 +29,14 @@ def stretched(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bo
     """The cotangent of a reduction, seen in the shape of its input."""
     if not keepdim and dims:
         g = g.reshape(tuple([1 if i in dims else n for i, n in enumerate(shape)]))
-    if g.__class__ is ndarray:
-        return np.broadcast_to(g, shape)
-    return expand_(g, size=shape)
+    return expand_(g, size=shape) if isinstance(g, Tensor) else np.broadcast_to(g, shape)
 
 
 def _spread(g: Any, shape: tuple[int, ...]) -> Any:
     """One number, seen in any shape."""
-    if g.__class__ is not ndarray:
+    if isinstance(g, Tensor):
         return g.expand(shape)
-    if g.dtype.kind == "V":
+    if g.__class__ is not ndarray or g.dtype.kind == "V":  # a quotient of 0-d arrays is a scalar
         return np.broadcast_to(g, shape)
     out = ndarray(shape, g.dtype, g, 0, (0,) * len(shape))  # what np.broadcast_to does, ten times as fast
     out.flags.writeable = False
@@ -133,13 +131,16 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Sum so that broadcasting gives back this shape. Raises RuntimeError where `size` does not broadcast to it."""
     target = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
     shape = self._array.shape
+    if not target:
+        return sum(self)  # type: ignore[no-any-return]
     if tuple(target) == shape:
         return self
     lead = len(shape) - len(target)
     if lead < 0 or builtins.any(t not in (1, n) for t, n in zip(target, shape[lead:], strict=True)):
         raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
     dims = tuple(range(lead)) + tuple(i + lead for i, t in enumerate(target) if t == 1 and shape[i + lead] != 1)
-    out = sum_(self, dims=dims, keepdim=True, to=None) if dims else self
+    to = np.int64 if self._kind.dtype.category < 2 else None
+    out = sum_(self, dims=dims, keepdim=True, to=to) if dims else self
     return out.reshape(target)  # type: ignore[no-any-return]
 
 
@@ -218,7 +219,7 @@ def _logsumexp(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Any:
         return np.log(np.add.reduce(x, axis=dims, keepdims=keepdim))
     top = np.maximum.reduce(x.real, axis=dims, keepdims=True)
     top = np.where(np.isfinite(top), top, x.real.dtype.type(0))
-    powers = np.subtract(x, top)
+    powers = np.asarray(x - top)
     out = np.log(np.add.reduce(np.exp(powers, out=powers), axis=dims, keepdims=True)) + top
     return out if keepdim else np.squeeze(out, dims)
 

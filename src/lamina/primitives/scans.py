@@ -6,6 +6,7 @@ special case and every derivative is a recurrence again. Not here: differences a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from lamina.core import dtype as dtypes
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.primitives.elementwise import eq, exp, where_
+from lamina.primitives.elementary import isinf
+from lamina.primitives.elementwise import exp, where_
 from lamina.primitives.gathering import gather_adjoint
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
@@ -155,13 +157,13 @@ def _running_extreme(op: Any, name: str, input: Tensor, dim: int) -> tuple[Tenso
     return op(input, dim=wrap_dim(dim, input._array.ndim))  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed(exact=True)
 def cummax(input: Tensor, dim: int) -> Any:
     """Running maxima along `dim` and their positions (int64; of equal ones the last), as `input` in shape."""
     return return_types.cummax(_running_extreme(cummax_, "cummax", input, dim))
 
 
-@parsed
+@parsed(exact=True)
 def cummin(input: Tensor, dim: int) -> Any:
     """Running minima along `dim` and their positions (int64; of equal ones the last), as `input` in shape."""
     return return_types.cummin(_running_extreme(cummin_, "cummin", input, dim))
@@ -189,8 +191,8 @@ def _logaddexp_complex(a: Array, b: Array) -> Array:
 
 def _logcumsumexp_grad(g: Any, x: Any, out: Any, dim: int) -> Any:
     # exponents are never positive: a sum's successor is not smaller, so nothing overflows
-    after = shifted(out, dim=dim, reverse=True, fill=0.0)
-    ratio = where_(eq(out, after), 1.0, exp(out - after))
+    after = shifted(out, dim=dim, reverse=True, fill=math.inf)
+    ratio = where_(isinf(out), 1.0, exp(out - after))  # not inf - inf
     return exp(x - out) * recurrence(g, ratio, dim=dim, reverse=True)
 
 

@@ -5,6 +5,7 @@ Here: results whose length depends on values, and positions in sorted sequences.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def _unique(x: Array, *, dim: int | None, consecutive: bool) -> tuple[Array, Arr
     rows = np.ascontiguousarray(np.moveaxis(x, dim, 0))
     order = None
     if not consecutive:
-        keys = rows.reshape(len(rows), -1).T[::-1]
+        keys = rows.reshape(len(rows), math.prod(rows.shape[1:])).T[::-1]
         order = np.lexsort(keys) if len(keys) else np.arange(len(rows))
         rows = rows[order]
     values, inverse, counts = _runs(rows, order)
@@ -108,7 +109,9 @@ def unique_consecutive(
 
 
 def _searchsorted(boundaries: Array, values: Array, *, side: Any, to: Any) -> Array:
-    if boundaries.ndim == 1:
+    if not values.size:
+        out = np.empty(values.shape, np.int64)
+    elif boundaries.ndim == 1:
         out = _search(boundaries, values, side)
     else:
         rows, wanted = boundaries.reshape(-1, boundaries.shape[-1]), values.reshape(-1, values.shape[-1])
@@ -242,7 +245,7 @@ _isin_public = parsed(lambda elements, test_elements, invert: isin_(elements, te
 nonzero_ = primitive("nonzero", lambda x: np.argwhere(x))
 
 
-@parsed
+@parsed(exact=True)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of nonzero elements, a row each: (n, dims), int64. as_tuple: a 1-d tensor per dimension, for indexing."""
     if as_tuple:

@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from lamina.core.dtype import dtype as dtype_class
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
@@ -17,11 +19,14 @@ from lamina.primitives.inplace import NAMES, put_out
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
 
-def parsed(function: Callable[..., Any]) -> Any:
+def parsed(function: Callable[..., Any] | None = None, *, exact: bool = False, apart: bool = False) -> Any:
     """Let a function of a Tensor take NumPy's names for its arguments, and `out=`.
 
-    The function raises TypeError for an input that is no Tensor.
+    The function raises TypeError for an input that is no Tensor. exact: `out` must have the result's dtype. apart: its memory must
+    not be that of the input.
     """
+    if function is None:
+        return functools.partial(parsed, exact=exact, apart=apart)
     name = function.__name__
     code = function.__code__  # type: ignore[attr-defined]
     own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -36,9 +41,29 @@ def parsed(function: Callable[..., Any]) -> Any:
         if not isinstance(given, Tensor) and (args or first in kwargs):
             raise not_tensor(name, first, 1, given)
         result = function(*args, **kwargs)
-        return result if out is None else put_out(name, result, out)
+        if out is None:
+            return result
+        if exact or apart:
+            _check_out(given, result, out, exact, apart)
+        return put_out(name, result, out)
 
     return public
+
+
+_IN_C = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int", "uint8": "unsigned char"}
+
+
+def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> None:
+    pairs = zip(result, out, strict=False) if isinstance(result, tuple) and isinstance(out, (tuple, list)) else ((result, out),)
+    for r, o in pairs:
+        if exact and isinstance(o, Tensor) and r.dtype != o.dtype:
+            wanted, got = (_IN_C.get(t.dtype.name, t.dtype.name) for t in (r, o))
+            raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
+        if apart and isinstance(o, Tensor) and np.may_share_memory(o._array, given._array):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                "Please clone() the tensor before performing the operation."
+            )
 
 
 def not_tensor(function: str, argument: str, position: int, given: Any) -> TypeError:

@@ -52,7 +52,7 @@ def _refuse(name: str, input: Tensor) -> None:
         raise RuntimeError(f" {name} does not support complex dtypes on CPU")
 
 
-@parsed
+@parsed(exact=True)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
     """The elements in order along `dim`, and where they were: (values, indices). Equal elements keep their order.
 
@@ -63,7 +63,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
     return return_types.sort((sort_ if stable is None else sort_stable)(input, dim=d, descending=bool(descending)))
 
 
-@parsed
+@parsed(exact=True)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The indices that sort `input` along `dim`. dtype: int64."""
     return sort(input, dim, descending)[1]  # type: ignore[no-any-return]
@@ -75,7 +75,7 @@ def msort(input: Tensor) -> Tensor:
     return sort(input, 0)[0]  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed(exact=True)
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) elements along `dim`, in order, and where they were: (values, indices)."""
     shape = input._array.shape
