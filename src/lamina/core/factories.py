@@ -92,8 +92,6 @@ def array_of(data: Any, dtype: dtypes.dtype | None) -> Array:
     found = dtype if dtype is not None else _inferred(data)
     shape: list[int] = []
     _shape(data, shape)
-    if dtype is None:
-        _check_ints(data, found)
     flat: list[Any] = []
     _flatten(data, shape, 0, flat)
     if found.category < 3 and any(isinstance(v, complex) for v in flat):
@@ -106,10 +104,6 @@ def array_of(data: Any, dtype: dtypes.dtype | None) -> Array:
         return np.array(flat, found.np).reshape(shape)
     except OverflowError:
         raise RuntimeError("Overflow when unpacking long long") from None
-
-
-def _check_ints(data: Any, d: dtypes.dtype) -> None:
-    return None
 
 
 def _inferred(data: Any) -> dtypes.dtype:
@@ -246,10 +240,3 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         return as_tensor(t, dtype, device) if dtype is not None or device is not None else t
     return tensor(data, dtype=dtype, device=device)
 
-
-def share(t: Tensor, source: Tensor) -> None:
-    """Let `t` count versions with `source`."""
-    t._version_ = version(source)
-
-
-_ = more

@@ -13,7 +13,6 @@ from lamina.autograd import errors, modes
 from lamina.core.size import broadcast
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.primitives import arithmetic
 from lamina.primitives import elementwise as e
 from lamina.primitives.conversion import to
 from lamina.primitives.inplace import with_out
@@ -268,7 +267,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alph
     _expandable(input, (n, m))
     total = bmm_(batch1, batch2).sum(0)
     scaled = total if alpha == 1 else total * alpha
-    return scaled.expand((n, m)) if beta == 0 else arithmetic.plus(_scaled(input, beta), scaled)  # type: ignore[no-any-return]
+    return scaled.expand((n, m)) if beta == 0 else e._add(_scaled(input, beta), scaled)  # type: ignore[no-any-return]
 
 
 def _scaled(t: Tensor, factor: Any) -> Tensor:
@@ -287,7 +286,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
     _same("addmv", input, mat, vec)
     product = mv_(mat, vec)
     product = product if alpha == 1 else product * alpha
-    return product if beta == 0 else arithmetic.plus(_scaled(input, beta), product)
+    return product if beta == 0 else e._add(_scaled(input, beta), product)
 
 
 @with_out
@@ -300,9 +299,9 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     product = outer(vec1, vec2)
     if input._kind.dtype.category == 0 and product._kind.dtype.category == 0:
         product = e.mul(product, bool(alpha))
-        return product if not beta else arithmetic.plus(input, product)
+        return product if not beta else e._add(input, product)
     product = product if alpha == 1 else product * alpha
-    return product if beta == 0 else arithmetic.plus(_scaled(input, beta), product)
+    return product if beta == 0 else e._add(_scaled(input, beta), product)
 
 
 @with_out
@@ -342,4 +341,4 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         out = mm_(rows, weight.t()).view(*shape[:-1], weight._array.shape[0])  # type: ignore[attr-defined]
     else:
         out = matmul(input, weight.t())  # type: ignore[attr-defined]
-    return out if bias is None else arithmetic.plus(out, bias)
+    return out if bias is None else e._add(out, bias)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamina.autograd.graph import Node
-
 Rule = Callable[..., Any]
 
 
@@ -34,13 +32,29 @@ class Primitive:
     )  # fmt: skip
 
     name: str
-    forward: Callable[..., Any]
+    forward: Callable[..., Any]  # on arrays
+    function: Callable[..., Any]  # what is called
     inputs: tuple[str, ...]
+    outputs: int  # 0: as many as the arguments say
+    nondiff: tuple[int, ...]  # outputs without gradient
     rules: tuple[Rule | None, ...]
     picks: tuple[tuple[int, ...], ...]  # for each rule, where its arguments stand in `saves`
     saves: tuple[str, ...]
-    outputs: int  # 0: as many as the arguments say
-    node: type[Node]
+    holds: bool  # tensors are among them
+    node: type[Any]
+    node_name: str
+    holomorphic: bool  # the registry conjugates around the rules
+    elementwise: bool
+    promote: str
+    restores: bool  # cotangents are brought to the shape and dtype of their inputs
+    wraps: bool  # the rules need Tensors
+    view: bool
+    variadic: bool  # any number of tensors, one rule for all
+    native: bool  # low precision is not computed in float32
+    meta: Any  # shape and dtype without values, where they do not follow from the kind
+    emit: Any  # one scalar expression, for the compiler
+    jvp: Any  # the tangent of the result, where it does not follow from the rules
+    batch: Any  # the call on a batch, likewise
     number: Primitive | None  # of two inputs: how a call is recorded whose second operand is a Python number
     alone: bool  # such a call's node has one edge, not (edge, None)
     refuses: dict[int, tuple[type[Exception], str]]  # by dtype category: what is raised
