@@ -16,9 +16,13 @@ Array = np.ndarray[Any, Any]
 
 def owner_of(array: Array) -> Array:
     """The array whose bytes `array` looks at: itself, or the end of its chain of bases."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+    while True:
+        base = array.base
+        if not isinstance(base, np.ndarray):
+            base = getattr(base, "base", None)  # np.lib.stride_tricks puts an object of its own between
+            if not isinstance(base, np.ndarray):
+                return array
+        array = base
 
 
 def address(array: Array) -> int:

@@ -77,12 +77,19 @@ def _count(shape: tuple[int, ...], dims: tuple[int, ...]) -> int:
 
 mean_all = primitive(
     "mean_all", lambda x: x.sum() / x.dtype.type(x.size),
-    grads=(lambda g, x_shape: _spread(g / (math.prod(x_shape) or 1), x_shape),), node="Mean")  # fmt: skip
+    grads=(lambda g, x_shape: _shared(_spread(g, x_shape), math.prod(x_shape)),), node="Mean")  # fmt: skip
 
 mean_ = primitive(
     "mean", lambda x, *, dims, keepdim: average(x, dims, keepdim),
-    grads=(lambda g, x_shape, dims, keepdim: stretched(g / (_count(x_shape, dims) or 1), x_shape, dims, keepdim),),
+    grads=(lambda g, x_shape, dims, keepdim: _shared(stretched(g, x_shape, dims, keepdim), _count(x_shape, dims)),),
     node="MeanBackward1")  # fmt: skip
+
+
+def _shared(g: Any, n: int) -> Any:
+    """A spread cotangent by the number of those who share it: memory of its own, as PyTorch's, which hooks may write to."""
+    if isinstance(g, Tensor):
+        return g / (n or 1)
+    return np.divide(g, g.dtype.type(n or 1), out=np.empty(g.shape, g.dtype))
 
 
 def average(x: Array, dims: tuple[int, ...], keepdim: bool) -> Any:

@@ -241,6 +241,8 @@ views.Strided.take, views.Strided.node, views.Strided.put = staticmethod(_take),
 
 # ---- views by shape --------------------------------------------------------------------------------------------------
 
+alias_ = primitive("alias", lambda x: x.view(), grads=(lambda g: g,), view=True)
+
 view_ = primitive(
     "view", lambda x, *, shape: _viewed(x, shape),
     grads=(lambda g, x_shape: g.reshape(x_shape),), view=True)  # fmt: skip
