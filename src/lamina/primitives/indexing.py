@@ -109,7 +109,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         return s.select_(self, dim=0, index=key)  # type: ignore[no-any-return]
     view, at, indices = _read(self, key)
     if not at:
-        return view if view is not self else s.slice_(self, dim=0, part=slice(None)) if self._array.ndim else s.view_(self, shape=())
+        return view if view is not self else s.alias_(self)  # type: ignore[no-any-return]
     return index_(view, *indices, at=tuple(at))  # type: ignore[no-any-return]
 
 
@@ -190,7 +190,7 @@ def _read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
                 raise IndexError(f"index {item} is out of bounds for dimension {position} with size {n}")
             view = s.select_(view, dim=dim, index=item)
         elif item.__class__ is slice:
-            if item != slice(None):
+            if key.__class__ is slice or not _is_whole(item, view._array.shape[dim]):
                 view = s.slice_(view, dim=dim, part=_slice(item))
             dim += 1
         elif isinstance(item, bool):
@@ -269,6 +269,11 @@ def _dims_of(item: Any) -> int:
     if isinstance(item, Tensor) and (item._kind.dtype.category == 0 or item.dtype.name == "uint8"):
         return item._array.ndim
     return 1
+
+
+def _is_whole(part: slice, n: int) -> bool:
+    """Whether a slice among other indices takes everything as it is written, from 0 to the end: then it is passed over."""
+    return part.start in (None, 0) and (part.stop is None or (part.stop.__class__ is int and part.stop >= n)) and part.step in (None, 1)
 
 
 def _slice(part: slice) -> slice:
