@@ -13,12 +13,11 @@ from functools import lru_cache
 from operator import attrgetter
 from threading import Lock, Thread, local
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
 from lamina.autograd import errors, modes
-from lamina.autograd.graph import Node, Output, accumulator, extra_of, make
+from lamina.autograd.graph import Node, Output, accumulator, make
 from lamina.core.strided import Array, is_dense, overlaps_itself
 from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import users_place
@@ -482,12 +481,16 @@ def _pre_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
 def _after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
     """Post-hooks: they see what the node returned and what it was given."""
     given = (tuple(g) if g is not None else (None,) * node._width) if node._width > 1 else (g,)
-    ins, given = _shown(tuple(results), create), _shown(given, create)
+    results = [results[i] if i < len(results) else None for i in range(len(node._edges))]
+    seen = node._shown
+    ins, given = _shown(tuple(results[i] for i in seen), create), _shown(given, create)
     for hook in tuple(extra.post_hooks.values()):
         changed = hook(ins, given)
         if changed is not None:
             ins = _checked_tuple(hook, changed, ins)
-    return _bare(ins, create)
+    for i, r in zip(seen, _bare(ins, create), strict=True):
+        results[i] = r
+    return results
 
 
 def _shown(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
@@ -510,13 +513,6 @@ def _checked_tuple(hook: Any, result: Any, before: tuple[Any, ...]) -> tuple[Any
             f"hook '{name}' has returned an incorrect number of values (got {len(result)}, but expected {len(before)})"
         )
     return tuple(None if r is None else _checked(hook, r, t) for r, t in zip(result, before, strict=True))
-
-
-def retain(t: Tensor) -> None:
-    """Keep the gradient of a non-leaf."""
-    edge = t._node
-    node, nr = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
-    extra_of(node).retain[nr] = ref(t)
 
 
 _alone_count = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.core.version import Place, line_of, users_place
+from lamina.core.version import Place, Untracked, line_of, users_place
 
 
 def where(place: Place | None) -> str:
@@ -76,34 +76,69 @@ class LeafInPlaceError(Explained):
 
 
 class ViewInPlaceError(Explained):
-    """A view whose history cannot follow a write was written to."""
+    """A view whose history cannot follow a write was written to, or used after its base was."""
 
-    def __init__(self, t: Any, operation: str, view: Any) -> None:
-        super().__init__(t, operation, view)
+    def __init__(self, t: Any, operation: str, view: Any, base_modified: bool) -> None:
+        edge = t._node
+        has_history = hasattr(edge, "_edges") or hasattr(edge, "node")
+        super().__init__(
+            f"Output {getattr(edge, 'nr', 0)} of {view.maker.partition('Backward')[0]} is a view" if has_history else None,
+            operation, view.made_in, base_modified, place_of(getattr(edge, "node", edge)),
+            [(o, p) for _, o, p in (t._version_.log or ())][-1:] if base_modified and t._version_ is not None else [],
+        )  # fmt: skip
 
     def sentence(self) -> str:
-        t, _, view = self.fields
-        nr = getattr(t._node, "nr", 0)
-        start = f"Output {nr} of {view.maker} is a view"
-        if view.made_in == "several":
-            return (
-                f"{start} and is being modified inplace. This view is the output of a function that returns multiple views. "
-                "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation "
-                "by an out-of-place one."
-            )
-        if view.made_in == "function":
-            return (
-                f"{start} and is being modified inplace. This view was created inside a custom Function (or because an input was "
-                "returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated "
-                "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
-                "cloning the output of the custom Function."
-            )
+        view, _, made_in, base_modified, *_ = self.fields
+        what = "its base or another view of its base has been modified inplace" if base_modified else "is being modified inplace"
+        if view is not None:
+            start = f"{view} and {what}."
+        elif made_in == "inference":
+            start = f"A view was created in inference mode and {what} in normal mode."
+        else:
+            start = f"A view was created in no_grad mode and {what} with grad mode enabled."
+        return f"{start} {_WHY[made_in]}"
+
+    def story(self) -> list[tuple[str, str]]:
+        _, operation, _, _, place, writes = self.fields
+        rows = [("view", where(place)), ("in-place", operation)]
+        rows += [("modified", f"{where(p)}  ({o})") for o, p in writes]
+        return [*rows, ("fix", "write out of place, or to a clone() of the view")]
+
+
+_AMBIGUOUS = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
+    "inplace either both inside the {} block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
+    "be tracked)."
+)
+_WHY = {
+    "several": (
+        "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified "
+        "inplace. You should replace the inplace operation by an out-of-place one."
+    ),
+    "function": (
+        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle "
+        "view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    ),
+    "no_grad": _AMBIGUOUS.format("no_grad"),
+    "inference": _AMBIGUOUS.format("inference_mode"),
+}
+
+
+class InferenceInPlaceError(Explained):
+    """A tensor made in inference mode was written to outside of it."""
+
+    def __init__(self, t: Any, operation: str) -> None:
+        super().__init__(operation)
+
+    def sentence(self) -> str:
         return (
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
-            "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
-            "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
-            "the inplace to be tracked)."
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before "
+            "doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
+
+    def story(self) -> list[tuple[str, str]]:
+        return [("in-place", self.fields[0])]
 
 
 class FreedGraphError(Explained):
@@ -142,7 +177,7 @@ class ModifiedError(Explained):
         node, dtype, shape, saved, version, is_output, made_by = self.fields
         maker = node if is_output else getattr(made_by, "node", made_by)
         nr = getattr(made_by, "nr", 0)
-        origin = f", which is output {nr} of {maker.name()}," if hasattr(maker, "name") else ""
+        origin = f", which is output {nr} of {maker._label()}," if hasattr(maker, "_label") else ""
         return (
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[torch.{dtype.alias} {shape}]{origin} is at version {version.n}; expected version {saved} instead. Hint: "
@@ -151,7 +186,7 @@ class ModifiedError(Explained):
                 "was changed in there or anywhere later. Good luck!"
                 if node._extra is not None and node._extra.stack
                 else "enable anomaly detection to find the operation that failed to compute its gradient, with "
-                "torch.autograd.set_detect_anomaly(True)."
+                "torch.autograd.set_detect_anomaly(True, check_nan=False)."
             )
         )
 
@@ -227,6 +262,95 @@ class HookTypeError(HookShapeError):
         ]
 
 
+class InferenceSavedError(Explained):
+    """A tensor made in inference mode takes part in recorded computation."""
+
+    def sentence(self) -> str:
+        return (
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked "
+            "by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+            "`torch.no_grad()` instead of `torch.inference_mode()`."
+        )
+
+
+Untracked.refusal = InferenceSavedError
+
+
+class BackwardCountError(Explained):
+    """A user's backward returned more or fewer gradients than forward has arguments."""
+
+    def __init__(self, node: Any, wanted: int, given: int) -> None:
+        user = getattr(node._forward_cls.backward, "__code__", None)
+        super().__init__(type(node).__name__, wanted, given, place_of(node), (user, 0) if user is not None else None)
+
+    def sentence(self) -> str:
+        name, wanted, given, *_ = self.fields
+        return f"function {name} returned an incorrect number of gradients (expected {wanted}, got {given})"
+
+    def story(self) -> list[tuple[str, str]]:
+        name, wanted, _, place, backward = self.fields
+        return [
+            ("backward", where(backward)),
+            ("called", where(place)),
+            ("fix", f"return {wanted} values, one for each argument of forward (None for those without a gradient)"),
+        ]
+
+
+class GradientShapeError(Explained):
+    """A node returned a gradient that does not fit its input."""
+
+    def __init__(self, node: Any, position: int, given: list[int], wanted: list[int]) -> None:
+        super().__init__(type(node).__name__, position, given, wanted, place_of(node))
+
+    def sentence(self) -> str:
+        name, position, given, wanted, _ = self.fields
+        return (
+            f"Function {name} returned an invalid gradient at index {position} - got {given} but expected shape compatible with {wanted}"
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        return [("called", where(self.fields[4])), ("fix", f"return a gradient of the input's shape, {self.fields[3]}")]
+
+
+class NoGraphInputError(Explained):
+    """A gradient was asked for by a tensor that requires none."""
+
+    def __init__(self, t: Any) -> None:
+        about = getattr(t, "_more", None)
+        super().__init__(about.cut if about is not None else None)
+
+    def sentence(self) -> str:
+        return "One of the differentiated Tensors does not require grad"
+
+    def story(self) -> list[tuple[str, str]]:
+        cut = self.fields[0]
+        if cut is None:
+            return [("fix", "requires_grad=True on it (or .requires_grad_()) before computing with it")]
+        return [("cut", f"{where(cut.place)}  ({cut.reason})"), ("fix", cut.fix)]
+
+
+class UnusedInputError(Explained):
+    """A gradient was asked for by a tensor that the outputs do not depend on."""
+
+    def __init__(self, position: int, t: Any, outputs: Any) -> None:
+        edge = getattr(t, "_node", None)
+        makers = [place_of(getattr(o._node, "node", o._node)) for o in outputs if hasattr(o, "_node")]
+        super().__init__(position, list(getattr(t, "shape", ())), place_of(getattr(edge, "node", edge)), makers)
+
+    def sentence(self) -> str:
+        return (
+            f"The differentiated Tensor at index {self.fields[0]} appears to not have been used in the graph. Set allow_unused=True if "
+            "this is the desired behavior."
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        position, shape, place, makers = self.fields
+        rows = [("input", f"number {position}, of shape {shape}" + (f", made at {where(place)}" if place else ", a leaf"))]
+        rows += [("output", where(m)) for m in makers if m is not None]
+        rows.append(("fix", "compute the output with this very tensor, or pass allow_unused=True (None) or materialize_grads=True (zeros)"))
+        return rows
+
+
 class NonScalarError(Explained):
     """backward() of a tensor with several elements, without a gradient."""
 
@@ -269,7 +393,7 @@ def warn_non_leaf_grad(t: Any) -> None:
         "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
         "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
         "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
-        f"github.com/pytorch/pytorch/pull/30531 for more informations.{' (made at ' + place + ')' if place else ''}",
+        f"github.com/pytorch/pytorch/pull/30531 for more information.{' (made at ' + place + ')' if place else ''}",
         UserWarning,
         stacklevel=3,
     )
@@ -278,6 +402,11 @@ def warn_non_leaf_grad(t: Any) -> None:
 def scalar_name(t: Any) -> str:
     """PyTorch's C++ name of a tensor's dtype, as its messages spell it."""
     return _SCALARS[t._kind.dtype.name]
+
+
+def c_type(t: Any) -> str:
+    """PyTorch's C++ type of a tensor's elements."""
+    return _C_TYPES[t._kind.dtype.name]
 
 
 _SCALARS = {

@@ -7,16 +7,17 @@ is accumulated), or None (nobody asks). Here: the records. Not here: who makes t
 
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 from lamina.autograd import modes
-from lamina.core.tensor import LEAF, Tensor, more, wrap
-from lamina.core.version import Place, Version
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.core.version import Place, Version, users_place
 
 next_seq = count().__next__
 new = object.__new__
@@ -63,12 +64,23 @@ class Node:
 
     # ---- what users see ----------------------------------------------------------------------------------------------
 
+    requires_grad = True
+
     def name(self) -> str:
         return type(self).__name__
 
+    def _label(self) -> str:
+        """The operation's name, as messages spell it."""
+        return type(self).__name__.partition("Backward")[0]
+
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        return tuple(node_and_number(edge) for edge in self._edges)
+        return tuple(node_and_number(self._edges[i]) for i in self._shown)
+
+    @property
+    def _shown(self) -> Sequence[int]:
+        """Which edges users see."""
+        return range(len(self._edges))
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -85,13 +97,28 @@ class Node:
         """Call `hook(grad_outputs)` before this node runs; it may return other grad_outputs."""
         return RemovableHandle(extra_of(self).pre_hooks, hook)
 
+    @property
     def _input_metadata(self) -> Any:
         return ()
 
+    def _set_sequence_nr(self, number: int) -> None:
+        self._seq = number
+
+    def _register_hook_dict(self, hooks: Any) -> None:
+        extra_of(self).post_hooks = hooks
+
     def __call__(self, *grads: Any) -> Any:
         """Run this node alone on cotangents of its outputs."""
-        given: list[Any] = [g if isinstance(g, Tensor) or g is None else None for g in grads]
-        results = self._vjp(given if self._width > 1 else given[0], True)
+        if len(grads) != self._width:
+            raise TypeError(f"expected {self._width} arguments, got {len(grads)} instead")
+        for i, g in enumerate(grads):
+            if g is not None and not isinstance(g, Tensor):
+                raise TypeError(f"argument {i} is not a Variable")
+        if all(g is None for g in grads):
+            results: Sequence[Any] = (None,) * len(self._edges)
+        else:
+            results = self._vjp(list(grads) if self._width > 1 else grads[0], True)
+        results = [results[i] if i < len(results) else None for i in self._shown]
         return results[0] if len(results) == 1 else tuple(results)
 
     def __repr__(self) -> str:
@@ -184,6 +211,13 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     return found  # type: ignore[no-any-return]
 
 
+def retain(t: Tensor) -> None:
+    """Keep the gradient of a non-leaf when backward passes it."""
+    edge = t._node
+    node, nr = (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
+    extra_of(node).retain[nr] = ref(t)
+
+
 class RemovableHandle:
     """What registering a hook returns: `remove()` takes it out again; a context manager too."""
 
@@ -229,48 +263,153 @@ class RemovableHandle:
 class SavedOutput:
     """A result kept by its own node: array, kind and version, and not the Tensor, which would close a cycle."""
 
-    __slots__ = ("array", "kind", "nr", "version")
+    __slots__ = ("array", "kind", "nr", "tangents", "version")
 
     def __init__(self, t: Tensor, version: Version, nr: int | None = None) -> None:
-        self.array, self.kind, self.version, self.nr = t._array, t._kind, version, nr
+        self.array, self.kind, self.version, self.nr, self.tangents = t._array, t._kind, version, nr, None
 
     def tensor(self, node: Node) -> Tensor:
         """The result again, with its history."""
         t = wrap(self.array, self.kind)
         t._node = node if self.nr is None else Output(node, self.nr)
         t._version_ = self.version
+        if self.tangents is not None:
+            more(t).tangents = self.tangents
         return t
 
 
 class Packed:
     """A saved tensor in the care of user's hooks (`saved_tensors_hooks`)."""
 
-    __slots__ = ("edge", "held", "leaf", "unpack_hook")
+    __slots__ = ("edge", "held", "nr", "unpack_hook")
 
-    def __init__(self, t: Tensor, hooks: tuple[Any, Any], edge: Any) -> None:
+    def __init__(self, t: Tensor, hooks: tuple[Any, Any], edge: Any, nr: int | None = None) -> None:
+        """edge: leads to `t`; None for an output of the node itself, whose number is `nr`."""
         pack, self.unpack_hook = hooks
-        plain = wrap(t._array, t._kind)
-        plain._version_ = t._version_
-        before = plain._version
+        counter = version(t)
+        before = counter.n
         with modes.no_grad():
-            self.held = pack(plain)
-        if plain._version != before:
+            self.held = pack(t)
+        if counter.n != before:
             raise RuntimeError(
-                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be "
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
                 "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need "
                 "to perform in-place operations on the input to a pack hook."
             )
-        self.edge = edge
+        self.edge, self.nr = edge, nr
 
-    def unpack(self) -> Tensor:
+    def unpack(self, node: Node) -> Tensor:
         with modes.no_grad():
             found = self.unpack_hook(self.held)
         if not isinstance(found, Tensor):
             raise TypeError(
-                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found)}"
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}"
             )
+        leaf = isinstance(self.edge, Tensor)
+        if leaf and found._array is self.edge._array:
+            return self.edge  # type: ignore[no-any-return]
         t = wrap(found._array, found._kind)
         t._version_ = found._version_
-        if self.edge is not None:
-            t._node = LEAF if isinstance(self.edge, Tensor) else self.edge
-        return self.edge if isinstance(self.edge, Tensor) and found._array is self.edge._array else t
+        if leaf:
+            t._node = make(AliasNode, (self.edge,))  # the gradient goes to the leaf itself
+        elif self.nr is not None:
+            t._node = Output(node, self.nr) if node._width > 1 else node
+        else:
+            t._node = self.edge
+        return t
+
+
+class AliasNode(Node):
+    """The identity: one place in the graph that stands for a tensor."""
+
+    __slots__ = ()
+
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        return (g,)
+
+
+class SavedTensor:
+    """What users see of one saved tensor: a place to register hooks."""
+
+    __module__ = "torch._C._autograd"
+
+    def __init__(self, node: Node, at: int) -> None:
+        self._node, self._at = node, at
+
+    @property
+    def data(self) -> Any:
+        """What is kept: the tensor, or what the pack hook made of it."""
+        kept = self._node._saved[self._at] if self._node._saved is not None else None
+        return kept.held if kept.__class__ is Packed else kept.tensor(self._node) if kept.__class__ is SavedOutput else kept
+
+    def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
+        """Keep `pack_hook(tensor)` in place of the tensor, and get it back by `unpack_hook`. Raises RuntimeError when it is freed."""
+        node, at = self._node, self._at
+        if node._saved is None:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph are freed "
+                "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
+                "second time or if you need to access saved variables after calling backward."
+            )
+        kept = node._saved[at]
+        if kept is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
+        if kept.__class__ is Packed:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at "
+                "a time."
+            )
+        output = kept.__class__ is SavedOutput
+        t = wrap(kept.array, kept.kind) if output else kept
+        packed = Packed(t, (pack_hook, unpack_hook), None if output else edge_of(t), (kept.nr or 0) if output else None)
+        node._saved = (*node._saved[:at], packed, *node._saved[at + 1 :])
+
+
+class GradientEdge(NamedTuple):
+    """One output of a node: where a gradient can be asked for, or a backward begun, without the tensor."""
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+    def edge(self) -> Any:
+        """The engine's name for it."""
+        if isinstance(self.node, AccumulateGrad):
+            return self.node.variable
+        return Output(self.node, self.output_nr) if self.node._width > 1 else self.node
+
+
+GradientEdge.__module__ = Node.__module__ = "torch.autograd.graph"
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """The edge that leads to `tensor`. Raises RuntimeError where it requires no grad."""
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(*node_and_number(edge_of(tensor)))
+
+
+def increment_version(tensor: Any) -> None:
+    """Say that a tensor (or several) was written to behind autograd's back."""
+    tensors = (tensor,) if isinstance(tensor, Tensor) else tensor
+    try:
+        tensors = tuple(tensors)
+    except TypeError:
+        tensors = (None,)
+    if not all(isinstance(t, Tensor) for t in tensors):
+        raise RuntimeError("increment_version expect a Iterable[Tensor] as input")
+    for t in tensors:
+        version(t).bump("increment_version", users_place(2))
+
+
+def __getattr__(name: str) -> Any:
+    """The names of torch.autograd.graph that are written on public operations: loaded when first used."""
+    if name in _ABOVE:
+        return getattr(importlib.import_module("lamina.autograd.hooks"), name)
+    raise AttributeError(f"module 'torch.autograd.graph' has no attribute {name!r}")
+
+
+_ABOVE = frozenset((
+    "saved_tensors_hooks", "save_on_cpu", "disable_saved_tensors_hooks", "register_multi_grad_hook", "allow_mutation_on_saved_tensors",
+    "region_activation_memory_budget", "set_warn_on_accumulate_grad_stream_mismatch", "set_override_stale_capture_stream",
+))  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 class Mode:
     """The settings of a thread. Immutable: to change one is to set another object."""
 
-    __slots__ = ("anomaly", "autocast", "forward_level", "function_modes", "grad", "inference", "listener", "no_overrides", "plain", "saved_hooks", "transforms")
+    __slots__ = ("anomaly", "autocast", "forward_level", "function_modes", "grad", "inference", "listener", "no_hooks", "no_overrides", "plain", "saved_hooks", "transforms")
 
     grad: bool  # operations are recorded
     inference: bool  # results are inference tensors
@@ -27,12 +27,13 @@ class Mode:
     anomaly: Any  # None, or whether NaN is looked for
     autocast: Any  # None, or the dtype that matrix products are computed in
     listener: Any  # the compiler's capture
+    no_hooks: str | None  # saved_tensors_hooks are refused, with this message
     no_overrides: bool  # __torch_function__ of subclasses is passed over
     plain: bool  # nothing but `grad` differs from the default
 
     def __init__(self, **changes: Any) -> None:
         self.grad, self.inference, self.saved_hooks, self.function_modes = True, False, (), ()
-        self.no_overrides = False
+        self.no_overrides, self.no_hooks = False, None
         self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = (), None, None, None, True
         for name, value in changes.items():
             setattr(self, name, value)
@@ -45,7 +46,7 @@ class Mode:
         """This mode with some settings changed; None when that is the default."""
         settings = {k: getattr(self, k) for k in self.__slots__ if k != "plain"} | changes
         made = Mode(**settings)
-        default = made.plain and made.grad and made.forward_level and not made.no_overrides
+        default = made.plain and made.grad and made.forward_level and not made.no_overrides and made.no_hooks is None
         return None if default else made
 
 

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import Node, Output, RemovableHandle, accumulator, edge_of, extra_of, node_of
-from lamina.core.factories import leaf_like
-from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.autograd.graph import GradientEdge, Node, Output, RemovableHandle, edge_of, extra_of, node_of, retain
+from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 
 
 def backward(
@@ -37,21 +36,22 @@ def run_backward(
     tensors: Sequence[Tensor], grad_tensors: Any, retain_graph: bool | None, create_graph: bool, inputs: Any
 ) -> None:
     if inputs is not None:
-        inputs = (inputs,) if isinstance(inputs, (Tensor, Node)) else tuple(inputs)
+        if isinstance(inputs, dict):
+            inputs = tuple(inputs.values())
+        inputs = (inputs,) if isinstance(inputs, (Tensor, GradientEdge)) else tuple(inputs)
         if not inputs:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        for t in inputs:
+            if not isinstance(t, (Tensor, GradientEdge)):
+                raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
     roots = make_roots(tensors, grad_tensors, create_graph)
     captures = None
     if inputs is not None:
         captures = {}
         for t in inputs:
-            edge = input_edge(t)
-            if edge is None:
-                raise RuntimeError("One of the differentiated Tensors does not require grad")
-            if not isinstance(edge, Tensor):
-                # a non-leaf accumulates by keeping its gradient
-                retain_grad(t)
-            captures[edge] = len(captures)
+            if isinstance(t, Tensor):
+                retain_grad(t)  # a non-leaf accumulates by keeping its gradient
+            captures.setdefault(input_edge(t), len(captures))
     if create_graph:
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
@@ -65,7 +65,11 @@ def run_backward(
 
 def input_edge(t: Any) -> Any:
     """The edge that stands for an `inputs` argument: a Tensor, or a GradientEdge."""
-    return edge_of(t) if isinstance(t, Tensor) else t.edge()
+    if isinstance(t, Tensor):
+        return edge_of(t)
+    if not isinstance(t, GradientEdge):
+        raise TypeError(f"expected a Tensor or a GradientEdge, but got {type(t).__name__}")
+    return t.edge()
 
 
 def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[tuple[Any, Any]]:
@@ -82,12 +86,15 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
         edge = input_edge(t)
         if edge is None:
             raise errors.NoGraphError(i, t)
-        if g is None:
+        if g is None and not isinstance(t, Tensor):
+            value: Any = np.ones((), np.float32)  # an edge tells no shape: a scalar is meant
+            value = wrap(value) if as_tensors else value
+        elif g is None:
             if t._array.size != 1:
                 raise errors.NonScalarError(t)
             if t._kind.dtype.category == 3:
                 raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {t.dtype}")
-            value: Any = np.ones(t._array.shape, t._kind.np)
+            value = np.ones(t._array.shape, t._kind.np)
             value = wrap(value, t._kind) if as_tensors else value
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
@@ -123,22 +130,24 @@ def _get_requires_grad(self: Tensor) -> bool:
 
 
 def _set_requires_grad(self: Tensor, value: Any) -> None:
+    if value.__class__ is not bool:
+        raise RuntimeError("requires_grad must be a bool")
+    if self._node is not None and self._node is not LEAF and value:
+        raise RuntimeError("you can only change requires_grad flags of leaf variables.")
     requires_grad_(self, value)
 
 
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Record, or not, what is done with this leaf. Raises RuntimeError for a non-leaf and for integer dtypes."""
-    if requires_grad not in (True, False) or isinstance(requires_grad, float):
-        raise RuntimeError("requires_grad must be a bool")
+    if requires_grad.__class__ is not bool:
+        raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}")
     node = self._node
     if requires_grad:
+        if self._more is not None and self._more.inference and not modes.is_inference_mode_enabled():
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         if node is None:
             if self._kind.dtype.category < 2:
-                raise RuntimeError(
-                    "only Tensors of floating point and complex dtype can require gradients"
-                )
-            if self._more is not None and self._more.inference and not modes.is_inference_mode_enabled():
-                raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+                raise RuntimeError("only Tensors of floating point dtype can require gradients")
             self._node = LEAF
             if self._more is not None:
                 self._more.cut = None
@@ -171,7 +180,8 @@ def _set_grad(self: Tensor, value: Any) -> None:
         raise RuntimeError("can't assign Variable as its own grad")
     if value._kind.dtype is not self._kind.dtype:
         raise RuntimeError(
-            f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with grad_dtype '{self.dtype}'. The gradient "
+            f"attempting to assign a gradient with dtype '{errors.c_type(value)}' to a tensor with grad_dtype "
+            f"'{errors.scalar_name(self)}'. The gradient "
             "must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with "
             "a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its "
             "gradient may break downstream systems that assume they match."
@@ -196,11 +206,14 @@ def _del_grad(self: Tensor) -> None:
 
 def _get_grad_fn(self: Tensor) -> Node | None:
     node = self._node
+    about = self._more
+    if about is not None and about.broken:
+        raise errors.ViewInPlaceError(self, "", about.view, base_modified=True)
     return None if node is None or node is LEAF else node_of(node)
 
 
 def _get_is_leaf(self: Tensor) -> bool:
-    return self._node is None or self._node is LEAF
+    return (self._node is None or self._node is LEAF) and _get_grad_fn(self) is None
 
 
 def _get_retains_grad(self: Tensor) -> bool:
@@ -238,7 +251,9 @@ def _set_data(self: Tensor, value: Tensor) -> None:
 def detach(self: Tensor) -> Tensor:
     """The same memory and version, without history."""
     made = wrap(self._array, self._kind)
-    views.attach(made, self, "DetachBackward0")
+    made._version_ = version(self)
+    if self._more is not None and self._more.inference:
+        more(made).inference = True  # (version() has given it the counter that counts nothing)
     if self._node is not None:
         errors.note_cut(made, "detach()", self)
     return _as_class(self, made)
@@ -246,16 +261,14 @@ def detach(self: Tensor) -> Tensor:
 
 def detach_(self: Tensor) -> Tensor:
     """Cut this tensor from its history, in place. Raises RuntimeError for a view."""
-    if self._more is not None and self._more.view is not None and self._node is not None and self._node is not LEAF:
+    if self._more is not None and self._more.view is not None:
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
             "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
-            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a "
+            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the "
             "solution."
         )
     self._node = None
-    if self._more is not None:
-        self._more.retains = False
     return self
 
 
@@ -295,20 +308,27 @@ def retain_grad(self: Tensor) -> None:
     if self._node is LEAF or (self._more is not None and self._more.retains):
         return
     more(self).retains = True
-    engine.retain(self)
+    retain(self)
 
 
 def _reset_grad_fn_hooks(self: Tensor) -> None:
     return None
 
 
+def _refuse(name: str) -> Callable[..., None]:
+    def setter(self: Tensor, value: Any) -> None:
+        raise AttributeError(f"attribute '{name}' of 'torch._C.TensorBase' objects is not writable")
+
+    return setter
+
+
 PROPERTIES = {
     "requires_grad": property(_get_requires_grad, _set_requires_grad),
     "grad": property(_get_grad, _set_grad, _del_grad),
     "_grad": property(_get_grad, _set_grad, _del_grad),
-    "grad_fn": property(_get_grad_fn),
-    "is_leaf": property(_get_is_leaf),
-    "retains_grad": property(_get_retains_grad),
+    "grad_fn": property(_get_grad_fn, _refuse("grad_fn")),
+    "is_leaf": property(_get_is_leaf, _refuse("is_leaf")),
+    "retains_grad": property(_get_retains_grad, _refuse("retains_grad")),
     "data": property(_get_data, _set_data),
 }
 METHODS = {
@@ -320,4 +340,4 @@ METHODS = {
     "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
     "retain_grad": retain_grad,
 }
-_ = (accumulator, leaf_like, version)
+Slots.recording, Slots.inference = modes.is_grad_enabled, modes.is_inference_mode_enabled  # type: ignore[method-assign]

@@ -12,8 +12,9 @@ from typing import Any
 from weakref import ref
 
 from lamina.autograd import errors, modes
-from lamina.autograd.graph import Node, make
+from lamina.autograd.graph import Node, Output, make, retain
 from lamina.core import strided
+from lamina.core.device import Kind
 from lamina.core.tensor import LEAF, More, Tensor, more, version
 from lamina.core.version import Place, Version
 
@@ -56,6 +57,9 @@ def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: A
             replay = _composed(before.replay, source, base, replay, out)
     if source_about is not None and source_about.inference:
         about.inference = True
+        made_in = ""
+    if made_in in ("no_grad", "inference") and base._node is not None:
+        out._node = LEAF  # PyTorch's rule: such a view requires grad as its base does, and begins a history of its own
     about.base = base
     about.view = View(made_in, maker, replay)
     base_about = more(base)
@@ -117,22 +121,16 @@ def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
         )
     about = t._more
     now = modes.current()
+    if recorded and (now is None or now.grad):
+        if about is not None and about.base is not None:
+            if about.view.made_in:
+                raise errors.ViewInPlaceError(t, operation, about.view, base_modified=False)
+            if t._node is not None and (about.base._node is None or about.base._node is LEAF):
+                raise errors.LeafInPlaceError(t, operation, view=True)
+        if t._node is LEAF:
+            raise errors.LeafInPlaceError(t, operation, view=False)
     if about is not None and about.inference and not (now is not None and now.inference):
-        raise RuntimeError(
-            "Inplace update to inference tensor outside InferenceMode is not allowed."
-            "You can make a clone to get a normal tensor before doing inplace update."
-        )
-    if now is not None and not now.grad:
-        return
-    if t._node is LEAF:
-        raise errors.LeafInPlaceError(t, operation, view=False)
-    if about is None or about.base is None:
-        return
-    base, view = about.base, about.view
-    if base._node is LEAF and (t._node is not None or recorded):
-        raise errors.LeafInPlaceError(t, operation, view=True)
-    if view.made_in and (recorded or t._node is not None):
-        raise errors.ViewInPlaceError(t, operation, view)
+        raise errors.InferenceInPlaceError(t, operation)
 
 
 class CopySlices(Node):
@@ -164,7 +162,7 @@ def rebase(t: Tensor, edge: Any) -> None:
     """Give `t`, just written in place, the history `edge`; its base and the base's other views follow."""
     about = t._more
     if about is None or about.base is None:
-        t._node = edge
+        _follow(t, edge)
         if about is not None and about.views:
             _refresh(t)
         return
@@ -177,22 +175,60 @@ def rebase(t: Tensor, edge: Any) -> None:
     node.inner = edge
     node.geometry = about.view.replay or geometry(t, base)
     node.like = (base._array.shape, strided.element_strides(base._array), base._kind, t._kind)
-    base._node = node
+    _follow(base, node)
     _refresh(base)
+
+
+def _follow(t: Tensor, edge: Any) -> None:
+    """Another edge leads to `t` now; where its gradient is kept, it is kept there."""
+    before, t._node = t._node, edge
+    about = t._more
+    if about is not None and about.retains and edge is not None:
+        node, nr = (before.node, before.nr) if before.__class__ is Output else (before, 0)
+        if isinstance(node, Node) and node._extra is not None:
+            node._extra.retain.pop(nr, None)
+        retain(t)
 
 
 def _refresh(base: Tensor) -> None:
     """Rebuild the history of every living view of `base`."""
-    views = more(base).views
-    if not views:
-        return
-    for held in views:
-        v = held()
-        if v is not None and v._more is not None and v._more.base is base:
-            if base._node is None:
-                v._node = None
-            elif v._more.view.replay is not None:
-                with modes.enable_grad():
-                    v._node = v._more.view.replay(base)._node
-            else:
-                v._node = Strided.node(base, *geometry(v, base))
+    for v in _living(base):
+        about = v._more
+        if base._node is None:
+            v._node = None
+        elif about.view.made_in:
+            _break(v)
+        elif about.view.replay is not None:
+            with modes.enable_grad():
+                _follow(v, about.view.replay(base)._node)
+        else:
+            _follow(v, Strided.node(base, *geometry(v, base)))
+
+
+def _living(base: Tensor) -> list[Any]:
+    found = [held() for held in base._more.views or ()] if base._more is not None else []
+    return [v for v in found if v is not None and v._more is not None and v._more.base is base]
+
+
+def written_unrecorded(t: Tensor) -> None:
+    """After a write that is not recorded: views of the same memory take their history anew from the base, as PyTorch's do."""
+    about = t._more
+    base = t if about is None or about.base is None else about.base
+    if base._node is not None:
+        _refresh(base)
+
+
+_BROKEN: dict[Kind, Kind] = {}
+
+
+def _break(v: Tensor) -> None:
+    """Let any recorded use of `v` raise: its kind sends every call the general way, which looks."""
+    more(v).broken = True
+    if v._node is None:
+        v._node = LEAF
+    kind = _BROKEN.get(v._kind)
+    if kind is None:
+        kind = _BROKEN[v._kind] = Kind(v._kind.dtype, v._kind.device)
+        kind.plain = kind.simple = False
+        _BROKEN[kind] = kind
+    v._kind = kind

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copyreg
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn
 from weakref import ref
 
@@ -27,6 +29,14 @@ LEAF: Any = type("Leaf", (), {"__slots__": (), "__repr__": lambda self: "LEAF"})
 """In a tensor's `_node`: it is a leaf that requires grad. (None: it does not; else the node, or output of one, that made it.)"""
 
 
+class Slots:
+    """What the modes above tell this room; autograd/tensor_api.py fills it."""
+
+    recording: Callable[[], bool] = staticmethod(lambda: True)  # type: ignore[assignment]  # operations of this thread are recorded
+    inference: Callable[[], bool] = staticmethod(lambda: False)  # type: ignore[assignment]  # this thread is in inference mode
+    scalar_warned = False
+
+
 class More:
     """What few tensors have; the class holds the defaults."""
 
@@ -40,6 +50,7 @@ class More:
     accumulate_extra: Any = None  # and its hooks
     retains: bool = False
     tangents: Any = None  # forward mode: {level: tangent}
+    broken: bool = False  # a view whose memory was written in a way that its history cannot follow
     cut: Any = None  # why it does not require grad although something before it does
     inference: bool = False
     output_nr: int = 0
@@ -274,13 +285,24 @@ class Tensor(TensorBase, metaclass=TensorType):
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._scalar())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._scalar())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._scalar())
+
+    def _scalar(self) -> Any:
+        """`item()`, with PyTorch's warning (the first time) where history is left behind."""
+        if self._node is not None and not Slots.scalar_warned:
+            Slots.scalar_warned = True
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Consider using tensor.detach() first.",
+                stacklevel=3,
+            )
+        return self.item()
 
     def __index__(self) -> int:
         if self._kind.dtype.category > 1 or self._array.size != 1:
@@ -294,7 +316,7 @@ class Tensor(TensorBase, metaclass=TensorType):
 
     def numpy(self, *, force: bool = False) -> Array:
         """The array under the tensor: the same memory. `force`: detach first."""
-        if self._node is not None and not force:
+        if self._node is not None and not force and Slots.recording():
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )

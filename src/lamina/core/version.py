@@ -31,6 +31,25 @@ class Version:
         self.n += 1
 
 
+class Untracked(Version):
+    """The counter of tensors made in inference mode: to save one for backward is to read it, and that raises."""
+
+    refusal: type[Exception] = RuntimeError  # autograd/errors.py puts its own here
+
+    def __init__(self) -> None:
+        self.log = None
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        raise self.refusal()
+
+    def bump(self, operation: str, place: Place | None) -> None:
+        """Writes are not counted."""
+
+
+UNTRACKED = Untracked()
+
+
 OWN_FILES: dict[str, bool] = {}
 """File name -> whether it is lamina's; filled by `is_own`. A plain dict, for the operations that look here first."""
 

@@ -19,7 +19,7 @@ from lamina.core.parameter import Parameter
 from lamina.core.promotion import as_operand, common_dtype
 from lamina.core.size import broadcast
 from lamina.core.tensor import Tensor, more, version, wrap
-from lamina.core.version import users_place
+from lamina.core.version import UNTRACKED, users_place
 from lamina.primitives.primitive import Primitive, Slots
 
 ndarray = np.ndarray
@@ -41,6 +41,9 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
             cls = t.__class__
             if cls is not Tensor and cls is not Parameter and getattr(cls, "_overrides", False):
                 return Slots.override(p.function, tensors, params)
+    for t in tensors:
+        if isinstance(t, Tensor) and t._more is not None and t._more.broken and (mode is None or mode.grad):
+            raise errors.ViewInPlaceError(t, "", t._more.view, base_modified=True)
     fix: Any = None
     if p.elementwise:
         tensors, arrays, kind, where = _promoted(p, tensors)
@@ -59,11 +62,12 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
         outs = [_result(result, kind, where)]
     else:
         outs = [None if r is None else _result(r, None, where) for r in result]
-    if mode is not None and mode.inference:
-        for out in outs:
-            more(out).inference = True
     if p.view:
         _attach_views(p, outs, tensors[0], mode)
+    elif mode is not None and mode.inference:
+        for out in outs:
+            if out is not None:
+                more(out).inference, out._version_ = True, UNTRACKED
     if recorded:
         record(p, tensors, params, outs, arrays, fix, mode)
     elif Slots.cut is not None:
@@ -157,7 +161,7 @@ def _meta(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
 
 
 def _attach_views(p: Primitive, outs: Sequence[Tensor], source: Tensor, mode: Any) -> None:
-    made_in = "several" if p.outputs != 1 else "" if mode is None or mode.grad else "inference" if mode.inference else "no_grad"
+    made_in = ("several" if p.outputs != 1 else "") if mode is None or mode.grad else "inference" if mode.inference else "no_grad"
     for out in outs:
         views.attach(out, source, p.node_name, made_in)
 
@@ -213,12 +217,12 @@ def record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: Any
         extra_of(node).stack = mode.anomaly.stack()
 
 
-def _held(t: Tensor, hooks: Any) -> tuple[Any, int]:
+def _held(t: Tensor, hooks: Any) -> tuple[Any, int | None]:
     """What stands for a saved tensor, and its version now."""
     if t._more is not None and t._more.inference:
         raise errors.InferenceSavedError()
     if hooks is not None:
-        return Packed(t, hooks, edge_of(t)), 0
+        return Packed(t, hooks, edge_of(t)), None
     return t, 0 if t._version_ is None else t._version_.n
 
 
@@ -248,10 +252,12 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
         mode = current()
         nr = sum(1 for k in range(i) if k not in p.nondiff) if node._width > 1 else None
         if i in p.nondiff:
-            return wrap(outs[i]._array, outs[i]._kind), None
+            plain = wrap(outs[i]._array, outs[i]._kind)
+            plain._version_ = counter
+            return plain, None
         kept = SavedOutput(outs[i], counter, nr)
         if mode is not None and mode.saved_hooks:
-            return Packed(kept.tensor(node), mode.saved_hooks[-1], None), None
+            return Packed(kept.tensor(node), mode.saved_hooks[-1], None, nr or 0), None
         return kept, counter.n
     if name == "needs":
         return tuple(e is not None for e in node._edges), None

@@ -32,7 +32,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     """The method `name`: `op` on self, written into self, which is returned."""
     label = name or op.__name__ + "_"
     p = getattr(op, "primitive", None)
-    ufunc = p.forward if p is not None and isinstance(p.forward, np.ufunc) and p.promote == "same" else None
+    ufunc = p.forward if p is not None and isinstance(p.forward, np.ufunc) and p.promote in ("same", "float") else None
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         mode = modes.current()
@@ -48,7 +48,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                         ready, operand = other.__class__ is float or other.__class__ is int, other
                 else:
                     ready, operand = not args, None
-                if ready and (self._more is None or (self._more.base is None and not self._more.inference)):
+                if ready and (self._more is None or (self._more.base is None and self._more.views is None and not self._more.inference)):
                     array = self._array
                     if not args:
                         ufunc(array, out=array)
@@ -79,7 +79,7 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
     if not isinstance(self, Tensor):
         raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(self).__name__}")
     if mode is not None and mode.transforms:
-        found = Slots.inplace(self, name, compute)
+        found = Slots.inplace(self, name, compute, args)
         if found is not NotImplemented:
             return self
     grad = mode is None or mode.grad
@@ -109,6 +109,8 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
             with modes.enable_grad():
                 node = result.to(self.dtype)._node  # type: ignore[attr-defined]
         views.rebase(self, node)
+    elif self._more is not None:
+        views.written_unrecorded(self)
     return self
 
 

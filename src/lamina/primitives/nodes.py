@@ -44,6 +44,19 @@ class PrimitiveNode(Node):
             for edge, rule, pick in zip(edges, p.rules, p.picks, strict=False)
         ]
 
+    @property
+    def _shown(self) -> tuple[int, ...]:
+        """Which edges users see: those of PyTorch's tensor arguments, not of indices, masks and numbers."""
+        p = self._primitive
+        count = len(self._edges)
+        if p.variadic:
+            return tuple(i for i in range(count) if self._edges[i] is not None or p.name != "index")
+        numbers = self._fix if self._fix is not None and len(p.inputs) > 2 else None
+        return tuple(
+            i for i in range(count)
+            if i >= len(p.rules) or (p.rules[i] is not None and (numbers is None or numbers[i] is not None))
+        )  # fmt: skip
+
     def __getattr__(self, name: str) -> Any:
         """`_saved_<what>` and `_raw_saved_<what>`, under PyTorch's names or the declaration's."""
         raw = name.startswith("_raw_saved_")

@@ -18,7 +18,7 @@ from lamina.core.device import CPU
 from lamina.core.size import Size, shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
-from lamina.primitives import overrides, rearrange
+from lamina.primitives import overrides, splitting
 from lamina.primitives.filling import set_
 
 
@@ -54,6 +54,11 @@ def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...]) -> Any:
     return factories.leaf_like(cls, np.empty(shape_of(args, "new"), kind.np), kind, False)
 
 
+def new(self: Tensor, *args: Any, device: Any = None) -> Any:
+    """As torch.Tensor(...), with this tensor's dtype. Deprecated: new_empty and new_tensor do it."""
+    return legacy(Tensor, self._kind.dtype, args)
+
+
 def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The repr: PyTorch's, to the character."""
     suffixes = []
@@ -85,7 +90,7 @@ def iterate(self: Tensor) -> Iterator[Tensor]:
     """The entries of the first dimension."""
     if not self._array.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(rearrange.unbind(self, 0))
+    return iter(splitting.unbind(self, 0))
 
 
 def contains(self: Tensor, element: Any) -> bool:
@@ -130,17 +135,11 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 
 
 def reduce(self: Tensor, protocol: Any) -> Any:
-    """Pickles: the storage, and how the tensor looks at it. Raises RuntimeError for a non-leaf, as PyTorch does."""
-    if self._node is not None and self._node is not LEAF:
-        raise RuntimeError(
-            "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not support crossing process "
-            "boundaries.  If you just want to transfer the data, call detach() on the tensor before serializing (e.g., putting it "
-            "on the queue)."
-        )
+    """Pickles: the storage, and how the tensor looks at it. Whatever requires grad comes back as a leaf that does."""
     data = None if self.is_meta else self.untyped_storage()
     return _rebuild, (
         type(self), data, self._kind.dtype, self.storage_offset() if data is not None else 0, tuple(self._array.shape), self.stride(),
-        self._node is LEAF, dict(self.__dict__),
+        self._node is not None, dict(self.__dict__),
     )  # fmt: skip
 
 

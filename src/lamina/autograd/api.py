@@ -1,0 +1,127 @@
+"""`autograd.backward` and `autograd.grad`: arguments checked, the engine run, results in the caller's form.
+
+Not here: Tensor.backward's own checks of roots (tensor_api.py), the run (engine.py).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import engine, errors, modes, tensor_api
+from lamina.autograd.graph import GradientEdge
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives import overrides
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Accumulate into the leaves' `.grad` the gradients of `tensors`, each times its tensor of `grad_tensors`.
+
+    tensors: a Tensor, a GradientEdge, or several. grad_tensors: for each a Tensor of its shape, or None for a scalar.
+    inputs: only these accumulate. Raises RuntimeError for tensors without a graph, and for missing or unfitting `grad_tensors`.
+    """
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    roots = (tensors,) if isinstance(tensors, (Tensor, GradientEdge)) else tuple(tensors)
+    tensor_api.run_backward(roots, grad_tensors, retain_graph, create_graph, inputs)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> Any:
+    """The gradients of `outputs` by `inputs`, each output times its tensor of `grad_outputs`; nothing accumulates.
+
+    inputs: Tensors or GradientEdges (a dict gives a dict). allow_unused: None for inputs that outputs do not depend on, in
+    place of RuntimeError. materialize_grads: zeros for them. is_grads_batched: the first dimension of `grad_outputs` is a batch.
+    Returns a tuple in the order of `inputs`.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            f"Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused={allow_unused}."
+        )
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
+    outs = (outputs,) if isinstance(outputs, (Tensor, GradientEdge)) else tuple(outputs)
+    names = tuple(inputs) if isinstance(inputs, dict) else None
+    if names is not None:
+        inputs = tuple(inputs.values())
+    wanted = (inputs,) if isinstance(inputs, (Tensor, GradientEdge)) else tuple(inputs)
+    if overrides.asks((*outs, *wanted)):
+        return overrides.override(
+            grad, (outs, wanted),
+            dict(grad_outputs=grad_outputs, retain_graph=retain_graph, create_graph=create_graph, only_inputs=only_inputs,
+                 allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads),
+        )  # fmt: skip
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of the "
+            "graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if isinstance(grad_outputs, Tensor):
+        grad_outputs = (grad_outputs,)
+    keep = create_graph if retain_graph is None else bool(retain_graph)
+    if is_grads_batched:
+        # vmap is library, above this room, and few programs ask for batches
+        from lamina.func import vmap
+
+        def one(*gs: Any) -> Any:
+            return _run(outs, wanted, gs, True, create_graph, allow_unused)
+
+        results = vmap(one, 0, 0)(*grad_outputs)
+    else:
+        results = _run(outs, wanted, grad_outputs, keep, create_graph, allow_unused)
+    if materialize_grads:
+        if any(r is None and not isinstance(t, Tensor) for r, t in zip(results, wanted, strict=True)):
+            raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
+        results = tuple(
+            wrap(np.zeros(t._array.shape, t._kind.np), t._kind) if r is None else r for r, t in zip(results, wanted, strict=True)
+        )
+    return results if names is None else dict(zip(names, results, strict=True))
+
+
+def _run(
+    outs: tuple[Any, ...], wanted: tuple[Any, ...], grad_outputs: Any, keep: bool, create: bool, allow_unused: bool
+) -> tuple[Any, ...]:
+    roots = tensor_api.make_roots(outs, grad_outputs, create)
+    captures: dict[Any, int] = {}
+    places = []
+    for t in wanted:
+        edge = tensor_api.input_edge(t)
+        if edge is None:
+            raise errors.NoGraphInputError(t)
+        places.append(captures.setdefault(edge, len(captures)))
+    now = modes.current()
+    tensors = create or (now is not None and bool(now.transforms))
+    found = engine.run(roots, create=tensors, keep=keep, captures=captures, accumulates=False)
+    if not allow_unused:
+        for i, at in enumerate(places):
+            if found[at] is None:
+                raise errors.UnusedInputError(i, wanted[i], outs)
+    results = [None if f is None else f if tensors else wrap(f) for f in found]
+    return tuple([results[at] for at in places])
