@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from lamina.core.tensor import Tensor
+from lamina.primitives.kernels.select import select
+from lamina.primitives.kernels.select import select, zero_of
 from lamina.primitives.registry import elementwise
 
 
@@ -123,7 +125,7 @@ log = elementwise("log", np.log, grads=(lambda g, x: g / x,), emit=lambda b, x: 
 # ---- selection -------------------------------------------------------------------------------------------------------
 
 where_ = elementwise(
-    "where", lambda x, y, z: np.where(x, y, z),
+    "where", lambda x, y, z: select(x, y, z),
     grads=(None, lambda g, x: where_(x, g, 0.0), lambda g, x: where_(x, 0.0, g)),
     emit=lambda b, x, y, z: b.select(x, y, z), promote="rest")  # fmt: skip
 
@@ -186,13 +188,13 @@ clamp_numbers = elementwise(
     emit=lambda b, x, y, z: b.minimum(b.maximum(x, y), z), node="ClampBackward1", refuses=_NO_CLAMP)  # fmt: skip
 
 relu = elementwise(
-    "relu", lambda x: np.maximum(x, 0),
+    "relu", lambda x: np.maximum(x, zero_of(x)),
     grads=(lambda g, out: where_(out <= 0, 0.0, g),),
     emit=lambda b, x: b.maximum(x, 0.0),
     refuses={0: (RuntimeError, "Boolean inputs not supported for relu"), **_NO_CLAMP})  # fmt: skip
 
 threshold_ = elementwise(
-    "threshold", lambda x, y, z: np.where(x <= y, z, x),
+    "threshold", lambda x, y, z: select(x <= y, z, x),
     grads=(lambda g, x, y: where_(x <= y, 0.0, g), None, None),
     emit=lambda b, x, y, z: b.select(b.le(x, y), z, x), refuses={c: lacks("threshold_cpu") for c in (0, 3)})  # fmt: skip
 

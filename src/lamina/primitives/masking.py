@@ -16,6 +16,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.gathering import masked_select_
 from lamina.primitives.index_checks import check_mask, fill_value
 from lamina.primitives.inplace import NAMES
+from lamina.primitives.kernels.select import select
 from lamina.primitives.padding import constant_pad as padded
 from lamina.primitives.registry import elementwise, primitive
 from lamina.primitives.signature import parsed
@@ -23,15 +24,15 @@ from lamina.primitives.signature import parsed
 # ---- masked_fill -----------------------------------------------------------------------------------------------------
 
 _kept = elementwise(
-    "masked_kept", lambda x, mask: np.where(mask, x, np.zeros((), x.dtype)),
+    "masked_kept", lambda x, mask: select(mask, x, x.dtype.type(0)),
     grads=(lambda g, mask: _kept(g, mask), None), promote="none", node="MaskedFill")  # fmt: skip
 
 _dropped = elementwise(
-    "masked_dropped", lambda x, mask: np.where(mask, np.zeros((), x.dtype), x),
+    "masked_dropped", lambda x, mask: select(mask, x.dtype.type(0), x),
     grads=(lambda g, mask: _dropped(g, mask), None), promote="none", node="MaskedFill")  # fmt: skip
 
 masked_filled = elementwise(
-    "masked_fill", lambda x, mask, value: np.where(mask, value, x),
+    "masked_fill", lambda x, mask, value: select(mask, value, x),
     grads=(lambda g, mask: _dropped(g, mask), None, lambda g, mask: _kept(g, mask)), promote="none")  # fmt: skip
 
 
