@@ -19,7 +19,7 @@ import numpy as np
 from lamina.autograd.graph import Node
 from lamina.core.tensor import Tensor
 from lamina.primitives.dispatch import apply, record
-from lamina.primitives.fast import apply_operator, binary, general, unary
+from lamina.primitives.fast import apply_operator, binary, general, several, unary
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, binary_vjp, number_vjp, sum_to, unary_vjp
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 
@@ -85,7 +85,7 @@ def _rules(p: Primitive, rules: tuple[Rule | None, ...]) -> None:
                 saves.append(n)
         picks.append(tuple(saves.index(n) for n in names))
     p.rules, p.saves, p.picks = rules, tuple(saves), tuple(picks)
-    p.holds = any(n in p.inputs or n.startswith("out") for n in saves)
+    p.holds = any((n in p.inputs and n != "alpha") or n == "rest" or n.startswith("out") for n in saves)  # alpha: always a number
 
 
 def _node_name(name: str) -> str:
@@ -162,14 +162,11 @@ def elementwise(
     if n == 1:
         op = unary(p)
     elif n == 2:
-        op = binary(p, apply)
+        op = binary(p)
         op.operator = binary(p, apply_operator)
         op.operator.__name__ = op.operator.__qualname__ = name
     else:
-
-        def op(*tensors: Any) -> Any:
-            return apply(p, tensors, {}) if any(isinstance(t, Tensor) for t in tensors) else compute(*tensors)
-
+        op = several(p)
     op.__name__ = op.__qualname__ = name
     op.primitive = p
     p.function = op
