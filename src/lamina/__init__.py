@@ -112,10 +112,12 @@ from lamina.primitives.creation import (
     zeros,
     zeros_like,
 )
+from lamina.primitives.diagonals import diag, diag_embed, diagflat, diagonal_copy, trace, tril_indices, triu_indices
 from lamina.primitives.differences import cumulative_trapezoid, diff, gradient, trapezoid, trapz
 from lamina.primitives.distances import cdist
 from lamina.primitives.embedding import embedding, embedding_renorm_
 from lamina.primitives.extremes import amax, amin, aminmax, argmax, argmin, max, min
+from lamina.primitives.filling import fill, fill_, zero_
 from lamina.primitives.functions import (
     abs,
     absolute,
@@ -228,7 +230,9 @@ from lamina.primitives.functions import (
     xlogy,
 )
 from lamina.primitives.gathering import gather, index_select, masked_select, take, take_along_dim
+from lamina.primitives.geometry import as_strided_, resize_as_
 from lamina.primitives.histograms import bincount, histc, histogram, histogramdd
+from lamina.primitives.indexing import index_put, index_put_, unravel_index
 from lamina.primitives.inplace_functions import (
     abs_,
     acos_,
@@ -289,6 +293,24 @@ from lamina.primitives.inplace_functions import (
     trunc_,
     xlogy_,
 )
+from lamina.primitives.joining import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    cartesian_prod,
+    cat,
+    column_stack,
+    combinations,
+    concat,
+    concatenate,
+    dstack,
+    hstack,
+    meshgrid,
+    row_stack,
+    stack,
+    vstack,
+)
 from lamina.primitives.masking import masked_fill, masked_scatter, tril, triu
 from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
 from lamina.primitives.norms import dist, norm, renorm
@@ -316,24 +338,24 @@ from lamina.primitives.random import (
 from lamina.primitives.ranges import linspace
 from lamina.primitives.ranks import kthvalue, median, mode, nanmedian, nanquantile, quantile
 from lamina.primitives.rearrange import (
+    adjoint,
+    broadcast_shapes,
     broadcast_tensors,
     broadcast_to,
-    cat,
-    chunk,
     diagonal,
     flatten,
+    moveaxis,
     movedim,
     narrow,
     permute,
     ravel,
     reshape,
     select,
-    split,
     squeeze,
-    stack,
+    swapaxes,
+    swapdims,
     t,
     transpose,
-    unbind,
     unflatten,
     unsqueeze,
 )
@@ -367,8 +389,44 @@ from lamina.primitives.selection import clamp as clip
 from lamina.primitives.shape import as_strided
 from lamina.primitives.softmax import log_softmax, softmax
 from lamina.primitives.sorting import argsort, msort, sort, topk
+from lamina.primitives.splitting import (
+    chunk,
+    dsplit,
+    hsplit,
+    split,
+    split_with_sizes,
+    tensor_split,
+    unbind,
+    unsafe_chunk,
+    unsafe_split,
+    unsafe_split_with_sizes,
+    vsplit,
+)
 from lamina.primitives.statistics import corrcoef, cov, std, std_mean, var, var_mean
 from lamina.primitives import refusals as _refusals
+from lamina.primitives.turning import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
+from lamina.primitives.view_copies import (
+    alias_copy,
+    as_strided_copy,
+    detach_copy,
+    expand_copy,
+    narrow_copy,
+    permute_copy,
+    select_copy,
+    slice_copy,
+    split_copy,
+    split_with_sizes_copy,
+    squeeze_copy,
+    t_copy,
+    transpose_copy,
+    unbind_copy,
+    unfold_copy,
+    unsqueeze_copy,
+    view_as_complex_copy,
+    view_as_real_copy,
+    view_copy,
+)
+from lamina.primitives.view_writes import as_strided_scatter, diagonal_scatter, select_scatter, slice_scatter
 from lamina.settings import LEGACY as _LEGACY
 from lamina.settings import (
     are_deterministic_algorithms_enabled,

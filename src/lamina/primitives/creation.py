@@ -215,6 +215,15 @@ def empty_strided(
     return leaf_like(Tensor, laid_out(sized((size,), None, "empty_strided"), tuple(stride), kind), kind, requires_grad)  # type: ignore[no-any-return]
 
 
+def new_empty_strided(
+    self: Tensor, size: Any, stride: Any, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Uninitialised memory with the given strides, with this tensor's dtype and device unless given."""
+    kind = kind_of(dtype or self.dtype, device if device is not None else self.device)
+    return leaf_like(Tensor, laid_out(sized((size,), None, "new_empty_strided"), tuple(stride), kind), kind, requires_grad)  # type: ignore[no-any-return]
+
+
 def laid_out(shape: tuple[int, ...], steps: tuple[int, ...], kind: Kind) -> Array:
     """New memory of just the length that a shape with these strides reaches."""
     if len(shape) != len(steps):

@@ -13,7 +13,8 @@ from lamina.core import dtype as dtypes
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import ne
-from lamina.primitives.rearrange import cat, narrow
+from lamina.primitives.joining import cat
+from lamina.primitives.rearrange import narrow
 from lamina.primitives.scans import cumsum
 from lamina.primitives.signature import not_tensor, parsed
 

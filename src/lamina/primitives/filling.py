@@ -15,6 +15,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.conversion import _cast
+from lamina.primitives.index_checks import number_as
 from lamina.primitives.inplace import write
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
@@ -26,9 +27,14 @@ def _copied(x: Array, source: Array) -> Array:
 
 copied = primitive(
     "copy", _copied,
-    grads=(lambda g: g * 0, lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
+    grads=(lambda g: _nothing(g), lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
     holomorphic=False)  # fmt: skip
 copied.primitive.node.__name__ = "CopyBackwards"
+
+
+def _nothing(g: Any) -> Any:
+    """No gradient: zeros whatever g holds (infinite ones too)."""
+    return g.new_zeros(g.shape) if isinstance(g, Tensor) else np.zeros(g.shape, g.dtype)  # type: ignore[attr-defined]
 
 
 def _to_source(g: Any, shape: Any, d: Any) -> Any:
@@ -71,21 +77,29 @@ def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one value (a number or a 0-d tensor) everywhere."""
+    value = _filler(self, value)
+    return write(self, "fill_", lambda old: filled_(old, value), (value,))
+
+
+def _filler(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value._array.ndim:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions.")
-    elif not isinstance(value, (bool, int, float, complex, np.generic)):
+        return value
+    if not isinstance(value, (bool, int, float, complex, np.generic)):
         raise TypeError(f"fill_(): argument 'value' (position 1) must be Number, not {type(value).__name__}")
-    else:
-        if isinstance(value, complex) and self._kind.dtype.category < 3:
-            raise RuntimeError("value cannot be converted to type float without overflow")
-        value = wrap(np.asarray(value).astype(self._kind.np))
-    return write(self, "fill_", lambda old: filled_(old, value), (value,))
+    return wrap(number_as(value, self._kind), self._kind)
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor of the shape and dtype of `input`, with one value everywhere."""
+    out: Tensor = filled_(input, _filler(input, value))
+    return out.contiguous()  # type: ignore[attr-defined,no-any-return]
 
 
 filled_ = primitive(
     "fill", _copied,
-    grads=(lambda g: g * 0, lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
+    grads=(lambda g: _nothing(g), lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
     holomorphic=False)  # fmt: skip
 
 
@@ -94,7 +108,7 @@ def zero_(self: Tensor) -> Tensor:
     return write(self, "zero_", lambda old: zeroed(old))
 
 
-zeroed = primitive("zero", lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), grads=(lambda g: g * 0,))
+zeroed = primitive("zero", lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), grads=(lambda g: _nothing(g),))
 
 
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:

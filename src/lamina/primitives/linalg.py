@@ -19,6 +19,7 @@ from lamina.primitives import rearrange
 from lamina.primitives.contractions import vdot
 from lamina.primitives.conversion import clone, to
 from lamina.primitives.gathering import index_select
+from lamina.primitives.joining import cat
 from lamina.primitives.linalg_common import LinAlgError, check_same, check_square
 from lamina.primitives.matmul import matmul
 from lamina.primitives.reduction import sum as sum_over
@@ -110,7 +111,7 @@ def _powers(x: Tensor, n: int) -> Tensor:
         return one if n else rearrange.narrow(one, -1, 0, 0)
     column = rearrange.unsqueeze(x, -1)
     rest = cumprod(rearrange.expand(column, (*x._array.shape, n - 1)), -1)
-    return rearrange.cat((to(one, rest.dtype), rest), -1)
+    return cat((to(one, rest.dtype), rest), -1)
 
 
 @parsed
@@ -120,7 +121,7 @@ def linalg_vander(x: Tensor, N: int | None = None) -> Tensor:
     n = (shape[-1] if shape else 1) if N is None else N
     if not n > 1:
         raise RuntimeError("N must be greater than 1.")
-    return _powers(x, n)
+    return _powers(x if shape else rearrange.unsqueeze(x, 0), n)
 
 
 @parsed

@@ -16,6 +16,7 @@ from lamina.primitives import (
     bitwise,
     conversion,
     creation,
+    diagonals,
     differences,
     division,
     elementary,
@@ -23,6 +24,7 @@ from lamina.primitives import (
     filling,
     functions,
     gathering,
+    geometry,
     histograms,
     indexing,
     masking,
@@ -39,9 +41,14 @@ from lamina.primitives import (
     scattering,
     searching,
     selection,
+    shape,
     softmax,
     sorting,
+    splitting,
     statistics,
+    turning,
+    view_copies,
+    view_writes,
 )
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import bare, reflected
@@ -111,7 +118,7 @@ METHODS: dict[str, Any] = {
     "permute": rearrange.permute, "transpose": rearrange.transpose, "t": rearrange.t, "movedim": rearrange.movedim,
     "unsqueeze": rearrange.unsqueeze, "squeeze": rearrange.squeeze, "flatten": rearrange.flatten,
     "unflatten": rearrange.unflatten, "ravel": rearrange.ravel, "narrow": rearrange.narrow, "select": rearrange.select,
-    "split": rearrange.split, "chunk": rearrange.chunk, "unbind": rearrange.unbind, "diagonal": rearrange.diagonal,
+    "split": splitting.split, "chunk": splitting.chunk, "unbind": splitting.unbind, "diagonal": rearrange.diagonal,
     "unfold": rearrange.unfold, "contiguous": rearrange.contiguous,
     # conversion
     "clone": conversion.clone, "to": conversion.to, "type": conversion.type_, "type_as": conversion.type_as,
@@ -147,6 +154,24 @@ METHODS: dict[str, Any] = {
     "scatter_reduce": scatter_reduce.scatter_reduce, "index_add": scattering.index_add,
     "index_copy": scattering.index_copy, "index_fill": scattering.index_fill,
     "index_reduce": scatter_reduce.index_reduce, "put": scattering.put, "masked_scatter": masking.masked_scatter,
+    "index_put_": indexing.index_put_,
+    # rearranging
+    "flip": turning.flip, "fliplr": turning.fliplr, "flipud": turning.flipud, "roll": turning.roll, "rot90": turning.rot90,
+    "repeat": turning.repeat, "tile": turning.tile, "repeat_interleave": turning.repeat_interleave,
+    "split_with_sizes": splitting.split_with_sizes, "unsafe_split": splitting.unsafe_split,
+    "unsafe_split_with_sizes": splitting.unsafe_split_with_sizes, "unsafe_chunk": splitting.unsafe_chunk,
+    "tensor_split": splitting.tensor_split, "hsplit": splitting.hsplit, "vsplit": splitting.vsplit,
+    "dsplit": splitting.dsplit, "diag": diagonals.diag, "diag_embed": diagonals.diag_embed, "diagflat": diagonals.diagflat,
+    "trace": diagonals.trace, "fill_diagonal_": diagonals.fill_diagonal_, "select_scatter": view_writes.select_scatter,
+    "slice_scatter": view_writes.slice_scatter, "diagonal_scatter": view_writes.diagonal_scatter,
+    "as_strided_scatter": view_writes.as_strided_scatter, "narrow_copy": view_copies.narrow_copy, "t_": geometry.t_,
+    "transpose_": geometry.transpose_, "swapaxes_": geometry.swapaxes_, "swapdims_": geometry.swapdims_,
+    "squeeze_": geometry.squeeze_, "unsqueeze_": geometry.unsqueeze_, "as_strided_": geometry.as_strided_,
+    "resize_as_": geometry.resize_as_, "resize": geometry.resize, "resize_as": geometry.resize_as,
+    "is_set_to": geometry.is_set_to, "dim_order": geometry.dim_order, "apply_": geometry.apply_, "map_": geometry.map_,
+    "map2_": geometry.map2_, "adjoint": rearrange.adjoint, "new_empty_strided": creation.new_empty_strided,
+    "index_put": indexing.index_put, "swapaxes": rearrange.swapaxes, "swapdims": rearrange.transpose,
+    "moveaxis": rearrange.movedim, "as_strided": shape.as_strided, "new": protocol.new,
 }  # fmt: skip
 METHODS |= {
     name: conversion.caster(d)

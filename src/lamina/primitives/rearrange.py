@@ -1,4 +1,7 @@
-"""Public functions of shape: view, reshape, expand, permute, squeeze, split, cat ... on the primitives of shape.py."""
+"""Public functions of shape: view, reshape, expand, permute, squeeze, narrow, diagonal ... on the primitives of shape.py.
+
+Here: views by shape alone. Not here: several tensors in one (joining.py), one in parts (splitting.py), copies (turning.py).
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ import math
 import operator
 from typing import Any
 
-
 from lamina.core import device as devices
 from lamina.core.dtype import dtype as dtype_class
-from lamina.core.promotion import common_dtype
-from lamina.core.size import shape_of, wrap_dim, wrap_dims
+from lamina.core.size import Size, broadcast, shape_of, wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 
@@ -112,11 +113,28 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape."""
-    from lamina.core.size import broadcast
-
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = broadcast(*(t._array.shape for t in given))
     return tuple(expand(t, shape) for t in given)
+
+
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The common shape of all shapes (an int stands for a 1-d one). Raises RuntimeError where there is none."""
+    out: list[int] = []
+    for i, given in enumerate(shapes):
+        shape = (given,) if isinstance(given, int) else tuple(given)
+        if any(n < 0 for n in shape):
+            raise ValueError("Attempting to broadcast a dimension with negative length!")
+        out[:0] = [1] * (len(shape) - len(out))
+        for k in range(-1, -1 - len(shape), -1):
+            if shape[k] not in (1, out[k]):
+                if out[k] != 1:
+                    raise RuntimeError(
+                        f"Attempting to broadcast a dimension of length {shape[k]} at {k}! Mismatching argument at index {i} had {shape}; "
+                        f"but expected shape should be broadcastable to {out}"
+                    )
+                out[k] = shape[k]
+    return Size(out)
 
 
 def permute(input: Tensor, *dims: Any) -> Tensor:
@@ -139,6 +157,14 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     n = input._array.ndim
     a, b = wrap_dim(dim0, n), wrap_dim(dim1, n)
     return s.transpose_(input, dim0=a, dim1=b) if n else view(input, ())  # type: ignore[no-any-return]
+
+
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """A view with two dimensions swapped."""
+    return transpose(input, axis0, axis1)
+
+
+swapdims = transpose
 
 
 def t(input: Tensor) -> Tensor:
@@ -166,6 +192,9 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     for at, d in sorted(zip(b, a, strict=True)):
         order.insert(at, d)
     return s.permute_(input, dims=tuple(order))  # type: ignore[no-any-return]
+
+
+moveaxis = movedim
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
@@ -243,104 +272,6 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
     return s.select_(input, dim=d, index=i)  # type: ignore[no-any-return]
 
 
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts of a dimension: of one size (the last may be smaller), or of given sizes."""
-    shape = tensor._array.shape
-    if not shape:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    d = wrap_dim(dim, len(shape))
-    n = shape[d]
-    if isinstance(split_size_or_sections, (tuple, list)):
-        sizes = tuple(operator.index(k) for k in split_size_or_sections)
-        if sum(sizes) != n or any(k < 0 for k in sizes):
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got split_sizes={list(sizes)}"
-            )
-    else:
-        k = operator.index(split_size_or_sections)
-        if k < 0:
-            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={k}")
-        if k == 0:
-            if n:
-                raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
-            sizes = (0,)
-        else:
-            sizes = tuple(min(k, n - i) for i in range(0, n, k)) or (0,)
-    return s.several_(tensor, dim=d, sizes=sizes)  # type: ignore[no-any-return]
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of at most `chunks` consecutive parts of a dimension."""
-    if not input._array.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input._array.shape[wrap_dim(dim, input._array.ndim)]
-    if n == 0:
-        return s.several_(input, dim=wrap_dim(dim, input._array.ndim), sizes=(0,) * chunks)  # type: ignore[no-any-return]
-    return split(input, -(-n // chunks), dim)
-
-
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of all entries of a dimension, which is gone."""
-    if not input._array.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    return s.unbind_(input, dim=wrap_dim(dim, input._array.ndim))  # type: ignore[no-any-return]
-
-
-def cat(tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors one after another along a dimension; shapes agree elsewhere (1-d empty tensors are passed over)."""
-    given = _sequence(tensors, "cat")
-    if not given:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    shared = common_dtype(given)
-    kept = [x for x in given if x._array.shape != (0,)] or given[:1]
-    first = kept[0]._array.shape
-    if not first:
-        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
-    d = wrap_dim(dim, len(first))
-    for i, x in enumerate(given):
-        shape = x._array.shape
-        if shape == (0,):
-            continue
-        if len(shape) != len(first):
-            if not shape:
-                raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
-        for k, (a, b) in enumerate(zip(first, shape, strict=True)):
-            if a != b and k != d:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {d}. Expected size {a} but got size {b} for tensor number {i} in the list."
-                )
-    return s.cat_(*(x if x._kind.dtype is shared else x.to(shared) for x in kept), dim=d)  # type: ignore[attr-defined,no-any-return]
-
-
-def _sequence(tensors: Any, name: str) -> list[Tensor]:
-    if isinstance(tensors, Tensor):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
-    given = list(tensors)
-    for i, x in enumerate(given):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
-    return given
-
-
-def stack(tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors of one shape along a new dimension."""
-    given = _sequence(tensors, "stack")
-    if not given:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    shape = given[0]._array.shape
-    for i, x in enumerate(given):
-        if x._array.shape != shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x._array.shape)} at entry {i}"
-            )
-    d = wrap_dim(dim, len(shape) + 1)
-    shared = common_dtype(given)
-    return s.stack_(*(x if x._kind.dtype is shared else x.to(shared) for x in given), dim=d)  # type: ignore[attr-defined,no-any-return]
-
-
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A view of a diagonal of two dimensions, as the last dimension."""
     n = input._array.ndim
@@ -369,8 +300,6 @@ def contiguous(self: Tensor, memory_format: Any = devices.contiguous_format) -> 
     return self if self.is_contiguous(memory_format) else self.clone(memory_format=memory_format)  # type: ignore[attr-defined,no-any-return]
 
 
-
-
 def matrix_transpose(self: Tensor) -> Tensor:
     """A view with the last two dimensions swapped."""
     n = self._array.ndim
@@ -385,6 +314,15 @@ def hermitian(self: Tensor) -> Tensor:
     if n not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.")
     return (transpose(self, 0, 1) if n else self).conj()  # type: ignore[attr-defined,no-any-return]
+
+
+def adjoint(input: Tensor) -> Tensor:
+    """The conjugate transpose of a matrix, or of each in a batch."""
+    n = input._array.ndim
+    if n < 2:
+        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {n}-D tensor.")
+    transposed = matrix_transpose(input)
+    return transposed.conj() if input.is_complex() else transposed  # type: ignore[attr-defined,no-any-return]
 
 
 def matrix_hermitian(self: Tensor) -> Tensor:

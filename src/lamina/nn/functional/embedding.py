@@ -11,7 +11,7 @@ import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import fused
-from lamina.primitives import indexing as kernels
+from lamina.primitives import embedding as kernels
 
 _INDEX_TYPES = (lamina.int64, lamina.int32)
 

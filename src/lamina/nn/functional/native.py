@@ -27,7 +27,7 @@ from lamina.nn.functional.dropout import drop_channels
 from lamina.nn.functional.dropout import dropout as _dropout
 from lamina.nn.functional.dropout import feature_alpha_dropout as _feature_alpha_dropout
 from lamina.nn.functional.embedding import embedding as _embedding
-from lamina.primitives import indexing as kernels
+from lamina.primitives import embedding as kernels
 
 _REDUCTIONS = ("none", "mean", "sum")
 MEAN = 1

@@ -1,0 +1,183 @@
+"""Reading an index: what `x[key]` means, as a view and integer tensors for some of its dimensions.
+
+Here: the forms of keys (integers, slices, None, Ellipsis, tensors, masks, lists, arrays, bools). Not here: computing (indexing.py).
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from typing import Any
+
+import numpy as np
+
+from lamina.core import device as devices
+from lamina.core.dtype import int64
+from lamina.core.factories import from_numpy, tensor
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives import shape as s
+
+_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
+_WHOLE = slice(None)
+
+
+def basic(key: Any) -> Any:
+    """The key as NumPy's for a view, if it is made of integers, slices, None and Ellipsis; else None."""
+    if key.__class__ is not tuple:
+        key = (key,)
+    seen = False
+    for item in key:
+        cls = item.__class__
+        if cls not in _BASIC:
+            return None
+        if cls is slice:
+            step = item.step
+            if not ((step is None or (step.__class__ is int and step > 0)) and _plain(item.start) and _plain(item.stop)):
+                return None
+        elif item is Ellipsis:
+            seen = True
+    return key if seen else (*key, Ellipsis)
+
+
+def _plain(bound: Any) -> bool:
+    return bound is None or bound.__class__ is int
+
+
+def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
+    """The view that the basic parts of a key make, and what is left: dims of it, and an integer tensor for each.
+
+    Raises IndexError and TypeError for keys that do not fit.
+    """
+    items = list(key) if isinstance(key, tuple) else [key]
+    if len(items) == 1 and isinstance(items[0], list) and _stands_for_tuple(items[0]):
+        items = list(items[0])
+    items = [_as_index(i) for i in items]
+    ndim = self._array.ndim
+    used = sum(_dims_of(i) for i in items)
+    if used > ndim:
+        if not ndim and len(items) == 1 and items[0].__class__ is int:
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor "
+                "to a number"
+            )
+        raise IndexError(f"too many indices for tensor of dimension {ndim}")
+    view, dim, position = self, 0, 0
+    at: list[int] = []
+    indices: list[Tensor] = []
+    for item in items:
+        if item is Ellipsis:
+            dim += ndim - used
+            position += ndim - used
+            used = ndim  # a second Ellipsis stands for nothing
+        elif item is None:
+            view = s.unsqueeze_(view, dim=dim)
+            dim += 1
+        elif item.__class__ is int:
+            n = view._array.shape[dim]
+            if not -n <= item < n:
+                raise IndexError(f"index {item} is out of bounds for dimension {position} with size {n}")
+            view = s.select_(view, dim=dim, index=item)
+            position += 1
+        elif item.__class__ is slice:
+            if item != _WHOLE:
+                view = s.slice_(view, dim=dim, part=_slice(item))
+            dim += 1
+            position += 1
+        elif isinstance(item, bool):
+            view = s.unsqueeze_(view, dim=dim)
+            at.append(dim)
+            indices.append(wrap(np.zeros(int(item), np.int64)))
+            dim += 1
+        elif _is_mask(item):
+            position += item._array.ndim
+            if not item._array.ndim:
+                view = s.unsqueeze_(view, dim=dim)
+                at.append(dim)
+                indices.append(wrap(np.zeros(int(bool(item)), np.int64)))
+                dim += 1
+                continue
+            for found in _positions(item, view, dim, self):
+                at.append(dim)
+                indices.append(found)
+                dim += 1
+        else:
+            at.append(dim)
+            indices.append(item)
+            dim += 1
+            position += 1
+    if len(indices) > 1:
+        try:
+            np.broadcast_shapes(*(i._array.shape for i in indices))
+        except ValueError:
+            shapes = ", ".join(str(list(i._array.shape)) for i in indices)
+            raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+    return view, at, indices
+
+
+def _is_mask(item: Tensor) -> bool:
+    return item._kind.dtype.category == 0 or item._kind.dtype.name == "uint8"
+
+
+def _positions(item: Tensor, view: Tensor, dim: int, self: Tensor) -> list[Tensor]:
+    """Where a mask holds, an index for each of its dimensions. Raises IndexError where its shape does not fit."""
+    mask = item._array
+    if item._kind.dtype.category:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=4
+        )
+    for k, m in enumerate(mask.shape):
+        if m != view._array.shape[dim + k]:
+            raise IndexError(
+                f"The shape of the mask {list(mask.shape)} at index {k} does not match the shape of the indexed tensor "
+                f"{list(self._array.shape)} at index {dim + k}"
+            )
+    if item._kind.device is devices.meta:
+        raise NotImplementedError("indexing by a mask needs its values, which a meta tensor has not")
+    return [wrap(found) for found in np.nonzero(mask)]
+
+
+def _stands_for_tuple(items: list[Any]) -> bool:
+    """Whether a list is read as a tuple of indices: a short one that holds slices, None, Ellipsis, tensors or sequences."""
+    if len(items) >= 32 or any(isinstance(i, (int, np.integer)) for i in items[:1]):
+        return any(isinstance(i, slice) or i is None or i is Ellipsis for i in items)
+    return any(isinstance(i, slice) or i is None or i is Ellipsis for i in items)
+
+
+def _as_index(item: Any) -> Any:
+    if item is None or item is Ellipsis or item.__class__ is int or item.__class__ is slice or isinstance(item, bool):
+        return item
+    if isinstance(item, Tensor):
+        category = item._kind.dtype.category
+        if category > 1 or item._kind.dtype.name in ("uint16", "uint32", "uint64"):
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        if not item._array.ndim and category == 1 and item._kind.dtype.name != "uint8" and item._kind.device is devices.cpu:
+            return int(item._array)
+        if category == 1 and item._kind.dtype.name in ("int8", "int16"):
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return item
+    if isinstance(item, np.ndarray):
+        return _as_index(from_numpy(item.copy()))
+    if isinstance(item, np.bool_):
+        return bool(item)
+    if isinstance(item, (list, tuple, range)):
+        return _as_index(tensor(list(item), dtype=None if len(item) else int64))
+    if hasattr(item, "__index__"):
+        return operator.index(item)
+    raise TypeError(
+        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})"
+    )
+
+
+def _dims_of(item: Any) -> int:
+    if item is None or item is Ellipsis or isinstance(item, bool):
+        return 0
+    if isinstance(item, Tensor) and _is_mask(item):
+        return item._array.ndim
+    return 1
+
+
+def _slice(part: slice) -> slice:
+    start, stop, step = (None if v is None else operator.index(v) for v in (part.start, part.stop, part.step))
+    if step is not None and step <= 0:
+        raise ValueError("step must be greater than zero")
+    return slice(start, stop, step)
