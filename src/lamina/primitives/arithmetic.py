@@ -15,7 +15,7 @@ from lamina.primitives import division
 from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import is_number, is_tensor
-from lamina.primitives.inplace import NAMES, with_out
+from lamina.primitives.inplace import NAMES, put_out, with_out
 from lamina.primitives.signature import not_tensor
 
 
@@ -55,16 +55,26 @@ def _scaled(name: str, op: Any, scaled: Any, input: Any, other: Any, old: tuple[
     return scaled(input, other, alpha)  # type: ignore[no-any-return]
 
 
-@with_out
-def add(input: Any, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other."""
-    return _scaled("add", e._add, e.add_scaled, input, other, old, alpha)
+    if input.__class__ is Tensor and other.__class__ is Tensor and alpha.__class__ is int and alpha == 1 and not old and out is None:
+        return e._add(input, other)  # type: ignore[no-any-return]
+    result = _scaled("add", e._add, e.add_scaled, input, other, old, alpha)
+    return result if out is None else put_out("add", result, out)  # type: ignore[no-any-return]
 
 
-@with_out
-def sub(input: Any, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+add.primitive = e._add.primitive  # type: ignore[attr-defined]  # its in-place form may write directly
+
+
+def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other. Raises RuntimeError for bool."""
-    return _scaled("sub", e._sub, e.sub_scaled, input, other, old, alpha)
+    if input.__class__ is Tensor and other.__class__ is Tensor and alpha.__class__ is int and alpha == 1 and not old and out is None:
+        return e._sub(input, other)  # type: ignore[no-any-return]
+    result = _scaled("sub", e._sub, e.sub_scaled, input, other, old, alpha)
+    return result if out is None else put_out("sub", result, out)  # type: ignore[no-any-return]
+
+
+sub.primitive = e._sub.primitive  # type: ignore[attr-defined]  # its in-place form may write directly
 
 
 @with_out
@@ -98,10 +108,12 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
 
 
+div.__wrapped__.primitive = e.true_divide.primitive
+
+
 def quotient_of(self: Tensor, other: Any) -> Any:
     """other / self, as PyTorch computes it: by the reciprocal."""
-    made = e.mul.operator(f.reciprocal(self), other)
-    return made
+    return e.mul.operator(f.reciprocal(self), other)
 
 
 def _double(x: Any) -> Any:

@@ -27,10 +27,9 @@ log1p = elementwise("log1p", np.log1p, grads=(lambda g, x: g / (x + 1.0),), emit
 
 
 def _sigmoid(x: Any) -> Any:
-    out = np.asarray(np.negative(x))
-    np.exp(out, out=out)
-    out += 1
-    return np.reciprocal(out, out=out)
+    out = np.exp(np.negative(x))
+    out += 1.0
+    return np.reciprocal(out)
 
 
 sigmoid = elementwise(

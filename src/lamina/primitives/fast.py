@@ -25,7 +25,7 @@ from lamina.primitives.primitive import Primitive
 ndarray = np.ndarray
 new = object.__new__
 current = modes.current
-INT64 = CPU[dtypes.int64]
+BOOL, INT64 = CPU[dtypes.bool_], CPU[dtypes.int64]
 
 
 def _quick(p: Primitive) -> tuple[bool, ...]:
@@ -35,7 +35,8 @@ def _quick(p: Primitive) -> tuple[bool, ...]:
     return tuple(ok and c not in p.refuses and (c > 0 or p.check is None) for c, ok in enumerate(allowed))
 
 
-def unary(p: Primitive) -> Any:
+def unary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = None) -> Any:
+    """The function of a primitive with one input. put_out: for the public form, which takes `out=` and Tensors only."""
     compute, node_class, n_saves = p.forward, p.node, len(p.saves)
     differentiable = bool(p.rules)
     keeps_input = p.saves == (p.inputs[0],)
@@ -43,15 +44,18 @@ def unary(p: Primitive) -> Any:
     simple = differentiable and (n_saves == 0 or keeps_input or keeps_out)
     to_bool = p.promote == "bool"
     quick = _quick(p)
+    takes_arrays = put_out is None
 
-    def op(input: Any) -> Any:
+    def op(input: Any, *, out: Any = None) -> Any:
+        if out is not None:
+            return put_out(op.__name__, op(input), out)
         cls = input.__class__
         if cls is Tensor or cls is Parameter:
             kind = input._kind
             mode = current()
             if kind.plain and (mode is None or mode.plain) and quick[kind.category]:
                 node = input._node
-                if node is None or (mode is not None and not mode.grad):
+                if node is None or (mode is not None and not mode.grad) or not differentiable:
                     if input._more is None or input._more.cut is None:
                         return wrap(compute(input._array), None if to_bool else kind)
                 elif simple:
@@ -86,14 +90,15 @@ def unary(p: Primitive) -> Any:
                     else:
                         made._code, made._lasti = code, frame.f_lasti
                     return out
-        elif cls is ndarray or isinstance(input, np.generic):
+        elif takes_arrays and (cls is ndarray or isinstance(input, np.generic)):
             return compute(input)
-        return apply(p, (input,), {})
+        return fallback(p, (input,), {})
 
     return op
 
 
-def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
+def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = None, numbers: bool = True) -> Any:
+    """The function of a primitive with two inputs. numbers: whether the second may be a Python number; put_out: see `unary`."""
     compute, node_class, saves = p.forward, p.node, p.saves
     first, second = p.inputs
     to_other = p.promote in ("bool", "complex")
@@ -105,8 +110,13 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
     number = p.number if not to_other and p.number is not None and set(p.number.saves) <= {first, second} else None
     number_class, alone, number_saves = (number.node, number.alone, number.saves) if number is not None else (None, False, ())
     number_x, number_y, number_first = first in number_saves, second in number_saves, number_saves[:1] == (first,)
+    takes_arrays = put_out is None
+    if differentiable and not to_other and not p.native and "out" in saves:
+        fallback = several(p, fallback, takes_arrays)
 
-    def op(input: Any, other: Any) -> Any:
+    def op(input: Any, other: Any, *, out: Any = None) -> Any:
+        if out is not None:
+            return put_out(op.__name__, op(input, other), out)
         cls, other_cls = input.__class__, other.__class__
         if cls is Tensor or cls is Parameter:
             kind = input._kind
@@ -122,7 +132,7 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                             raise
                         if array.__class__ is not ndarray:
                             array = np.asarray(array)
-                        if (node is None and other_node is None) or (mode is not None and not mode.grad):  # not recorded
+                        if (node is None and other_node is None) or (mode is not None and not mode.grad) or not differentiable:
                             if (input._more is None or input._more.cut is None) and (other._more is None or other._more.cut is None):
                                 out = new(Tensor)
                                 out._array = array
@@ -173,9 +183,11 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                 elif (
                     (other_cls is float and kind.category >= 2)
                     or (other_cls is int and (kind.category == 2 or kind is INT64))
-                ) and quick[kind.category]:
+                ) and numbers and quick[kind.category]:
+                    if other_cls is int and kind.category == 2:
+                        other = float(other)  # NumPy takes twice as long for an int
                     node = input._node
-                    if node is None or (mode is not None and not mode.grad):
+                    if node is None or (mode is not None and not mode.grad) or not differentiable:
                         if input._more is None or input._more.cut is None:
                             array = compute(input._array, other)
                             if array.__class__ is not ndarray:
@@ -222,7 +234,7 @@ def binary(p: Primitive, fallback: Callable[..., Any]) -> Any:
                         else:
                             made._code, made._lasti = code, frame.f_lasti
                         return out
-        elif not (other_cls is Tensor or isinstance(other, Tensor) or isinstance(input, Tensor)):
+        elif takes_arrays and not (other_cls is Tensor or isinstance(other, Tensor) or isinstance(input, Tensor)):
             return compute(input, other)
         return fallback(p, (input, other), {})
 
@@ -238,6 +250,86 @@ def apply_operator(p: Primitive, tensors: Sequence[Any], params: dict[str, Any])
 
 
 _OPERANDS = (Tensor, int, float, complex, ndarray, np.generic)
+
+
+def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True) -> Any:
+    """The function of an elementwise primitive with more inputs, or whose rules need the result: called with the inputs, or as a
+    fallback with (p, inputs, {}).
+    """
+    compute, differentiable, rest = p.forward, bool(p.rules), p.promote == "rest"
+    plain = p.promote in ("same", "float", "rest") and not p.native
+    made_by = {False: (p, _plan(p, ())), True: (p.number, None if p.number is None else _plan(p.number, ()))}
+    wanted_by: dict[tuple[bool, ...], Any] = {}
+
+    def op(*tensors: Any) -> Any:
+        mode = current()
+        if plain and (mode is None or mode.plain):
+            kind = None
+            recorded = False
+            arrays: list[Any] = []
+            for t in tensors:
+                cls = t.__class__
+                if cls is Tensor or cls is Parameter:
+                    found = t._kind
+                    if t._more is not None and t._more.cut is not None:
+                        break
+                    if rest and not arrays:
+                        if found is not BOOL:
+                            break
+                    elif found is not kind:
+                        if kind is not None or found.category != 2 or not found.plain:
+                            break
+                        kind = found
+                    if t._node is not None:
+                        recorded = True
+                    arrays.append(t._array)
+                elif cls is float or cls is int:
+                    arrays.append(float(t))
+                else:
+                    break
+            else:
+                if kind is not None and (not recorded or (mode is None and differentiable)):
+                    try:
+                        array = compute(*arrays)
+                    except ValueError:
+                        broadcast(*[a.shape for a in arrays if a.__class__ is ndarray])
+                        raise
+                    if array.__class__ is not ndarray:
+                        array = np.asarray(array)
+                    out = new(Tensor)
+                    out._array = array
+                    out._kind = kind
+                    out._node = out._more = out._version_ = None
+                    if not recorded:
+                        return out
+                    by_number = len(tensors) == 2 and p.number is not None and arrays[1].__class__ is not ndarray
+                    q, plan = made_by[by_number]
+                    out._node = made = q.node()
+                    made._seq = next_seq()
+                    made._edges = edges = tuple([
+                        None if a.__class__ is not ndarray or t._node is None else t if t._node is LEAF else t._node
+                        for t, a in zip(tensors[:1] if q.alone else tensors, arrays)  # noqa: B905 (hot)
+                    ])  # fmt: skip
+                    asked = tuple([e is not None for e in edges])
+                    wanted = wanted_by.get(asked)
+                    if wanted is None:
+                        wanted = wanted_by[asked] = wanted_saves(q, edges)
+                    _save(plan, made, tensors, {}, out, wanted)
+                    shape = array.shape
+                    made._fix = made._extra = None
+                    for a in arrays:
+                        if a.__class__ is ndarray and a.shape != shape:
+                            made._fix = tuple([(a.shape, a.dtype) if a.__class__ is ndarray else None for a in arrays])
+                            break
+                    made._code, made._lasti = users_place(1) or (None, 0)
+                    return out
+        if takes_arrays and _raw(tensors):
+            return compute(*tensors)
+        return fallback(p, tensors, {})
+
+    if len(p.inputs) == 2:
+        return lambda p, tensors, params: op(*tensors)
+    return op
 
 
 # What a rule needs, as a plan: (code, which).
@@ -317,7 +409,8 @@ def general(p: Primitive, params: tuple[str, ...]) -> Any:
                             made._edges = (first if edge is LEAF else edge,)
                         else:
                             made._edges = tuple([t if t._node is LEAF else t._node for t in tensors])
-                        _save(p, plan, made, tensors, params, out)
+                        edges = made._edges
+                        _save(plan, made, tensors, params, out, wanted_saves(p, edges) if None in edges else None)
                         made._fix = made._extra = None
                         frame = getframe(1)
                         code = frame.f_code
@@ -337,10 +430,8 @@ def general(p: Primitive, params: tuple[str, ...]) -> Any:
     return op
 
 
-def _save(p: Primitive, plan: list[tuple[int, Any]], node: Any, tensors: Any, params: Any, out: Tensor) -> None:
-    """What the rules need, by plan."""
-    edges = node._edges
-    wanted = wanted_saves(p, edges) if None in edges else None
+def _save(plan: Any, node: Any, tensors: Any, params: Any, out: Tensor, wanted: Any) -> None:
+    """What the rules need, by plan; `wanted`: which of it (None: all)."""
     saved: list[Any] = []
     versions: list[Any] = []
     for code, which in plan:
@@ -353,14 +444,15 @@ def _save(p: Primitive, plan: list[tuple[int, Any]], node: Any, tensors: Any, pa
             value = params[which]
         elif code == _TENSOR:
             value = tensors[which]
-            counter = value._version_
-            held = 0 if counter is None else counter.n
+            if value.__class__ is not float and value.__class__ is not int:
+                counter = value._version_
+                held = 0 if counter is None else counter.n
         elif code == _OUT:
             value, held = SavedOutput(out, version(out)), 0
         elif code == _DTYPE:
             value = tensors[which]._kind.dtype
         else:
-            value = tuple([e is not None for e in edges])
+            value = tuple([e is not None for e in node._edges])
         saved.append(value)
         versions.append(held)
     node._saved, node._versions = tuple(saved), tuple(versions)

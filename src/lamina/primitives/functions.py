@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from lamina.core.tensor import Tensor
-from lamina.primitives import bitwise, division, elementary
+from lamina.primitives import bitwise, division, elementary, fast
 from lamina.primitives import elementwise as e
 from lamina.primitives import special_functions as s
-from lamina.primitives.inplace import put_out
+from lamina.primitives.dispatch import apply
+from lamina.primitives.inplace import put_out, with_out
 from lamina.primitives.signature import not_tensor
 
 
@@ -30,39 +31,37 @@ def is_number(value: Any) -> bool:
 def unary(op: Any, name: str) -> Any:
     """The public function of a primitive with one input."""
 
-    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-        if input.__class__ is not Tensor and not is_tensor(input):
-            raise not_tensor(name, "input", 1, input)
-        result = op(input)
-        return result if out is None else put_out(name, result, out)  # type: ignore[no-any-return]
+    def checked(p: Any, tensors: Any, params: Any) -> Any:
+        if not is_tensor(tensors[0]):
+            raise not_tensor(name, "input", 1, tensors[0])
+        return apply(p, tensors, params)
 
+    function = fast.unary(op.primitive, checked, put_out)
     function.__name__ = function.__qualname__ = name
-    function.primitive, function.bare = op.primitive, op  # type: ignore[attr-defined]
+    function.primitive = op.primitive
     return function
 
 
 def binary(op: Any, name: str, numbers: str = "other") -> Any:
     """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other", "either"."""
-    second, first = numbers != "none", numbers == "either"
 
-    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-        if input.__class__ is not Tensor and not is_tensor(input) and not (first and is_number(input)):
+    def checked(p: Any, operands: Any, params: Any) -> Any:
+        input, other = operands
+        if not is_tensor(input) and not (numbers == "either" and is_number(input) and is_tensor(other)):
             raise not_tensor(name, "input", 1, input)
-        if other.__class__ is not Tensor and not is_tensor(other) and not (second and is_number(other)):
+        if not is_tensor(other) and not (numbers != "none" and is_number(other)):
             raise not_tensor(name, "other", 2, other)
-        if first and is_number(input) and is_number(other):
-            raise not_tensor(name, "input", 1, input)
-        result = op(input, other)
-        return result if out is None else put_out(name, result, out)  # type: ignore[no-any-return]
+        return apply(p, operands, params)
 
+    function = fast.binary(op.primitive, checked, put_out, numbers != "none")
     function.__name__ = function.__qualname__ = name
-    function.primitive, function.bare = op.primitive, op if second else function  # type: ignore[attr-defined]
+    function.primitive = op.primitive
     return function
 
 
 def bare(function: Any) -> Any:
-    """A public function without `out=`: what is a method."""
-    return getattr(function, "bare", None) or getattr(function, "__wrapped__", function)
+    """A public function without the reading of `out=`: what is a method."""
+    return getattr(function, "__wrapped__", function)
 
 
 def reflected(op: Any) -> Any:
@@ -98,33 +97,37 @@ def resolve_neg(input: Tensor) -> Tensor:
     return input
 
 
-def _conj_physical(input: Tensor) -> Tensor:
+@with_out
+def conj_physical(input: Tensor) -> Tensor:
+    """`conj`."""
     return conj(input)
 
 
-_conj_physical.primitive = elementary.conj_.primitive  # type: ignore[attr-defined]
-
-
-def _square(input: Tensor) -> Tensor:
-    """A bool is squared as an integer."""
+@with_out
+def square(input: Tensor) -> Tensor:
+    """input ** 2; a bool is squared as an integer."""
+    if not is_tensor(input):
+        raise not_tensor("square", "input", 1, input)
     return division.square(input) if input.dtype.category else division.pow(input, 2)  # type: ignore[no-any-return]
 
 
-_square.primitive = division.square.primitive  # type: ignore[attr-defined]
+@with_out
+def pow(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent: either may be a number. Raises RuntimeError for integers to a negative integer."""
+    if is_tensor(input) and (is_tensor(exponent) or is_number(exponent)):
+        return division.pow(input, exponent)  # type: ignore[no-any-return]
+    if not is_tensor(exponent) or not is_number(input):
+        raise not_tensor("pow", "input" if is_tensor(exponent) else "exponent", 1, input if is_tensor(exponent) else exponent)
+    return division.rpow(exponent, input)  # type: ignore[no-any-return]
 
 
-def _pow(input: Any, other: Any) -> Tensor:
-    return division.pow(input, other) if is_tensor(input) else division.rpow(other, input)  # type: ignore[no-any-return]
-
-
-_pow.primitive = division.pow.primitive  # type: ignore[attr-defined]
+pow.__wrapped__.primitive = division.pow.primitive  # its in-place form may write directly
+square.__wrapped__.primitive = division.square.primitive
 
 abs = absolute = unary(elementary.absolute, "abs")
 neg = negative = unary(e.neg, "neg")
 sign, sgn, signbit = unary(elementary.sign, "sign"), unary(elementary.sgn, "sgn"), unary(elementary.signbit, "signbit")
 reciprocal, sqrt, rsqrt = unary(elementary.reciprocal, "reciprocal"), unary(elementary.sqrt, "sqrt"), unary(elementary.rsqrt, "rsqrt")
-square = unary(_square, "square")
-conj_physical = unary(_conj_physical, "conj_physical")
 angle = unary(elementary.angle, "angle")
 relu = unary(e.relu, "relu")
 
@@ -160,7 +163,6 @@ true_divide = binary(e.true_divide, "true_divide", "either")
 floor_divide = binary(division.floor_divide, "floor_divide", "either")
 remainder = binary(division.remainder, "remainder", "either")
 fmod = binary(division.fmod, "fmod")
-pow = binary(_pow, "pow", "either")
 
 eq, ne = binary(e.eq, "eq"), binary(e.ne, "ne")
 lt, le, gt, ge = binary(e.lt, "lt"), binary(e.le, "le"), binary(e.gt, "gt"), binary(e.ge, "ge")

@@ -11,25 +11,30 @@ from typing import Any
 import numpy as np
 
 from lamina.core import dtype as dtypes
+from lamina.core.device import CPU
 from lamina.core.size import broadcast
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
-from lamina.primitives.inplace import NAMES, with_out
+from lamina.primitives.inplace import NAMES, put_out, with_out
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_tensor
+
+
+BOOL = CPU[dtypes.bool_]
 
 
 def _positions(condition: Tensor) -> tuple[Tensor, ...]:
     return tuple(wrap(i.astype(np.int64)) for i in np.nonzero(np.atleast_1d(condition._array)))
 
 
-@with_out
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
     """`input` where `condition` holds, `other` elsewhere; without the two, the positions where it holds, an index tensor per dimension.
 
     Shape: the three broadcast. dtype: that of input and other, promoted. Raises RuntimeError unless the condition is bool.
     """
+    if condition.__class__ is Tensor and condition._kind is BOOL and input is not None and other is not None and out is None:
+        return elementwise.where_(condition, input, other)
     if not is_tensor(condition):
         raise not_tensor("where", "condition", 1, condition)
     if input is None and other is None:
@@ -51,7 +56,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         raise RuntimeError(
             f"where expected condition to be a boolean tensor, but got a tensor with dtype {NAMES[condition.dtype.name]}"
         )
-    return elementwise.where_(condition, input, other)
+    result = elementwise.where_(condition, input, other)
+    return result if out is None else put_out("where", result, out)
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
@@ -59,36 +65,42 @@ def where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
     return where(condition, self, other)
 
 
-def _invalid_clamp(*given: Any) -> TypeError:
-    return TypeError(
-        f"clamp() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in given)}), but expected one of: "
-        "(Tensor input, Tensor min = None, Tensor max = None), (Tensor input, Number min = None, Number max = None)"
-    )
-
-
-@with_out
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """`input` held between `min` and `max`, each a number or a tensor; `max` wins where they cross, NaN stays.
 
     Gradient: passes at the bounds. Raises RuntimeError where both are None.
     """
+    result = _clamped(input, min, max)
+    return result if out is None else put_out("clamp", result, out)  # type: ignore[no-any-return]
+
+
+def _clamped(input: Tensor, min: Any, max: Any) -> Tensor:
     if not is_tensor(input):
         raise not_tensor("clamp", "input", 1, input)
-    if max is None:
-        if min is None:
-            raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-        if not is_tensor(min) and not is_number(min):
-            raise _invalid_clamp(input, min)
+    low, high = _bound(min), _bound(max)
+    if low == high == _NONE:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if _OTHER in (low, high) or (low != high and _NONE not in (low, high)):
+        raise TypeError(
+            f"clamp() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in (input, min, max))}), but "
+            "expected one of: (Tensor input, Tensor min = None, Tensor max = None), (Tensor input, Number min = None, Number max = None)"
+        )
+    if high == _NONE:
         return elementwise.clamp_below(input, min)  # type: ignore[no-any-return]
-    if not is_tensor(max) and not is_number(max):
-        raise _invalid_clamp(input, min, max)
-    if min is None:
+    if low == _NONE:
         return elementwise.clamp_above(input, max)  # type: ignore[no-any-return]
-    if is_tensor(min) and is_tensor(max):
-        return elementwise.clamp_tensors(input, min, max)  # type: ignore[no-any-return]
-    if is_number(min) and is_number(max):
-        return elementwise.clamp_numbers(input, min, max)  # type: ignore[no-any-return]
-    raise _invalid_clamp(input, min, max)
+    return (elementwise.clamp_tensors if low == _TENSOR else elementwise.clamp_numbers)(input, min, max)  # type: ignore[no-any-return]
+
+
+_NONE, _NUMBER, _TENSOR, _OTHER = range(4)
+
+
+def _bound(value: Any) -> int:
+    if value is None:
+        return _NONE
+    if value.__class__ is float or value.__class__ is int:
+        return _NUMBER
+    return _TENSOR if is_tensor(value) else _NUMBER if is_number(value) else _OTHER
 
 
 @with_out
