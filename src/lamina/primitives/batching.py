@@ -1,0 +1,372 @@
+"""Rules for batches: how a primitive is carried out for all entries at once.
+
+A rule gets the primitive's inputs, some of them in the batch, and returns the result with all entries along dimension 0. What has
+no rule goes entry by entry. Here: the rules. Not here: batches themselves (levels.py), rules of indexing (batching_indices.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.core.promotion import common_dtype
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives import shape as s
+from lamina.primitives.levels import Level, batched, in_batch, value_at
+from lamina.primitives.registry import PRIMITIVES, Primitive, apply
+
+ndarray = np.ndarray
+Params = dict[str, Any]
+BATCH: dict[str, Callable[[Primitive, Sequence[Any], Params, Level], Any]] = {}
+"""By name of primitive: the rule."""
+
+
+def batch(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """The result of a primitive of which some inputs are in the batch of `level`."""
+    if p.elementwise:
+        result = aligned(p, tensors, params, level)
+    else:
+        result = (p.batch or BATCH.get(p.name, one_by_one))(p, tensors, params, level)
+    equal = all(t._array.__class__ is ndarray for t in tensors if in_batch(t, level))
+    if isinstance(result, tuple):
+        return tuple([None if r is None else batched(r, level, equal) for r in result])
+    return batched(result, level, equal)
+
+
+def register(rule: Callable[..., Any], *names: str) -> None:
+    for name in names:
+        BATCH[name] = rule
+
+
+# ---- general ways ----------------------------------------------------------------------------------------------------
+
+
+def aligned(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """Batches side by side: entries are filled up with dimensions of size 1 in front, so that they broadcast."""
+    given = [t for t in tensors if isinstance(t, Tensor)]
+    rank = max([t._array.ndim for t in given])
+    tensors = _promoted(p, tensors, given)
+    values = [filled(t, rank, level) if in_batch(t, level) else t for t in tensors]
+    return apply(p, values, params)
+
+
+def filled(t: Tensor, rank: int, level: Level) -> Tensor:
+    """All entries of `t`, each with `rank` dimensions."""
+    value, missing = value_at(t, level), rank - t._array.ndim
+    return value if missing <= 0 else s.view_(value, shape=(level.size, *(1,) * missing, *t._array.shape))  # type: ignore[no-any-return]
+
+
+def _promoted(p: Primitive, tensors: Sequence[Any], given: Sequence[Tensor]) -> Sequence[Any]:
+    """Operands of the dtype that the entries would meet in: a 0-d entry's dtype counts less, that of a batch of them does not."""
+    kind = given[0]._kind
+    if p.promote == "none" or all(t._kind is kind for t in given) or all(t._array.ndim for t in given):
+        return tensors
+    first = 1 if p.promote == "rest" else 0
+    shared = common_dtype(tensors[first:])
+    return [
+        t.to(shared) if i >= first and isinstance(t, Tensor) and not t._array.ndim and t._kind.dtype is not shared else t  # type: ignore[attr-defined]
+        for i, t in enumerate(tensors)
+    ]
+
+
+def one_by_one(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """The general way: entry after entry, and the results together."""
+    size = level.size or 1  # of an empty batch, an entry of zeros tells the shapes
+    results = []
+    for i in range(size):
+        entry = [
+            (s.select_(t._value, dim=0, index=i) if level.size else wrap(np.zeros(t._array.shape, t._kind.np), t._kind))
+            if in_batch(t, level) else t
+            for t in tensors
+        ]  # fmt: skip
+        results.append(apply(p, entry, params))
+    if not isinstance(results[0], tuple):
+        return _together(results, level)
+    return tuple([None if parts[0] is None else _together(parts, level) for parts in zip(*results, strict=True)])
+
+
+def _together(parts: Sequence[Tensor], level: Level) -> Tensor:
+    if not level.size:
+        return s.expand_(s.unsqueeze_(parts[0], dim=0), size=(0, *parts[0]._array.shape))  # type: ignore[no-any-return]
+    return s.stack_(*parts, dim=0)  # type: ignore[no-any-return]
+
+
+def values_at(tensors: Sequence[Any], level: Level) -> list[Any]:
+    return [value_at(t, level) if isinstance(t, Tensor) else t for t in tensors]
+
+
+def same(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """Parameters that count from the last dimension, or none: one more dimension in front changes nothing."""
+    return apply(p, values_at(tensors, level), params)
+
+
+def first_only(change: Callable[..., Params]) -> Callable[..., Any]:
+    """For a primitive whose only batched input is the first: the same primitive with other parameters."""
+
+    def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+        if any(in_batch(t, level) for t in tensors[1:]):
+            return one_by_one(p, tensors, params, level)
+        return apply(p, (tensors[0]._value, *tensors[1:]), change(tensors[0], level.size, **params))
+
+    return rule
+
+
+def shifted(*names: str) -> Callable[..., Any]:
+    """Dimensions, given by number from the front, lie one further back, of all tensors alike. 0-d entries have one for this while."""
+
+    def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+        values = values_at(tensors, level)
+        lone = [isinstance(t, Tensor) and not t._array.ndim for t in tensors]
+        flat = all(lone) and not all(params[n] == () for n in names)
+        if flat:
+            values = [v.reshape((level.size, 1)) for v in values]
+        changed = {
+            n: (tuple([d + 1 for d in v]) if isinstance(v, tuple) else v + 1) if n in names else v for n, v in params.items()
+        }
+        result = apply(p, values, changed)
+        if not flat:
+            return result
+        if isinstance(result, tuple):
+            return tuple([r.reshape((level.size,)) for r in result])
+        return result.reshape((level.size,))
+
+    return rule
+
+
+register(
+    shifted("dims"), "sum", "mean", "prod", "nansum", "logsumexp", "amax", "amin", "aminmax", "var", "std", "var_mean", "std_mean",
+    "all", "any", "count_nonzero", "linalg_vector_norm", "squeeze",
+)  # fmt: skip
+register(
+    shifted("dim"), "unsqueeze", "select", "slice", "unfold", "split", "unbind", "cat", "stack", "cumsum", "cumprod", "cummax", "cummin",
+    "logcumsumexp", "shifted", "recurrence", "softmax", "log_softmax", "max_dim", "min_dim", "sort", "sort_stable", "topk", "gather",
+    "scatter", "scatter_value", "scatter_add", "scatter_with", "scatter_reduce",
+)  # fmt: skip
+register(shifted("dim0", "dim1"), "transpose")
+register(shifted("dim1", "dim2"), "diagonal")
+register(
+    same, "to_copy", "real", "imag", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "view_dtype",
+    "tril", "triu", "logit_clamped", "round_decimals", "frexp", "nan_to_num", "polygamma", "mvlgamma", "zero", "bernoulli", "poisson",
+    "linalg_cholesky_ex", "cholesky", "linalg_qr", "geqrf", "linalg_lu_factor_ex", "linalg_lu", "linalg_ldl_factor_ex",
+    "linalg_inv_ex", "cofactors", "linalg_det", "linalg_slogdet", "linalg_matrix_exp", "linalg_eigh", "linalg_eig", "linalg_svd",
+    "cholesky_inverse",
+)  # fmt: skip
+
+
+# ---- shapes ----------------------------------------------------------------------------------------------------------
+
+
+def _embed(t: Tensor, n: int, shape: Any, index: Any) -> Params:
+    return {"shape": (n, *shape), "index": (slice(None), *(index if isinstance(index, tuple) else (index,)))}
+
+
+register(first_only(lambda t, n, shape: {"shape": (n, *shape)}), "view", "unsafe_view")
+register(first_only(lambda t, n, dims: {"dims": (0, *[d + 1 for d in dims])}), "permute")
+register(first_only(_embed), "embed")
+register(
+    first_only(lambda t, n, shape, offset, dim1, dim2: {"shape": (n, *shape), "offset": offset, "dim1": dim1 + 1, "dim2": dim2 + 1}),
+    "diagonal_adjoint",
+)
+register(first_only(lambda t, n, shape, dim, size, step: {"shape": (n, *shape), "dim": dim + 1, "size": size, "step": step}), "unfold_adjoint")
+register(first_only(lambda t, n, order: {"order": "preserve" if order == "preserve" else "contiguous"}), "clone")
+register(first_only(lambda t, n, pad, value: {"pad": ((0, 0), *pad), "value": value}), "constant_pad_nd")
+
+
+def _expand(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    size = params["size"]
+    return apply(p, (filled(tensors[0], len(size), level),), {"size": (level.size, *size)})
+
+
+def _transposed(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    value = tensors[0]._value
+    return s.transpose_(value, dim0=1, dim1=2) if value._array.ndim == 3 else s.view_(value, shape=value._array.shape)
+
+
+def _as_strided(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """The offset counts in the storage of the whole batch, in which the entries lie a stride apart."""
+    value = tensors[0]._value
+    apart = value._array.strides[0] // value._array.itemsize
+    return apply(p, (value,), {**params, "size": (level.size, *params["size"]), "stride": (apart, *params["stride"])})
+
+
+def _of_all(name: str) -> Callable[..., Any]:
+    """A reduction of all elements is, for each entry, one over all dimensions but the first."""
+
+    def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+        value = tensors[0]._value
+        dims = tuple(range(1, value._array.ndim))
+        return apply(PRIMITIVES[name], (value,), {**params, "dims": dims, "keepdim": False})
+
+    return rule
+
+
+register(_expand, "expand")
+register(_transposed, "t")
+register(_as_strided, "as_strided")
+for _whole, _by_dims in (("sum_all", "sum"), ("mean_all", "mean"), ("prod_all", "prod"), ("max_all", "amax"), ("min_all", "amin")):
+    register(_of_all(_by_dims), _whole)
+
+
+def _argmax(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    value, dim, keepdim = tensors[0]._value, params["dim"], params["keepdim"]
+    if dim is not None and tensors[0]._array.ndim:
+        return apply(p, (value,), {"dim": dim + 1, "keepdim": keepdim})
+    out = apply(p, (value.reshape((level.size, -1)),), {"dim": 1, "keepdim": False})
+    return out.reshape((level.size, *(1,) * tensors[0]._array.ndim)) if keepdim else out
+
+
+register(_argmax, "argmax", "argmin")
+
+
+def _written(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """A copy into the first: in its shape."""
+    x, source = tensors
+    return apply(p, (value_at(x, level), filled(source, x._array.ndim, level)), params)
+
+
+register(_written, "copy", "fill")
+register(aligned, "isclose")
+
+
+# ---- products --------------------------------------------------------------------------------------------------------
+
+
+def _product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """Matrix products of a batch are products with one more leading dimension."""
+    x, y = tensors
+    n, m = x._array.ndim, y._array.ndim
+    a = x._value if in_batch(x, level) else x
+    b = y._value if in_batch(y, level) else y
+    if n == m == 1 and a is not x and b is not y:
+        return (a * b).sum(1)
+    if n == 1:
+        a = s.unsqueeze_(a, dim=a._array.ndim - 1)
+    if m == 1:
+        b = s.unsqueeze_(b, dim=b._array.ndim)
+    rank = max(n, m, 2)
+    if a is not x and in_batch(x, level) and rank > max(n, 2):
+        a = a.reshape((level.size, *(1,) * (rank - max(n, 2)), *a._array.shape[1:]))
+    if in_batch(y, level) and rank > max(m, 2):
+        b = b.reshape((level.size, *(1,) * (rank - max(m, 2)), *b._array.shape[1:]))
+    if b._array.ndim == 2 and a._array.ndim > 2:  # one matrix for the whole batch: one product of long matrices
+        out = apply(PRIMITIVES["mm"], (a.reshape((-1, a._array.shape[-1])), b), {}).reshape((*a._array.shape[:-1], b._array.shape[1]))
+    else:
+        out = apply(PRIMITIVES["matmul"], (a, b), {})
+    if n == 1:
+        out = s.squeeze_(out, dims=(out._array.ndim - 2,))
+    if m == 1:
+        out = s.squeeze_(out, dims=(out._array.ndim - 1,))
+    return out
+
+
+def _sum_and_product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """beta * z + alpha * (x @ y)."""
+    z, x, y = tensors
+    out = batched(_product(p, (x, y), {}, level), level) if in_batch(x, level) or in_batch(y, level) else apply(PRIMITIVES["matmul"], (x, y), {})
+    if params["alpha"] != 1:
+        out = out * params["alpha"]
+    if params["beta"]:
+        out = out + (z if params["beta"] == 1 else z * params["beta"])
+    return value_at(out, level)
+
+
+def _linear(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    x, w, b = tensors
+    if in_batch(w, level) or in_batch(b, level):
+        return _sum_and_product(p, (b, x, w.mT), {"alpha": 1, "beta": 1}, level)
+    rows = x._value.reshape((-1, x._array.shape[-1]))
+    return apply(p, (rows, w, b), params).reshape((level.size, *x._array.shape[:-1], w._array.shape[0]))
+
+
+register(_product, "mm", "bmm", "matmul", "mv", "dot")
+register(_sum_and_product, "addmm", "baddbmm")
+register(_linear, "linear")
+
+
+def _matrices(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """Two matrices, or batches of them, side by side."""
+    if params.get("vector") and len({t._array.ndim for t in tensors}) == 1:
+        return one_by_one(p, tensors, params, level)  # how many are vectors would be told by the shapes
+    rank = max(t._array.ndim for t in tensors) - bool(params.get("vector"))
+    values = [filled(t, rank if i == 0 or not params.get("vector") else rank - 1, level) for i, t in enumerate(tensors)]
+    return apply(p, values, params)
+
+
+register(_matrices, "linalg_solve_triangular", "triangular_solve", "cholesky_solve", "cdist")
+
+
+# ---- images ----------------------------------------------------------------------------------------------------------
+
+
+def _merged(only: int = 9) -> Callable[..., Any]:
+    """A batch of batches of images is a longer batch. only: how many of the inputs have one; others go one by one."""
+
+    def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+        if any(in_batch(t, level) for t in tensors[only:]):
+            return one_by_one(p, tensors, params, level)
+        values = [value_at(t, level).reshape((-1, *t._array.shape[1:])) for t in tensors[:only]]
+        if "shape" in params:
+            params = {**params, "shape": (values[0]._array.shape[0], *params["shape"][1:])}
+        result = apply(p, (*values, *tensors[only:]), params)
+        if isinstance(result, tuple):
+            return tuple([None if r is None else _apart(r, level) for r in result])
+        return _apart(result, level)
+
+    return rule
+
+
+def _apart(r: Any, level: Level) -> Any:
+    n = r._array.shape[0] // level.size if level.size else 0
+    return r.reshape((level.size, n, *r._array.shape[1:]))
+
+
+def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """Filters of their own for each entry: more groups. The images' channels lie side by side."""
+    x, w = tensors[:2]
+    groups = params["groups"]
+    images = s.transpose_(value_at(x, level), dim0=0, dim1=1)
+    n = images._array.shape[0]
+    images = images.reshape((n, -1, *images._array.shape[3:]))
+    filters = value_at(w, level)
+    filters = filters.reshape((-1, *w._array.shape[1:]))
+    changed = {**params, "groups": groups * level.size}
+    if "shape" in params:
+        changed["shape"] = (n, params["shape"][1] * level.size, *params["shape"][2:])
+    out = apply(PRIMITIVES[p.name.removesuffix("_bias")], (images, filters), changed)
+    out = s.transpose_(out.reshape((n, level.size, -1, *out._array.shape[2:])), dim0=0, dim1=1)
+    if len(tensors) == 3:
+        bias = value_at(tensors[2], level)
+        out = out + bias.reshape((level.size, 1, -1, *(1,) * (x._array.ndim - 2)))
+    return out
+
+
+def _convolution(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    if any(in_batch(t, level) for t in tensors[1:]):
+        return _filters(p, tensors, params, level) if level.size else one_by_one(p, tensors, params, level)
+    return _merged(1)(p, tensors, params, level)
+
+
+def _filters_gradient(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """Gradients of filters, one for each entry: more groups."""
+    if not level.size:
+        return one_by_one(p, tensors, params, level)
+    g, x = (s.transpose_(value_at(t, level), dim0=0, dim1=1) for t in tensors)
+    g, x = (t.reshape((t._array.shape[0], -1, *t._array.shape[3:])) for t in (g, x))
+    shape = params["shape"]
+    changed = {**params, "groups": params["groups"] * level.size, "shape": (shape[0] * level.size, *shape[1:])}
+    return apply(p, (g, x), changed).reshape((level.size, *shape))
+
+
+register(_convolution, "conv", "conv_bias", "conv_input", "conv_input_bias")
+register(_filters_gradient, "conv_weight")
+register(
+    _merged(), "im2col", "col2im", *(
+        f"{kind}_pool{d}d{form}" for d in (2, 3) for kind in ("max", "avg", "adaptive_avg", "adaptive_max") for form in ("", "_grad", "_take")
+    ), *(f"max_unpool{d}d{form}" for d in (2, 3) for form in ("", "_grad", "_take")),
+    *(f"upsample_{kind}{form}" for form in ("", "_grad") for kind in (
+        "nearest1d", "nearest2d", "nearest3d", "nearest_exact1d", "nearest_exact2d", "nearest_exact3d", "linear1d", "bilinear2d",
+        "trilinear3d", "bicubic2d",
+    )),
+)  # fmt: skip
