@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib as _importlib
+import warnings as _warnings
 from math import e, inf, nan, pi
 from typing import Any as _Any
 
@@ -462,6 +463,9 @@ from lamina.settings import (
 from lamina.version import __version__
 
 _methods.install()
+
+# overflow, division by zero and NaN are results, as in PyTorch; NumPy would warn of them inside lamina
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"lamina\.")
 
 newaxis = None
 legacy_contiguous_format = contiguous_format
