@@ -242,7 +242,7 @@ def save_for(p: Primitive, node: Node, tensors: tuple[Tensor, ...]) -> None:
 
 
 def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node: Node) -> tuple[Any, Any]:
-    if name in p.inputs and not (p.variadic and name == p.inputs[0]):
+    if name in p.inputs:
         return tensors[p.inputs.index(name)], None
     if name in params:
         return params[name], None

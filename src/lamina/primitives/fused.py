@@ -23,14 +23,20 @@ from lamina.primitives.transforms import alias
 Body = Callable[..., Any]
 
 
-def fused(name: str, grads: Sequence[Any] | None = None) -> Callable[[Body], Any]:
+def fused(
+    name: str, grads: Any = None, kernel: Callable[..., Any] | None = None, **options: Any
+) -> Callable[[Body], Any]:
     """Let the composite record one node, `<name>Backward0`.
 
     grads: a rule for each tensor parameter of the composite, in order (None: no gradient), as a primitive's; the names after `g`
-    are parameters of the composite, or `out`.
+    are parameters of the composite, or `out`. kernel: what the body computes, on arrays; it stands for the body wherever no
+    transform looks on. Body and kernel then take tensors by place and the rest by keyword, as a primitive's forward does, and
+    `options` and the rules (on arrays or Tensors) are those of a primitive's declaration.
     """
 
     def decorate(body: Body) -> Any:
+        if kernel is not None:
+            return _with_kernel(name, body, kernel, grads, options)
         code = body.__code__  # type: ignore[attr-defined]
         names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         count = code.co_argcount
@@ -75,6 +81,20 @@ def fused(name: str, grads: Sequence[Any] | None = None) -> Callable[[Body], Any
         return function
 
     return decorate
+
+
+def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, options: dict[str, Any]) -> Any:
+    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, **options)  # type: ignore[attr-defined]
+
+    @functools.wraps(body)
+    def function(*tensors: Any, **params: Any) -> Any:
+        mode = modes.current()
+        if mode is not None and (mode.transforms or mode.function_modes or mode.listener):
+            return body(*tensors, **params)
+        return op(*tensors, **params)
+
+    function.fused, function.primitive = body, op.primitive  # type: ignore[attr-defined]
+    return function
 
 
 def _with_outputs(p: Any, n: int, outs: list[Any]) -> Any:
