@@ -97,6 +97,7 @@ from lamina.primitives.arithmetic import (
     subtract,
 )
 from lamina.primitives.arithmetic import div as divide
+from lamina.primitives.contractions import chain_matmul, inner, kron, tensordot, vdot
 from lamina.primitives.conversion import clone, detach, get_device, imag, is_signed, real, view_as_complex, view_as_real
 from lamina.primitives.creation import (
     arange,
@@ -113,11 +114,19 @@ from lamina.primitives.creation import (
     zeros,
     zeros_like,
 )
+from lamina.primitives.decompositions import geqrf, lu_unpack
+from lamina.primitives.decompositions import legacy_cholesky as cholesky
+from lamina.primitives.decompositions import legacy_lu as lu
+from lamina.primitives.decompositions import legacy_qr as qr
 from lamina.primitives.diagonals import diag, diag_embed, diagflat, diagonal_copy, trace, tril_indices, triu_indices
 from lamina.primitives.differences import cumulative_trapezoid, diff, gradient, trapezoid, trapz
 from lamina.primitives.distances import cdist
+from lamina.primitives.eigen import legacy_svd as svd
+from lamina.primitives.einsum import einsum
 from lamina.primitives.embedding import embedding, embedding_renorm_
 from lamina.primitives.extremes import amax, amin, aminmax, argmax, argmin, max, min
+from lamina.primitives.factored import cholesky_inverse, cholesky_solve
+from lamina.primitives.factored import legacy_lu_solve as lu_solve
 from lamina.primitives.filling import fill, fill_, zero_
 from lamina.primitives.functions import (
     abs,
@@ -233,6 +242,7 @@ from lamina.primitives.functions import (
 from lamina.primitives.gathering import gather, index_select, masked_select, take, take_along_dim
 from lamina.primitives.geometry import as_strided_, resize_as_
 from lamina.primitives.histograms import bincount, histc, histogram, histogramdd
+from lamina.primitives.householder import orgqr, ormqr
 from lamina.primitives.indexing import index_put, index_put_, unravel_index
 from lamina.primitives.inplace_functions import (
     abs_,
@@ -312,6 +322,9 @@ from lamina.primitives.joining import (
     stack,
     vstack,
 )
+from lamina.primitives.least_squares import pinverse
+from lamina.primitives.linalg import matrix_power, vander
+from lamina.primitives.lowrank import lobpcg, pca_lowrank, svd_lowrank
 from lamina.primitives.masking import masked_fill, masked_scatter, tril, triu
 from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
 from lamina.primitives.norms import dist, norm, renorm
@@ -389,7 +402,9 @@ from lamina.primitives.selection import (
 from lamina.primitives.selection import clamp as clip
 from lamina.primitives.shape import as_strided
 from lamina.primitives.softmax import log_softmax, softmax
+from lamina.primitives.solvers import det, inverse, logdet, matrix_exp, slogdet
 from lamina.primitives.sorting import argsort, msort, sort, topk
+from lamina.primitives.spectral import istft, stft
 from lamina.primitives.splitting import (
     chunk,
     dsplit,
@@ -405,6 +420,7 @@ from lamina.primitives.splitting import (
 )
 from lamina.primitives.statistics import corrcoef, cov, std, std_mean, var, var_mean
 from lamina.primitives import refusals as _refusals
+from lamina.primitives.triangular import triangular_solve
 from lamina.primitives.turning import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from lamina.primitives.view_copies import (
     alias_copy,
@@ -498,7 +514,7 @@ _ELSEWHERE = {
         "triplet_margin_loss", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool3d",
         "adaptive_max_pool1d", "affine_grid_generator",
     ), "nn.functional.native"),
-    "native_batch_norm": "nn.functional.normalization", "native_group_norm": "nn.functional.normalization",
+    "native_batch_norm": "nn.functional.batch_normalization", "native_group_norm": "nn.functional.normalization",
     "native_layer_norm": "nn.functional.normalization", "native_channel_shuffle": "nn.functional.vision",
     "convolution": "primitives.convolution", "grid_sampler": "primitives.vision", "grid_sampler_2d": "primitives.vision",
     "grid_sampler_3d": "primitives.vision",

@@ -20,6 +20,9 @@ def _reflected(vectors: Tensor, tau: Tensor, x: Any, first_to_last: bool, left: 
     """x multiplied by H_0 H_1 ... on one side, reflection by reflection."""
     m, k = vectors._array.shape[-2:]
     columns = tril_(vectors, diagonal=-1) + wrap(np.eye(m, k, dtype=vectors._kind.np))
+    if not tau._array.shape[-1]:  # nothing to do, but the result depends on the inputs all the same
+        none = columns[..., :, :0]
+        return x + none @ (none.mT @ x) if left else x + (x @ none) @ none.mT
     for i in range(tau._array.shape[-1]) if first_to_last else range(tau._array.shape[-1] - 1, -1, -1):
         v, scale = columns[..., :, i : i + 1], tau[..., i, None, None]
         if left:

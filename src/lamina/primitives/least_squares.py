@@ -160,7 +160,7 @@ def _lstsq_by_matrix(gs: Any, a: Any, b: Any, out_0: Any, vector: bool) -> Any:
     out = None
     if gs[0] is not None:
         out = pinv_back(_columns(gs[0], vector) @ adjoint(right), a, p)
-    if gs[1] is not None:
+    if _has_residuals(gs[1]):
         part = _residual(a, right, out_0, gs[1], vector) @ adjoint(_columns(out_0, vector))
         out = part if out is None else out + part
     return out
@@ -170,10 +170,14 @@ def _lstsq_by_right(gs: Any, a: Any, b: Any, out_0: Any, vector: bool) -> Any:
     out = None
     if gs[0] is not None:
         out = adjoint(_pseudoinverse(a)) @ _columns(gs[0], vector)
-    if gs[1] is not None:
+    if _has_residuals(gs[1]):
         part = -_residual(a, _columns(b, vector), out_0, gs[1], vector)
         out = part if out is None else out + part
     return out[..., 0] if vector and out is not None else out
+
+
+def _has_residuals(g: Any) -> bool:
+    return g is not None and tuple(g.shape) != (0,)
 
 
 def _residual(a: Any, right: Any, x: Any, g: Any, vector: bool) -> Any:

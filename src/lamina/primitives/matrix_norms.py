@@ -47,6 +47,11 @@ def _singular(A: Tensor, dims: tuple[int, int]) -> Tensor:
     return svdvals(rearrange.movedim(A, dims, (-2, -1)))  # type: ignore[no-any-return]
 
 
+def _largest(t: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """The largest along a dimension; of none at all, 0: norms are not negative."""
+    return amax(t, dim, keepdim) if t._array.shape[dim] else sum_over(t, dim, keepdim)  # type: ignore[no-any-return]
+
+
 def _kept(t: Tensor, dims: tuple[int, int], keepdim: bool) -> Tensor:
     """A result over two dimensions, with 1 in their places."""
     if keepdim:
@@ -77,7 +82,7 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool 
         return vector_norm_(A, p=2.0, dims=(rows, columns), keepdim=bool(keepdim))  # type: ignore[no-any-return]
     if ord == "nuc":
         return _kept(sum_over(_singular(A, (rows, columns)), -1), (rows, columns), keepdim)
-    pick = amax if ord > 0 else amin
+    pick = _largest if ord > 0 else amin
     if abs(ord) == 2:
         return _kept(pick(_singular(A, (rows, columns)), -1), (rows, columns), keepdim)
     if math.isinf(ord):
@@ -115,7 +120,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
         raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
     if p is not None and p not in ("fro", "nuc") and not (isinstance(p, (int, float)) and abs(p) in (1, 2, math.inf)):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
-    if not A._array.size and A._array.shape[-1] == A._array.shape[-2]:
+    if not A._array.size:
         return wrap(np.zeros(A._array.shape[:-2], A._kind.dtype.to_real().np))
     if p is None or p in (2, -2):
         s = svdvals(A)

@@ -14,19 +14,26 @@ from lamina.primitives import (
     adjusted,
     arithmetic,
     bitwise,
+    contractions,
     conversion,
     creation,
+    decompositions,
     diagonals,
     differences,
     division,
+    eigen,
     elementary,
     extremes,
+    factored,
     filling,
     functions,
     gathering,
     geometry,
     histograms,
+    householder,
     indexing,
+    least_squares,
+    linalg,
     masking,
     matmul,
     norms,
@@ -43,9 +50,12 @@ from lamina.primitives import (
     selection,
     shape,
     softmax,
+    solvers,
     sorting,
+    spectral,
     splitting,
     statistics,
+    triangular,
     turning,
     view_copies,
     view_writes,
@@ -107,6 +117,16 @@ REDUCTIONS: dict[str, Any] = {
     for name in names
 }
 
+LINALG: dict[str, Any] = {
+    "inner": contractions.inner, "vdot": contractions.vdot, "kron": contractions.kron, "matrix_power": linalg.matrix_power,
+    "det": solvers.det, "logdet": solvers.logdet, "slogdet": solvers.slogdet, "inverse": solvers.inverse,
+    "matrix_exp": solvers.matrix_exp, "pinverse": least_squares.pinverse, "triangular_solve": triangular.triangular_solve,
+    "cholesky": decompositions.legacy_cholesky, "cholesky_solve": factored.cholesky_solve,
+    "cholesky_inverse": factored.cholesky_inverse, "qr": decompositions.legacy_qr, "geqrf": decompositions.geqrf,
+    "orgqr": householder.orgqr, "ormqr": householder.ormqr, "lu": decompositions.legacy_lu, "lu_solve": factored.legacy_lu_solve,
+    "svd": eigen.legacy_svd, "stft": spectral.stft, "istft": spectral.istft,
+}  # fmt: skip
+
 METHODS: dict[str, Any] = {
     **tensor_api.METHODS,
     **protocol.METHODS,
@@ -136,7 +156,7 @@ METHODS: dict[str, Any] = {
     # products
     "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": matmul.addmm,
     "baddbmm": matmul.baddbmm, "addbmm": matmul.addbmm, "addmv": matmul.addmv, "addr": matmul.addr, "outer": matmul.outer,
-    "ger": matmul.outer,
+    "ger": matmul.outer, **LINALG,
     # random draws
     "bernoulli": random.bernoulli, "multinomial": random.multinomial, "uniform_": random.uniform_, "normal_": random.normal_,
     "log_normal_": random.log_normal_, "exponential_": random.exponential_, "geometric_": random.geometric_,
