@@ -78,7 +78,7 @@ class LBFGS(Optimizer):
         state.setdefault("n_iter", 0)
 
         first_loss = closure()
-        loss = float(first_loss)
+        loss = float(first_loss.detach())
         evaluations = 1
         state["func_evals"] += 1
         gradient = self._flat_grad()
@@ -113,7 +113,7 @@ class LBFGS(Optimizer):
             else:
                 self._move(length, direction)
                 if iterations != group["max_iter"]:
-                    loss = float(closure())
+                    loss = float(closure().detach())
                     gradient = self._flat_grad()
                     calls = 1
             evaluations += calls
@@ -135,7 +135,7 @@ class LBFGS(Optimizer):
     ) -> tuple[float, Tensor]:
         """Loss and gradient at start + length * direction; the parameters are `start` again afterwards."""
         self._move(length, direction)
-        loss, gradient = float(closure()), self._flat_grad()
+        loss, gradient = float(closure().detach()), self._flat_grad()
         for param, value in zip(self._params, start, strict=True):
             param.copy_(value)
         return loss, gradient

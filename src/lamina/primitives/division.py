@@ -130,7 +130,8 @@ def _by_base(g: Any, x: Any, y: Any) -> Any:
     if isinstance(y, (int, float, complex)):
         if y == 0:
             return zeros_(g)
-        return g * (x * 2.0) if y == 2 else g * (pow(x, y - 1) * y)
+        # recorded, every derivative depends on x as PyTorch's does: down to the power of 0
+        return g * (x * 2.0) if y == 2 and not isinstance(x, Tensor) else g * (pow(x, y - 1) * y)
     return where_(y == 0, 0.0, g * (y * pow(x, y - 1)))
 
 
