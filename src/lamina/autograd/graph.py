@@ -339,7 +339,7 @@ class SavedTensor:
     @property
     def data(self) -> Any:
         """What is kept: the tensor, or what the pack hook made of it."""
-        kept = self._node._saved[self._at] if self._node._saved is not None else None
+        kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
         return kept.held if kept.__class__ is Packed else kept.tensor(self._node) if kept.__class__ is SavedOutput else kept
 
     def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
@@ -351,7 +351,7 @@ class SavedTensor:
                 "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
                 "second time or if you need to access saved variables after calling backward."
             )
-        kept = node._saved[at]
+        kept = node._saved[at] if at >= 0 else None
         if kept is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
         if kept.__class__ is Packed:

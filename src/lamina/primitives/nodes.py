@@ -69,8 +69,8 @@ class PrimitiveNode(Node):
                     raise errors.FreedGraphError(self)
                 value = self._unsaved(self._saved[at], self._versions[at], True)
                 return wrap(np.asarray(value)) if value.__class__ in (int, float) and at < len(self._primitive.inputs) else value
-            if name in ("_saved_self", "_saved_other") and self._primitive.holds and len(self._primitive.inputs) == 2:
-                return None  # the operand that no gradient needs
+            if name.endswith(("_saved_self", "_saved_other")) and self._primitive.holds and len(self._primitive.inputs) == 2:
+                return SavedTensor(self, -1) if raw else None  # the operand that no gradient needs
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __dir__(self) -> list[str]:
