@@ -15,6 +15,10 @@ from lamina.nn.functional.activation import (
 from lamina.nn.functional.attention import (
     scaled_dot_product_attention,
 )
+from lamina.nn.functional.batch_normalization import (
+    batch_norm,
+    instance_norm,
+)
 from lamina.nn.functional.convolution import (
     conv1d,
     conv2d,
@@ -88,9 +92,7 @@ from lamina.nn.functional.multi_head import (
     multi_head_attention_forward,
 )
 from lamina.nn.functional.normalization import (
-    batch_norm,
     group_norm,
-    instance_norm,
     layer_norm,
     local_response_norm,
     rms_norm,

@@ -11,6 +11,7 @@ from typing import Any
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional import (
+    batch_normalization,
     ctc,
     loss,
     loss_classification,
@@ -48,7 +49,7 @@ def batch_norm(
     training: bool, momentum: float, eps: float, cudnn_enabled: bool,
 ) -> Tensor:  # fmt: skip
     """`nn.functional.batch_norm`, without its check for a single value per channel."""
-    return normalization.native_batch_norm(
+    return batch_normalization.native_batch_norm(
         input, weight, bias, running_mean, running_var, training, momentum, eps
     )[0]  # fmt: skip
 
@@ -58,7 +59,7 @@ def instance_norm(
     use_input_stats: bool, momentum: float, eps: float, cudnn_enabled: bool,
 ) -> Tensor:  # fmt: skip
     """`nn.functional.instance_norm`."""
-    return normalization.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return batch_normalization.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 
 def group_norm(

@@ -1,210 +1,107 @@
-"""Batch, instance, group, layer, root-mean-square and local response normalisation.
+"""Group, layer, root-mean-square and local response normalisation.
 
-Here: statistics, running averages, scale and shift. Not here: unit vectors (`normalize`, distance.py).
+Here: the composites, their gradients, PyTorch's checks. Not here: batch and instance normalisation (batch_normalization.py), the
+loops (primitives/kernels/normalization.py), unit vectors (`normalize`, distance.py).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 import lamina
+from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad
+from lamina.nn.functional._checks import check_floating, check_tensor
 from lamina.primitives import fused
-from lamina.primitives import pooling as kernels
+from lamina.primitives import pooling as pools
+from lamina.primitives.kernels import normalization as kernels
+
+Needs = tuple[bool, ...]
 
 
-def _standardise(input: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """input - mean, mean, variance (without correction) and 1 / standard deviation over `dims`, in three passes."""
+def standardise(input: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """input - mean, mean, variance (without correction) and 1 / standard deviation over `dims`."""
     mean = lamina.mean(input, dims, keepdim=True)
     centered = input - mean
     var = lamina.mean(centered * centered, dims, keepdim=True)
     return centered, mean, var, lamina.rsqrt(var + eps)
 
 
-def _affine(value: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def affine(value: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """value * weight + bias, where they are given."""
     if weight is not None:
         value = value * weight
     return value if bias is None else value + bias
 
 
-@fused("NativeBatchNorm")
-def _batch_norm_training(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dims = tuple(dim for dim in range(input.ndim) if dim != 1)
-    shape = (-1,) + (1,) * (input.ndim - 2)
-    centered, mean, var, rstd = _standardise(input, dims, eps)
-    # The weight joins the small factor, so that the big array is multiplied once.
-    factor = rstd if weight is None else rstd * lamina.reshape(weight, shape)
-    out = centered * factor
-    if bias is not None:
-        out = out + lamina.reshape(bias, shape)
-    flat = tuple(lamina.reshape(lamina.detach(part), (-1,)) for part in (mean, rstd, var))
-    return out, *flat
+def widened(*arrays: Array | None) -> list[Any]:
+    """float16 and bfloat16 as float32: a kernel that keeps statistics must not keep them rounded."""
+    return [a.astype(np.float32) if a is not None and a.dtype.itemsize < 4 else a for a in arrays]
 
 
-@fused("NativeBatchNorm")
-def _batch_norm_eval(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor, running_var: Tensor, eps: float
-) -> Tensor:
-    shape = (-1,) + (1,) * (input.ndim - 2)
-    factor = lamina.rsqrt(running_var + eps)
-    if weight is not None:
-        factor = factor * weight
-    out = (input - lamina.reshape(running_mean, shape)) * lamina.reshape(factor, shape)
-    return out if bias is None else out + lamina.reshape(bias, shape)
+def as_parameters(kept: Sequence[Tensor], input: Tensor, weight: Tensor | None) -> tuple[Tensor, ...]:
+    """Statistics in the type in which PyTorch shows them: the parameters'."""
+    wanted = (input if weight is None else weight).dtype
+    return tuple(t if t.dtype is wanted else t.to(wanted) for t in kept)
 
 
-def native_batch_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
-    training: bool, momentum: float, eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """`batch_norm`, and the mean and 1 / standard deviation that it used in training (empty otherwise)."""
-    check_tensor(input, "native_batch_norm")
-    if input.dim() < 2:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-max(input.dim(), 1)}, "
-            f"{max(input.dim(), 1) - 1}], but got 1)"
-        )
-    _check_channels(input.shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    if not training:
-        for name, value in (("running_mean", running_mean), ("running_var", running_var)):
-            if value is None:
-                raise RuntimeError(f"{name} must be defined in evaluation mode")
-    check_floating(input, "batch_norm", "batch_norm")
-    refuse_grad("native_batch_norm", running_mean=running_mean, running_var=running_var)
-    if not training:
-        out = _batch_norm_eval(input, weight, bias, running_mean, running_var, eps)
-        empty = input.new_empty(0)
-        return out.to(input.dtype), empty, empty
-    out, mean, rstd, var = _batch_norm_training(input, weight, bias, eps)
-    with lamina.no_grad():
-        count = input.numel() // max(input.shape[1], 1)
-        if running_mean is not None:
-            running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-        if running_var is not None:
-            running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / max(count - 1, 1))
-    return out.to(input.dtype), mean, rstd
+def differentiable_grads(
+    g: Tensor, x: Tensor, weight: Tensor | None, dims: tuple[int, ...], kept: tuple[int, ...], eps: float
+) -> list[Any]:
+    """The gradients of x_hat * weight + bias in x, weight and bias, recorded; `kept`: the dimensions that the weight has."""
+    centered, _, _, rstd = standardise(x, dims, eps)
+    unit = centered * rstd
+    inner = g if weight is None else g * weight
+    mean, along = (lamina.mean(value, dims, keepdim=True) for value in (inner, inner * unit))
+    rest = tuple(d for d in range(x.ndim) if d not in kept)
+    sums = [lamina.sum(value, rest, keepdim=True) if rest else value for value in (g * unit, g)]
+    return [rstd * (inner - mean - unit * along), *sums]
 
 
-def _check_channels(channels: int, **named: Tensor | None) -> None:
-    for name, value in named.items():
-        if value is not None and value.numel() != channels:
-            raise RuntimeError(f"{name} should contain {channels} elements not {value.numel()}")
+# ---- layers ----------------------------------------------------------------------------------------------------------
 
 
-def batch_norm(
-    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
-    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """(input - mean) / sqrt(var + eps) * weight + bias per channel (dimension 1).
-
-    Training: mean and variance of the batch, and the running ones (updated in place, the variance with Bessel's
-    correction)
-    if given; otherwise the running ones. Raises ValueError for a batch of one value per channel.
-    """
-    if training:
-        count = input.shape[0] if input.dim() else 1
-        for size in input.shape[2:]:
-            count *= size
-        if count == 1 and input.dim() > 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
-    check_tensor(input, "batch_norm")
-    if input.dim() and input.shape[0] == 0:
-        return _affine(input.clone(), *(None if p is None else p[0] for p in (weight, bias)))
-    return native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
+def _layer_norm_kernel(
+    x: Array, weight: Array | None, bias: Array | None, *, rank: int, eps: float
+) -> tuple[Array, Array, Array]:
+    wide, w, b = widened(x, weight, bias)
+    lead = x.shape[: x.ndim - rank]
+    w, b = (None if v is None else v.reshape(-1) for v in (w, b))
+    y, mean, rstd = kernels.row_norm(wide.reshape(math.prod(lead), -1), w, b, eps)
+    shape = (*lead, *(1,) * rank)
+    return y.reshape(x.shape).astype(x.dtype, copy=False), mean.reshape(shape), rstd.reshape(shape)
 
 
-def instance_norm(
-    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
-    bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """`batch_norm` of every sample by itself; input (N, C, *)."""
-    check_tensor(input, "instance_norm")
-    if use_input_stats:
-        count = 1
-        for size in input.shape[2:]:
-            count *= size
-        if count == 1:
-            raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
-    elif running_mean is None or running_var is None:
-        raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
-    if (running_mean is None) != (running_var is None):
-        raise ValueError("running_mean and running_var must either both be None or neither be None")
-    batch, channels = input.shape[:2]
-    together = input.contiguous().view(1, batch * channels, *input.shape[2:])
-    weight, bias = (None if value is None else value.repeat(batch) for value in (weight, bias))
-    means, variances = (None if value is None else value.repeat(batch) for value in (running_mean, running_var))
-    out = native_batch_norm(together, weight, bias, means, variances, use_input_stats, momentum, eps)[0]
-    with lamina.no_grad():
-        for running, updated in ((running_mean, means), (running_var, variances)):
-            if running is not None and use_input_stats:
-                running.copy_(updated.view(batch, channels).mean(0))
-    return out.view(input.shape)
+def _layer_norm_grads(
+    g: Any, x: Any, weight: Any, out_1: Any, out_2: Any, needs: Needs, rank: int, eps: float
+) -> list[Any]:
+    if isinstance(g, Tensor):
+        last = tuple(range(x.ndim - rank, x.ndim))
+        dx, dw, db = differentiable_grads(g, x, weight, last, last, eps)
+        shape = x.shape[x.ndim - rank :]
+        return [dx, dw.reshape(shape) if needs[1] else None, db.reshape(shape) if needs[2] else None]
+    n, width = out_1.size, math.prod(x.shape[x.ndim - rank :])
+    w = None if weight is None else weight.reshape(-1)
+    found = kernels.row_norm_grad(
+        g.reshape(n, width), x.reshape(n, width), w, out_1.reshape(-1), out_2.reshape(-1), needs
+    )  # fmt: skip
+    shapes = (x.shape, x.shape[x.ndim - rank :], x.shape[x.ndim - rank :])
+    return [None if v is None else v.reshape(shape) for v, shape in zip(found, shapes, strict=True)]
 
 
-@fused("NativeGroupNorm")
-def _group_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, batch: int, channels: int, groups: int, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    grouped = lamina.reshape(input, (batch, groups, channels // groups, -1))
-    centered, mean, _, rstd = _standardise(grouped, (2, 3), eps)
-    per_channel = (1, groups, channels // groups, 1)
-    factor = rstd if weight is None else rstd * lamina.reshape(weight, per_channel)
-    out = centered * factor
-    if bias is not None:
-        out = out + lamina.reshape(bias, per_channel)
-    return lamina.reshape(out, input.shape), *(lamina.reshape(part, (batch, groups)) for part in (mean, rstd))
-
-
-def native_group_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`group_norm` of (N, C, *), and the mean and 1 / standard deviation (N, group)."""
-    check_floating(input, "native_group_norm", "GroupNormKernelImpl")
-    if group <= 0 or C % group:
-        raise RuntimeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
-            f"{list(input.shape)} and num_groups={group}"
-        )
-    for name, value in (("weight", weight), ("bias", bias)):
-        if value is not None and (value.dim() != 1 or value.numel() != C):
-            raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
-                f"shape {list(value.shape)} and input of shape {list(input.shape)}"
-            )
-    if input.numel() == 0:
-        out = _affine(input.clone(), *(None if p is None else p.sum() for p in (weight, bias)))
-        return out, input.new_zeros((N, group)), input.new_zeros((N, group))
-    out, mean, rstd = _group_norm(input, weight, bias, N, C, group, eps)
-    return out.to(input.dtype), mean, rstd
-
-
-def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """Normalisation of (N, C, *) over each sample's groups of channels, then weight and bias (C) per channel."""
-    check_tensor(input, "group_norm")
-    if input.dim() < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
-    batch, channels = input.shape[:2]
-    spatial = 1
-    for size in input.shape[2:]:
-        spatial *= size
-    if batch * (channels // num_groups) * spatial == 1:
-        shown = [batch * channels // num_groups, num_groups, *input.shape[2:]]
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shown}")
-    return native_group_norm(input, weight, bias, batch, channels, spatial, num_groups, eps)[0]
-
-
-@fused("NativeLayerNorm")
+@fused(
+    "NativeLayerNorm", kernel=_layer_norm_kernel, grads=_layer_norm_grads, variadic=True, outputs=3, nondiff=(1, 2),
+    native=True,
+)  # fmt: skip
 def _layer_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, rank: int, eps: float
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, *, rank: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    centered, mean, _, rstd = _standardise(input, tuple(range(-rank, 0)), eps)
-    return _affine(centered * rstd, weight, bias), lamina.detach(mean), lamina.detach(rstd)
+    centered, mean, _, rstd = standardise(input, tuple(range(-rank, 0)), eps)
+    return affine(centered * rstd, weight, bias), mean.detach(), rstd.detach()
 
 
 def _normalized_shape(
@@ -245,9 +142,9 @@ def native_layer_norm(
     check_floating(input, "layer_norm", "LayerNormKernelImpl")
     if input.numel() == 0:
         rows = [*input.shape[: -len(shape)], *[1] * len(shape)]
-        return _affine(input.clone(), weight, bias), input.new_zeros(rows), input.new_zeros(rows)
-    out, mean, rstd = _layer_norm(input, weight, bias, len(shape), eps)
-    return out.to(input.dtype), mean, rstd
+        return affine(input.clone(), weight, bias), input.new_zeros(rows), input.new_zeros(rows)
+    out, *kept = _layer_norm(input, weight, bias, rank=len(shape), eps=eps)
+    return out, *as_parameters(kept, input, weight)
 
 
 def layer_norm(
@@ -256,6 +153,105 @@ def layer_norm(
 ) -> Tensor:  # fmt: skip
     """Normalisation over the last dimensions (`normalized_shape`), then elementwise weight and bias of that shape."""
     return native_layer_norm(input, normalized_shape, weight, bias, eps)[0]
+
+
+# ---- groups ----------------------------------------------------------------------------------------------------------
+
+
+def _group_norm_kernel(
+    x: Array, weight: Array | None, bias: Array | None, *, batch: int, channels: int, groups: int, eps: float
+) -> tuple[Array, Array, Array]:
+    wide, w, b = widened(x, weight, bias)
+    y, mean, rstd = kernels.group_norm(wide.reshape(batch, channels, math.prod(x.shape[2:])), w, b, groups, eps)
+    return y.reshape(x.shape).astype(x.dtype, copy=False), mean, rstd
+
+
+def _group_norm_grads(
+    gs: Any, x: Any, weight: Any, out_1: Any, out_2: Any, needs: Needs, batch: int, channels: int, groups: int, eps: float
+) -> list[Any]:
+    g, g_mean, g_rstd = gs
+    grouped = (batch, groups, channels // groups, math.prod(x.shape[2:]))
+    found: list[Any] = [None, None, None]
+    if isinstance(next(v for v in gs if v is not None), Tensor):
+        w = None if weight is None else weight.reshape(1, *grouped[1:])
+        if g is not None:
+            found = differentiable_grads(g.reshape(grouped), x.reshape(grouped), w, (2, 3), (1, 2), eps)
+            found[1:] = [v.reshape(-1) if need else None for v, need in zip(found[1:], needs[1:], strict=True)]
+        centered, _, _, rstd = standardise(x.reshape(grouped), (2, 3), eps)
+    else:
+        shape = (batch, channels, math.prod(x.shape[2:]))
+        if g is not None:
+            found = list(kernels.group_norm_grad(g.reshape(shape), x.reshape(shape), weight, out_1, out_2, needs))
+        mean, rstd = (v.reshape(batch, groups, 1, 1) for v in (out_1, out_2))
+        centered = x.reshape(grouped) - mean if g_rstd is not None else None
+    dx = found[0]
+    if needs[0] and (g_mean is not None or g_rstd is not None):
+        count = channels // groups * math.prod(x.shape[2:])
+        dx = 0.0 if dx is None else dx.reshape(grouped)
+        if g_mean is not None:
+            dx = dx + g_mean.reshape(batch, groups, 1, 1) / count
+        if g_rstd is not None:
+            dx = dx - centered * (g_rstd.reshape(batch, groups, 1, 1) * rstd**3 / count)
+        if g is None and g_rstd is None:
+            dx = dx + x.reshape(grouped) * 0.0
+    return [None if dx is None else dx.reshape(x.shape), *found[1:]]
+
+
+@fused(
+    "NativeGroupNorm", kernel=_group_norm_kernel, grads=_group_norm_grads, variadic=True, outputs=3, native=True,
+)  # fmt: skip
+def _group_norm(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, *, batch: int, channels: int, groups: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    grouped = lamina.reshape(input, (batch, groups, channels // groups, math.prod(input.shape[2:])))
+    centered, mean, _, rstd = standardise(grouped, (2, 3), eps)
+    per_channel = (1, groups, channels // groups, 1)
+    w, b = (None if v is None else lamina.reshape(v, per_channel) for v in (weight, bias))
+    out = lamina.reshape(affine(centered * rstd, w, b), input.shape)
+    return out, *(lamina.reshape(part, (batch, groups)) for part in (mean, rstd))
+
+
+def native_group_norm(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`group_norm` of (N, C, *), and the mean and 1 / standard deviation (N, group)."""
+    check_floating(input, "native_group_norm", "GroupNormKernelImpl")
+    if group <= 0 or C % group:
+        raise RuntimeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(input.shape)} and num_groups={group}"
+        )
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and (value.dim() != 1 or value.numel() != C):
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
+                f"shape {list(value.shape)} and input of shape {list(input.shape)}"
+            )
+    if C * HxW == 0:
+        out = affine(input.clone(), *(None if p is None else p.sum() for p in (weight, bias)))
+        return out, input.new_zeros((N, group)), input.new_zeros((N, group))
+    out, *kept = _group_norm(input, weight, bias, batch=N, channels=C, groups=group, eps=eps)
+    return out, *as_parameters(kept, input, weight)
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalisation of (N, C, *) over each sample's groups of channels, then weight and bias (C) per channel."""
+    check_tensor(input, "group_norm")
+    if input.dim() < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
+    batch, channels = input.shape[:2]
+    spatial = 1
+    for size in input.shape[2:]:
+        spatial *= size
+    if batch * (channels // num_groups) * spatial == 1:
+        shown = [batch * channels // num_groups, num_groups, *input.shape[2:]]
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shown}")
+    return native_group_norm(input, weight, bias, batch, channels, spatial, num_groups, eps)[0]
+
+
+# ---- others ----------------------------------------------------------------------------------------------------------
 
 
 def rms_norm(
@@ -285,10 +281,10 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     squares = (input * input).unsqueeze(1)
     if input.dim() == 3:
         padded = lamina.constant_pad_nd(squares, [0, 0, size // 2, (size - 1) // 2], 0)
-        means = kernels.avg_pool2d(padded, [size, 1], [1, 1], [0, 0], False, True, None).squeeze(1)
+        means = pools.avg_pool2d(padded, [size, 1], [1, 1], [0, 0], False, True, None).squeeze(1)
     else:
         flat = squares.view(input.shape[0], 1, input.shape[1], input.shape[2], -1)
         padded = lamina.constant_pad_nd(flat, [0, 0, 0, 0, size // 2, (size - 1) // 2], 0)
-        pooled = kernels.avg_pool3d(padded, [size, 1, 1], [1, 1, 1], [0, 0, 0], False, True, None)
+        pooled = pools.avg_pool3d(padded, [size, 1, 1], [1, 1, 1], [0, 0, 0], False, True, None)
         means = pooled.squeeze(1).view(input.shape)
     return input / means.mul(alpha).add(k).pow(beta)
