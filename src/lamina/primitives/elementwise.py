@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from lamina.core.tensor import Tensor
-from lamina.primitives.kernels.select import select
 from lamina.primitives.kernels.select import select, zero_of
 from lamina.primitives.registry import elementwise
 
@@ -93,7 +92,7 @@ neg = elementwise(
                  "`~` or `logical_not()` operator instead.")})  # fmt: skip
 
 _addcmul = elementwise(
-    "addcmul", lambda x, y, z, value: x + value * y * z,
+    "addcmul", lambda x, y, z, value: x + (y if value.__class__ is float and value == 1.0 else value * y) * z,
     grads=(lambda g: g, lambda g, z, value: g * (z * value), lambda g, y, value: g * (y * value), None),
     emit=lambda b, x, y, z, value: b.add(x, b.mul(b.mul(value, y), z)), refuses={0: lacks("addcmul_cpu_out")})  # fmt: skip
 
@@ -105,9 +104,9 @@ _addcdiv = elementwise(
 
 def _lerp(x: Any, y: Any, z: Any) -> Any:
     """From whichever end is nearer, so that weights 0 and 1 give the ends exactly."""
+    if z.__class__ is float or not z.ndim:
+        return x + z * (y - x) if abs(z) < 0.5 else y - (y - x) * (1 - z)
     near = np.abs(z) < 0.5
-    if not near.ndim:
-        return x + z * (y - x) if near else y - (y - x) * (1 - z)
     return np.where(near, x + z * (y - x), y - (y - x) * (1 - z))
 
 

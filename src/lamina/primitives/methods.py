@@ -70,7 +70,7 @@ ELEMENTWISE = (
     "expm1", "log", "log2", "log10", "log1p", "sigmoid", "sin", "cos", "tan", "asin", "arcsin", "acos", "arccos", "atan", "arctan", "sinh",
     "cosh", "tanh", "asinh", "arcsinh", "acosh", "arccosh", "atanh", "arctanh", "sinc", "deg2rad", "rad2deg", "ceil", "floor", "frac",
     "trunc", "fix", "logical_not", "bitwise_not", "erf", "erfc", "erfinv", "lgamma", "digamma", "i0", "mul", "multiply", "true_divide",
-    "floor_divide", "remainder", "fmod", "pow", "eq", "ne", "lt", "le", "gt", "ge", "less", "less_equal", "greater", "greater_equal",
+    "floor_divide", "remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge", "less", "less_equal", "greater", "greater_equal",
     "not_equal", "atan2", "arctan2", "hypot", "nextafter", "copysign", "ldexp", "xlogy", "igamma", "igammac", "logical_and", "logical_or",
     "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm",
 )  # fmt: skip
@@ -146,7 +146,7 @@ METHODS: dict[str, Any] = {
     "sum_to_size": reduction.sum_to_size, **REDUCTIONS,
     # elementwise
     **{name: bare(getattr(functions, name)) for name in (*ELEMENTWISE, *ELEMENTWISE_WITHOUT_INPLACE)},
-    "add": bare(arithmetic.add), "sub": bare(arithmetic.sub), "subtract": bare(arithmetic.subtract), "div": bare(arithmetic.div),
+    "pow": division.pow, "add": bare(arithmetic.add), "sub": bare(arithmetic.sub), "subtract": bare(arithmetic.subtract), "div": bare(arithmetic.div),
     "divide": bare(arithmetic.div), "float_power": bare(arithmetic.float_power), "addcmul": bare(arithmetic.addcmul),
     "addcdiv": bare(arithmetic.addcdiv), "lerp": bare(arithmetic.lerp), "clamp": bare(selection.clamp), "clip": bare(selection.clamp),
     "clamp_min": bare(selection.clamp_min), "clamp_max": bare(selection.clamp_max), "where": selection.where_method,
@@ -204,7 +204,7 @@ METHODS |= {
 
 INPLACE: dict[str, Any] = {
     **{f"{name}_": bare(getattr(functions, name)) for name in ELEMENTWISE},
-    "add_": bare(arithmetic.add), "sub_": bare(arithmetic.sub), "subtract_": bare(arithmetic.subtract), "div_": bare(arithmetic.div),
+    "pow_": division.pow, "add_": bare(arithmetic.add), "sub_": bare(arithmetic.sub), "subtract_": bare(arithmetic.subtract), "div_": bare(arithmetic.div),
     "divide_": bare(arithmetic.div), "float_power_": arithmetic.float_power_, "addcmul_": bare(arithmetic.addcmul),
     "addcdiv_": bare(arithmetic.addcdiv), "lerp_": bare(arithmetic.lerp), "clamp_": bare(selection.clamp), "clip_": bare(selection.clamp),
     "clamp_min_": bare(selection.clamp_min), "clamp_max_": bare(selection.clamp_max), "heaviside_": bare(selection.heaviside),

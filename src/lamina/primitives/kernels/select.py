@@ -12,7 +12,7 @@ import numpy as np
 from lamina.core.strided import Array
 
 _WORDS: dict[Any, Any] = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
-_SMALL = 4096  # elements; below, the number of calls counts
+_SMALL = 1024  # elements; below, the number of calls counts
 _ZEROS = {np.dtype(kind): np.zeros((), kind) for kind in "?bhilqBHILQefdFD"}
 
 
