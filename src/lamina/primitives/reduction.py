@@ -45,26 +45,56 @@ def _spread(g: Any, shape: tuple[int, ...]) -> Any:
 
 # ---- sum and mean ----------------------------------------------------------------------------------------------------
 
-_LONG = 512
+_LARGE = 4096  # elements from which a detour pays
 
 
 def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any:
-    """np.add.reduce, which over leading dimensions adds one row after the other: many short rows go in two steps.
+    """np.add.reduce, faster and no less exact for large contiguous arrays of floats.
 
-    So the rounding errors of float32 grow with the root of their number only, and NumPy's inner loops are long ones.
+    Trailing dimensions: einsum adds in many lanes. Leading ones: long rows are added instead of short ones, in two steps, so that
+    rounding errors grow with the root of their number only.
     """
-    n = x.shape[0] if dims and x.ndim > 1 else 0
-    if n >= _LONG and dims[0] == 0 and len(dims) < x.ndim and x.flags.c_contiguous and x.dtype.kind in "fc" and x.size < n * n:
-        rows, width = math.isqrt(n), x.size // n
-        steps = n // rows
-        head = np.add.reduce(x.reshape(n, width)[: steps * rows].reshape(steps, rows * width), axis=0, dtype=to).reshape(rows, width)
-        first = np.add.reduce(head, axis=0) + np.add.reduce(x[steps * rows :].reshape(-1, width), axis=0, dtype=to)
-        rest = np.add.reduce(first.reshape(x.shape[1:]), axis=tuple([d - 1 for d in dims[1:]]), keepdims=keepdim)
-        return rest[None] if keepdim else rest
+    shape, ndim = x.shape, x.ndim
+    if to is None and dims and x.size >= _LARGE and x.dtype.kind == "f" and x.flags.c_contiguous:
+        if ndim - 1 in dims:
+            first = ndim - 1
+            while first and first - 1 in dims:
+                first -= 1
+            added = _rows_added(x.reshape(math.prod(shape[:first]), -1)).reshape(shape[:first])
+            rest = tuple([d for d in dims if d < first])
+            out = np.add.reduce(added, axis=rest) if rest else added
+        elif dims == tuple(range(len(dims))):
+            out = _columns_added(x.reshape(math.prod(shape[: len(dims)]), -1)).reshape(shape[len(dims) :])
+        else:
+            return np.add.reduce(x, axis=dims, keepdims=keepdim)
+        return out.reshape(tuple([1 if d in dims else n for d, n in enumerate(shape)])) if keepdim else out
     return np.add.reduce(x, axis=dims, dtype=to, keepdims=keepdim)
 
 
-sum_all = primitive("sum_all", lambda x, *, to: x.sum(dtype=to), grads=(lambda g, x_shape: _spread(g, x_shape),), node="Sum")
+def _rows_added(x: Array) -> Array:
+    n = x.shape[1]
+    if n > _LARGE:  # in parts, so that no lane adds up many
+        whole = n - n % _LARGE
+        parts = np.einsum("ijk->ij", x[:, :whole].reshape(len(x), -1, _LARGE))
+        return np.add.reduce(parts, axis=1) + np.add.reduce(x[:, whole:], axis=1)
+    return np.einsum("ij->i", x)
+
+
+def _columns_added(x: Array) -> Array:
+    n, width = x.shape
+    rows = math.isqrt(n)
+    if rows * width > n:  # the rows are long
+        return np.add.reduce(x, axis=0)
+    whole = n - n % rows
+    folded = np.add.reduce(x[:whole].reshape(n // rows, rows * width), axis=0).reshape(rows, width)
+    return np.add.reduce(folded, axis=0) + np.add.reduce(x[whole:], axis=0)
+
+
+def _everything(x: Array, to: Any = None) -> Any:
+    return x.sum(dtype=to) if x.size < _LARGE else total(x, tuple(range(x.ndim)), False, to)
+
+
+sum_all = primitive("sum_all", lambda x, *, to: _everything(x, to), grads=(lambda g, x_shape: _spread(g, x_shape),), node="Sum")
 
 sum_ = primitive(
     "sum", lambda x, *, dims, keepdim, to: total(x, dims, keepdim, to),
@@ -76,7 +106,7 @@ def _count(shape: tuple[int, ...], dims: tuple[int, ...]) -> int:
 
 
 mean_all = primitive(
-    "mean_all", lambda x: x.sum() / x.dtype.type(x.size),
+    "mean_all", lambda x: _everything(x) / x.dtype.type(x.size),
     grads=(lambda g, x_shape: _shared(_spread(g, x_shape), math.prod(x_shape)),), node="Mean")  # fmt: skip
 
 mean_ = primitive(

@@ -13,7 +13,7 @@ from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import exp
-from lamina.primitives.reduction import sum_
+from lamina.primitives.reduction import sum_, total
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
 
@@ -30,7 +30,7 @@ def _softmax(x: Array, *, dim: int) -> Array:
         return np.exp(x - x)
     out = _shifted(x, dim)
     np.exp(out, out=out)
-    return np.divide(out, np.add.reduce(out, axis=dim, keepdims=True), out=out)
+    return np.divide(out, total(out, (dim,), True), out=out)
 
 
 def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
@@ -38,8 +38,9 @@ def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
         weighted = g * out
         return weighted - out * sum_(weighted, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
     weighted = np.multiply(g, out)
-    total = np.add.reduce(weighted, axis=dim if out.ndim else (), keepdims=True)
-    return np.subtract(weighted, np.multiply(out, total), out=weighted if weighted.ndim else None)
+    if not out.ndim:
+        return weighted - out * weighted
+    return np.subtract(weighted, np.multiply(out, total(weighted, (dim,), True)), out=weighted)
 
 
 softmax_ = primitive("softmax", _softmax, grads=(_softmax_grad,))
@@ -50,17 +51,16 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
     if not x.size or not x.ndim:
         return x - x
     out = _shifted(x, dim)
-    return np.subtract(out, np.log(np.add.reduce(np.exp(out), axis=dim, keepdims=True)), out=out)
+    return np.subtract(out, np.log(total(np.exp(out), (dim,), True)), out=out)
 
 
 def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
     if out.__class__ is not ndarray:
         return g - exp(out) * sum_(g, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
-    total = np.add.reduce(g, axis=dim if out.ndim else (), keepdims=True)
     powers = np.exp(out)
     if not out.ndim:
-        return g - powers * total
-    np.multiply(powers, total, out=powers)
+        return g - powers * g
+    np.multiply(powers, total(g, (dim,), True), out=powers)
     return np.subtract(g, powers, out=powers)
 
 

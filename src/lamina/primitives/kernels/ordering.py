@@ -68,31 +68,38 @@ def first_positions(x: Array, k: int, descending: bool = False) -> Array:
     n = x.shape[-1]
     if k == n or x.size <= _SMALL or k == 0:
         return np.ascontiguousarray(sorted_positions(x, descending)[..., :k])
-    if k == 1 and not (x.dtype.kind == "f" and not descending):
-        return x.argmax(axis=-1, keepdims=True) if descending else x.argmin(axis=-1, keepdims=True)
+    if x.dtype.kind == "f":
+        if k == 1 and descending:
+            return x.argmax(axis=-1, keepdims=True)
+        found = _beyond_edge(x, k, descending)
+        if found is not None:
+            return found
     keys = _keys(x, descending)
     if keys is None:
-        return _first_of_wide(x, k, descending)
+        return np.ascontiguousarray(sorted_positions(x, descending)[..., :k])
     keys.partition(k - 1, axis=-1)
     keys = np.sort(keys[..., :k], axis=-1)
     return np.bitwise_and(keys, _LOW, out=keys)
 
 
-def _first_of_wide(x: Array, k: int, descending: bool) -> Array:
+def _beyond_edge(x: Array, k: int, descending: bool) -> Array | None:
+    """The first k by comparing with the k-th; None where there are ties at the k-th, or NaN."""
     n = x.shape[-1]
-    found = x.argpartition(n - k, axis=-1)[..., n - k :] if descending else x.argpartition(k - 1, axis=-1)[..., :k]
-    found = np.sort(found, axis=-1)
-    return np.take_along_axis(found, sorted_positions(np.take_along_axis(x, found, -1), descending), -1)
+    at = n - k if descending else k - 1
+    edge = np.partition(x, at, axis=-1)[..., at : at + 1]
+    found = np.flatnonzero(x >= edge if descending else x <= edge)
+    if found.size * n != x.size * k:
+        return None
+    found = found.reshape(*x.shape[:-1], k)
+    order = sorted_positions(x.reshape(-1)[found], descending)
+    return np.take_along_axis(found, order, -1) % n
 
 
 def position_of_rank(x: Array, k: Any) -> Array:
-    """The entry `k` (an int, or one for each row) of `sorted_positions`."""
-    if isinstance(k, int):
-        keys = _keys(x, False)
-        if keys is not None:
-            keys.partition(k, axis=-1)
-            return keys[..., k] & _LOW
-        if x.size > _SMALL:
-            return x.argpartition(k, axis=-1)[..., k]
+    """Where the entry `k` (an int, or one for each row) of the sorted last axis stands; of equal ones any, always the same."""
+    if not isinstance(k, int):
+        return np.take_along_axis(sorted_positions(x), k[..., None], -1)[..., 0]
+    if x.size <= _SMALL:
         return sorted_positions(x)[..., k]
-    return np.take_along_axis(sorted_positions(x), k[..., None], -1)[..., 0]
+    value = np.partition(x, k, axis=-1)[..., k : k + 1]
+    return ((x == value) | (value != value) & (x != x)).argmax(-1) if x.dtype.kind == "f" else (x == value).argmax(-1)
