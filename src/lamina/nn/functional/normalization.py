@@ -173,7 +173,7 @@ def _group_norm_grads(
     grouped = (batch, groups, channels // groups, math.prod(x.shape[2:]))
     found: list[Any] = [None, None, None]
     if isinstance(next(v for v in gs if v is not None), Tensor):
-        w = None if weight is None else weight.reshape(1, *grouped[1:])
+        w = None if weight is None else weight.reshape(1, groups, channels // groups, 1)
         if g is not None:
             found = differentiable_grads(g.reshape(grouped), x.reshape(grouped), w, (2, 3), (1, 2), eps)
             found[1:] = [v.reshape(-1) if need else None for v, need in zip(found[1:], needs[1:], strict=True)]
