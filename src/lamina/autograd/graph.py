@@ -52,6 +52,7 @@ class Node:
     _width = 1
     _holds = False  # whether it saves tensors, so that a second backward must be refused
     _takes_none = False  # whether it runs also when no gradient came (a user's Function does)
+    _family = ""  # before its name, where PyTorch has written the node by hand
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         """Cotangents of the inputs from that of the output: arrays, or Tensors where `create`."""
@@ -67,7 +68,7 @@ class Node:
     requires_grad = True
 
     def name(self) -> str:
-        return type(self).__name__
+        return self._family + type(self).__name__
 
     def _label(self) -> str:
         """The operation's name, as messages spell it."""
@@ -153,11 +154,19 @@ class AccumulateGrad(Node):
         accumulate(self.variable, g if create else g._array if isinstance(g, Tensor) else g, create, False)
         return ()
 
-    def name(self) -> str:
-        return "torch::autograd::AccumulateGrad"
+    _family = "torch::autograd::"
 
 
 AccumulateGrad.__module__ = "torch.autograd"
+
+
+class Nowhere(Node):
+    """The end of a way that nobody waits at: of views that require grad only because their base does."""
+
+    __slots__ = ()
+
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        return ()
 
 
 def extra_of(node: Node) -> Extra:
@@ -183,7 +192,7 @@ def make(cls: type[Node], edges: tuple[Any, ...], saved: tuple[Any, ...] = (), v
 def edge_of(t: Any) -> Any:
     """The edge that leads to tensor `t`; None where it does not require grad."""
     node = t._node
-    return t if node is LEAF else node
+    return t if node is LEAF else None if node is NOWHERE else node
 
 
 def node_of(edge: Any) -> Node | None:
@@ -192,11 +201,15 @@ def node_of(edge: Any) -> Node | None:
 
 
 def node_and_number(edge: Any) -> tuple[Any, int]:
-    if edge is None:
+    if edge is None or edge is NOWHERE:
         return None, 0
     if isinstance(edge, Tensor):
         return accumulator(edge), 0
     return (edge.node, edge.nr) if edge.__class__ is Output else (edge, 0)
+
+
+NOWHERE = make(Nowhere, ())
+"""In a tensor's `_node`: it requires grad, is a leaf, and has no gradient of its own. (PyTorch's views made in no_grad are so.)"""
 
 
 def accumulator(leaf: Tensor) -> AccumulateGrad:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import GradientEdge, Node, Output, RemovableHandle, edge_of, extra_of, node_of, retain
+from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, RemovableHandle, edge_of, extra_of, node_of, retain
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 
 
@@ -51,7 +51,9 @@ def run_backward(
         for t in inputs:
             if isinstance(t, Tensor):
                 retain_grad(t)  # a non-leaf accumulates by keeping its gradient
-            captures.setdefault(input_edge(t), len(captures))
+            edge = input_edge(t)
+            if edge is not None:
+                captures.setdefault(edge, len(captures))
     if create_graph:
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
@@ -132,7 +134,7 @@ def _get_requires_grad(self: Tensor) -> bool:
 def _set_requires_grad(self: Tensor, value: Any) -> None:
     if value.__class__ is not bool:
         raise RuntimeError("requires_grad must be a bool")
-    if self._node is not None and self._node is not LEAF and value:
+    if value and self._node not in (None, LEAF, NOWHERE):
         raise RuntimeError("you can only change requires_grad flags of leaf variables.")
     requires_grad_(self, value)
 
@@ -145,15 +147,20 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     if requires_grad:
         if self._more is not None and self._more.inference and not modes.is_inference_mode_enabled():
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
-        if node is None:
+        if node is None or node is NOWHERE:
             if self._kind.dtype.category < 2:
                 raise RuntimeError("only Tensors of floating point dtype can require gradients")
             self._node = LEAF
             if self._more is not None:
                 self._more.cut = None
+                views.refresh_views(self)
     elif node is LEAF:
         self._node = None
-    elif node is not None:
+        if self._more is not None:
+            if self._more.base is not None and self._more.base._node is not None:
+                self._node = NOWHERE  # a view requires grad when its base does
+            views.refresh_views(self)
+    elif node is not None and node is not NOWHERE:
         raise RuntimeError(
             "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
             "that doesn't require differentiation use var_no_grad = var.detach()."
@@ -164,7 +171,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 def _get_grad(self: Tensor) -> Tensor | None:
     about = self._more
     found = None if about is None else about.grad
-    if found is None and self._node is not None and self._node is not LEAF and not (about is not None and about.retains):
+    if found is None and self._node not in (None, LEAF, NOWHERE) and not (about is not None and about.retains):
         errors.warn_non_leaf_grad(self)
     return found
 
@@ -213,7 +220,7 @@ def _get_grad_fn(self: Tensor) -> Node | None:
 
 
 def _get_is_leaf(self: Tensor) -> bool:
-    return (self._node is None or self._node is LEAF) and _get_grad_fn(self) is None
+    return self._node in (None, LEAF, NOWHERE) and _get_grad_fn(self) is None
 
 
 def _get_retains_grad(self: Tensor) -> bool:
@@ -243,7 +250,7 @@ def _set_data(self: Tensor, value: Tensor) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         )
-    if value._kind is not self._kind and self._node is not None and self._node is not LEAF:
+    if value._kind is not self._kind and self._node not in (None, LEAF):
         raise RuntimeError("Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type.")
     self._array, self._kind = value._array, value._kind
 
@@ -269,6 +276,8 @@ def detach_(self: Tensor) -> Tensor:
             "solution."
         )
     self._node = None
+    if self._more is not None:
+        views.refresh_views(self)
     return self
 
 
@@ -280,7 +289,7 @@ def register_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
     node = self._node
     if node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if node is LEAF:
+    if node is LEAF or node is NOWHERE:
         about = more(self)
         if about.hooks is None:
             about.hooks = OrderedDict()
@@ -293,7 +302,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[..., Any]) -
     """Call `hook(leaf)` after a gradient has been accumulated into this leaf."""
     if self._node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if self._node is not LEAF:
+    if self._node is not LEAF and self._node is not NOWHERE:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     about = more(self)
     if about.post_hooks is None:
@@ -305,7 +314,7 @@ def retain_grad(self: Tensor) -> None:
     """Keep the gradient of this non-leaf in `.grad`."""
     if self._node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self._node is LEAF or (self._more is not None and self._more.retains):
+    if self._node in (LEAF, NOWHERE) or (self._more is not None and self._more.retains):
         return
     more(self).retains = True
     retain(self)

@@ -7,12 +7,12 @@ operations (primitives/shape.py), which lend `as_strided` and its adjoint throug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from weakref import ref
 
 from lamina.autograd import errors, modes
-from lamina.autograd.graph import Node, Output, make, retain
+from lamina.autograd.graph import NOWHERE, Node, Output, edge_of, make, retain
 from lamina.core import strided
 from lamina.core.device import Kind
 from lamina.core.tensor import LEAF, More, Tensor, more, version
@@ -47,20 +47,20 @@ def geometry(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ..
 
 def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: Any = None) -> None:
     """Make `out` a view of what `source` looks at: one version, one base."""
-    out._version_ = version(source)
+    counter = out._version_ = version(source)
     about, source_about = more(out), source._more
+    if source_about is not None and source_about.inference:
+        about.inference = True  # such tensors have no history to follow
+        return
     base = source if source_about is None or source_about.base is None else source_about.base
     if source_about is not None and source_about.view is not None:
         before: View = source_about.view
         made_in = made_in or before.made_in
         if replay is not None or before.replay is not None:
             replay = _composed(before.replay, source, base, replay, out)
-    if source_about is not None and source_about.inference:
-        about.inference = True
-        made_in = ""
-    if made_in in ("no_grad", "inference") and base._node is not None:
-        out._node = LEAF  # PyTorch's rule: such a view requires grad as its base does, and begins a history of its own
-    about.base = base
+    if base._node is not None:
+        out._node = NOWHERE  # until the call is recorded, if it is
+    about.base, about.seen = base, counter.n
     about.view = View(made_in, maker, replay)
     base_about = more(base)
     views = base_about.views
@@ -89,7 +89,7 @@ def attach_plain(out: Tensor, source: Tensor, maker: str, no_grad: bool) -> None
     if record is None:
         record = _PLAIN[maker, no_grad] = View("no_grad" if no_grad else "", maker, None)
     own = out._more = More()
-    own.base, own.view = base, record
+    own.base, own.view, own.seen = base, record, counter.n
     base_about = base._more
     if base_about is None:
         base_about = base._more = More()
@@ -113,24 +113,39 @@ def _composed(first: Any, source: Tensor, base: Tensor, then: Any, out: Tensor) 
 
 
 def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
-    """Refuse what PyTorch refuses to write to, before anything is changed. recorded: the write will have history."""
-    if strided.overlaps_itself(t._array):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
+    """Refuse to write where history could not follow, before anything is changed. recorded: the write will have history."""
     about = t._more
     now = modes.current()
     if recorded and (now is None or now.grad):
         if about is not None and about.base is not None:
             if about.view.made_in:
                 raise errors.ViewInPlaceError(t, operation, about.view, base_modified=False)
-            if t._node is not None and (about.base._node is None or about.base._node is LEAF):
+            if t._node is not None and about.base._node in (None, LEAF, NOWHERE):
                 raise errors.LeafInPlaceError(t, operation, view=True)
         if t._node is LEAF:
             raise errors.LeafInPlaceError(t, operation, view=False)
     if about is not None and about.inference and not (now is not None and now.inference):
         raise errors.InferenceInPlaceError(t, operation)
+
+
+def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
+    """Refuse a write whose result would depend on the order in which the elements are written. read: what the operation reads."""
+    if operation not in _SAME_EVERYWHERE and strided.overlaps_itself(t._array):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    whole = operation in _IN_NO_ORDER
+    for other in read:
+        if isinstance(other, Tensor) and (whole or other is not t) and strided.partly_overlap(t._array, other._array, whole):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                "Please clone() the tensor before performing the operation."
+            )
+
+
+_SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_", "index_put_"))
+_IN_NO_ORDER = frozenset(("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_"))
 
 
 class CopySlices(Node):
@@ -141,9 +156,7 @@ class CopySlices(Node):
     geometry: Any
     like: Any
     _holds = True
-
-    def name(self) -> str:
-        return "CopySlices"
+    _family = "torch::autograd::"
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         if self._saved is None:
@@ -164,19 +177,19 @@ def rebase(t: Tensor, edge: Any) -> None:
     if about is None or about.base is None:
         _follow(t, edge)
         if about is not None and about.views:
-            _refresh(t)
+            refresh_views(t)
         return
     base = about.base
     if edge is None:
         return
     if not isinstance(edge, Node):
         raise NotImplementedError("an in-place operation with several outputs cannot write to a view; write to a clone")
-    node = make(CopySlices, (base._node, *edge._edges[1:]), place=(edge._code, edge._lasti) if edge._code else None)
+    node = make(CopySlices, (edge_of(base), *edge._edges[1:]), place=(edge._code, edge._lasti) if edge._code else None)
     node.inner = edge
     node.geometry = about.view.replay or geometry(t, base)
     node.like = (base._array.shape, strided.element_strides(base._array), base._kind, t._kind)
     _follow(base, node)
-    _refresh(base)
+    refresh_views(base)
 
 
 def _follow(t: Tensor, edge: Any) -> None:
@@ -190,32 +203,44 @@ def _follow(t: Tensor, edge: Any) -> None:
         retain(t)
 
 
-def _refresh(base: Tensor) -> None:
-    """Rebuild the history of every living view of `base`."""
-    for v in _living(base):
+def refresh_views(base: Tensor) -> None:
+    """Let the living views of `base` follow it: it was written to, or it requires grad since now, or no more.
+
+    A view whose memory was written to since its history was made takes it anew from the base, as PyTorch's views do when they are
+    asked for it.
+    """
+    for held in base._more.views if base._more is not None and base._more.views else ():
+        v = held()
+        if v is None or v._more is None or v._more.base is not base:
+            continue
         about = v._more
-        if base._node is None:
-            v._node = None
+        if base._node is None and v._node in (None, LEAF, NOWHERE):
+            if v._node is NOWHERE:
+                v._node = None
+        elif about.seen == version(base).n:
+            if v._node is None:
+                v._node = NOWHERE
         elif about.view.made_in:
             _break(v)
-        elif about.view.replay is not None:
-            with modes.enable_grad():
-                _follow(v, about.view.replay(base)._node)
         else:
-            _follow(v, Strided.node(base, *geometry(v, base)))
+            _renew(v, base)
 
 
-def _living(base: Tensor) -> list[Any]:
-    found = [held() for held in base._more.views or ()] if base._more is not None else []
-    return [v for v in found if v is not None and v._more is not None and v._more.base is base]
+def _renew(v: Tensor, base: Tensor) -> None:
+    about: Any = v._more
+    about.seen = version(base).n
+    if about.view.replay is not None:
+        with modes.enable_grad():
+            _follow(v, about.view.replay(base)._node)
+    else:
+        _follow(v, Strided.node(base, *geometry(v, base)))
 
 
-def written_unrecorded(t: Tensor) -> None:
-    """After a write that is not recorded: views of the same memory take their history anew from the base, as PyTorch's do."""
+def written(t: Tensor) -> None:
+    """After a write that is not recorded, whose version is counted: views of the same memory follow."""
     about = t._more
-    base = t if about is None or about.base is None else about.base
-    if base._node is not None:
-        _refresh(base)
+    if about is not None:
+        refresh_views(t if about.base is None else about.base)
 
 
 _BROKEN: dict[Kind, Kind] = {}
@@ -225,7 +250,7 @@ def _break(v: Tensor) -> None:
     """Let any recorded use of `v` raise: its kind sends every call the general way, which looks."""
     more(v).broken = True
     if v._node is None:
-        v._node = LEAF
+        v._node = NOWHERE
     kind = _BROKEN.get(v._kind)
     if kind is None:
         kind = _BROKEN[v._kind] = Kind(v._kind.dtype, v._kind.device)
