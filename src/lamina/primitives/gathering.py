@@ -10,8 +10,9 @@ import numpy as np
 from lamina.core.size import broadcast, wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
-from lamina.primitives.index_checks import INDEX_DTYPES, check_along, check_bounds, check_flat, check_within, exact_out
+from lamina.primitives.index_checks import INDEX_DTYPES, check_along, check_bounds, check_flat, check_within
 from lamina.primitives.kernels import places
+from lamina.primitives.out_checks import exact_out
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed
 

@@ -5,16 +5,12 @@ Here: checks, and what they read (a number as an element). Not here: the operati
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
-from lamina.primitives.inplace import NAMES, put_out
-from lamina.primitives.signature import parsed
 
 INDEX_DTYPES = frozenset(("int64", "int32"))
 _C_TYPES = {
@@ -118,31 +114,3 @@ def number_as(value: Any, kind: Any) -> Array:
             raise RuntimeError(f"value cannot be converted to type {_C_TYPES[d.name]} without overflow")
         return np.asarray(int(value)).astype(kind.np)
     return np.asarray(value).astype(kind.np)
-
-
-# ---- out= ------------------------------------------------------------------------------------------------------------
-
-
-def exact_out(function: Callable[..., Any]) -> Any:
-    """As `parsed`, for functions whose `out=` must be of the input's dtype and share no memory with the arguments."""
-    plain = parsed(function)
-
-    @functools.wraps(function)
-    def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = plain(*args, **kwargs)
-        if out is None:
-            return result
-        if isinstance(out, Tensor):
-            if out._kind.dtype is not result._kind.dtype:
-                raise RuntimeError(
-                    f"Expected out tensor to have dtype {result._kind.dtype.name}, but got {out._kind.dtype.name} instead"
-                )
-            for given in (*args, *kwargs.values()):
-                if isinstance(given, Tensor) and given._array.size and np.may_share_memory(given._array, out._array):
-                    raise RuntimeError(
-                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-                        "memory location. Please clone() the tensor before performing the operation."
-                    )
-        return put_out(function.__name__, result, out)
-
-    return public

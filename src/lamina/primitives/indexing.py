@@ -76,7 +76,8 @@ def _rows(values: Array, indices: Sequence[Array], shape: tuple[int, ...], at: S
     full = index_shape(shape, at, common)
     values = np.broadcast_to(values, full)
     parts = np.moveaxis(values, range(first, first + len(common)), range(len(common)))
-    return index, parts.reshape(index.size, -1) if index.size else np.zeros((0, 1), values.dtype), front
+    width = math.prod(n for d, n in enumerate(shape) if d not in at)
+    return index, parts.reshape(index.size, width), front
 
 
 index_adjoint = primitive(

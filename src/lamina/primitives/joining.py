@@ -18,6 +18,7 @@ from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import shape as s
 from lamina.primitives.gathering import index_select
 from lamina.primitives.inplace import with_out
+from lamina.primitives.out_checks import apart_out
 from lamina.primitives.rearrange import expand, reshape, unsqueeze
 from lamina.primitives.registry import primitive
 
@@ -39,7 +40,7 @@ def _some(tensors: Any, name: str) -> list[Tensor]:
     return given
 
 
-@with_out
+@apart_out
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors one after another along a dimension; shapes agree elsewhere (1-d empty tensors are passed over)."""
     given = tensors_of(tensors, "cat")
@@ -76,7 +77,7 @@ def concat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = No
 concatenate = concat
 
 
-@with_out
+@apart_out
 def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors of one shape along a new dimension."""
     given = _some(tensors, "stack")
@@ -215,12 +216,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if swap:
         given[:2] = given[1::-1]
     shape = tuple(t._array.size for t in given)
-    grids = [
-        expand(reshape(t, (1,) * i + (-1,) + (1,) * (len(given) - i - 1)) if t._array.size else t.view((1,) * i + (0,) + (1,) * (len(given) - i - 1)), shape)  # type: ignore[attr-defined]
-        for i, t in enumerate(given)
-    ]  # fmt: skip
+    grids = [expand(reshape(t, (1,) * i + (t._array.size,) + (1,) * (len(given) - i - 1)), shape) for i, t in enumerate(given)]
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]  # type: ignore[attr-defined]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 

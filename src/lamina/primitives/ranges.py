@@ -18,12 +18,14 @@ from lamina.primitives.creation import made
 def _ends(start: Any, end: Any, steps: Any, dtype: Any, device: Any, out: Any, name: str) -> tuple[Any, Any, int, Kind]:
     for v in (start, end):
         if isinstance(v, Tensor) and v._array.ndim:
-            dims = [w._array.ndim if isinstance(w, Tensor) else 0 for w in (start, end)]
-            raise RuntimeError(
-                f"{name} only supports 0-dimensional start and end tensors, but got start with {dims[0]} dimension(s) and end with "
-                f"{dims[1]} dimension(s)."
-            )
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+            parts = [
+                f"{which} with {w._array.ndim} dimension(s)" for which, w in (("start", start), ("end", end)) if isinstance(w, Tensor)
+            ]
+            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {' and '.join(parts)}.")
+    if not hasattr(steps, "__index__"):
+        kinds = ", ".join(type(v).__name__ for v in (start, end, steps))
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds}), but expected a whole number of steps")
+    start, end, steps = (v.item() if isinstance(v, Tensor) else v for v in (start, end, steps))
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     if dtype is None and out is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor
+from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.gathering import gather_, index_select_, take_
 from lamina.primitives.index_checks import check_along, check_bounds, check_flat, fill_value
 from lamina.primitives.inplace import NAMES
@@ -267,9 +267,10 @@ index_filled = primitive(
 
 
 def _filled_sum(g: Any, index: Any, dim: int) -> Any:
+    """The sum of a cotangent where value went: an entry named twice counts once."""
     n = g.shape[dim] if g.ndim else 1
-    wrapped = (index % n).reshape(-1) if n else index.reshape(-1)
-    return index_select_(g, wrapped, dim=dim).sum()
+    once = np.unique((index._array if isinstance(index, Tensor) else index) % max(n, 1))
+    return index_select_(g, wrap(once) if isinstance(g, Tensor) else once, dim=dim).sum()
 
 
 @parsed

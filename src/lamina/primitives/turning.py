@@ -30,10 +30,10 @@ flip_ = primitive("flip", _flip, grads=(lambda g, dims: flip_(g, dims=dims),))
 
 
 @parsed
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """The order of entries reversed in the given dimensions."""
-    wanted = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    found = wrap_dims(tuple(wanted), input._array.ndim)
+    wanted = dims if dims is not None else axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+    found = wrap_dims(tuple(wanted) if isinstance(wanted, (tuple, list)) else wanted, input._array.ndim)
     return flip_(input, dims=found if input._array.ndim else ())  # type: ignore[no-any-return]
 
 
@@ -126,11 +126,11 @@ repeat_ = primitive(
     grads=(lambda g, x_shape, repeats: _unrepeated(g, x_shape, repeats),))  # fmt: skip
 
 
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *times: Any, repeats: Any = None) -> Tensor:
     """The tensor `repeats` times in each dimension; more of them than dimensions: new ones in front. Always a copy."""
-    if not repeats:
+    if not times and repeats is None:
         raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
-    times, shape = shape_of(repeats, "repeat"), self._array.shape
+    times, shape = shape_of(times if repeats is None else (repeats,), "repeat"), self._array.shape
     if len(times) < len(shape):
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     full = [n * k for n, k in zip((1,) * (len(times) - len(shape)) + shape, times, strict=True)]
@@ -140,9 +140,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
 
 @parsed
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *times: Any, dims: Any = None) -> Tensor:
     """The tensor `dims` times in each dimension; fewer of them than dimensions: for the last ones."""
-    times = shape_of(dims, "tile")
+    times = shape_of(times if dims is None else (dims,), "tile")
     return repeat(input, (1,) * (input._array.ndim - len(times)) + times)
 
 

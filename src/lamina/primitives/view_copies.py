@@ -48,6 +48,16 @@ def _slice(input: Tensor, dim: int = 0, start: int | None = None, end: int | Non
     return shape.slice_(input, dim=d, part=part)  # type: ignore[no-any-return]
 
 
+def _narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    n = input._array.ndim
+    if n and dim >= n:
+        raise RuntimeError(f"Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. dim is {dim} of {n}")
+    if length < 0:
+        size = input._array.shape[wrap_dim(dim, n)]
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return rearrange.narrow(input, dim, start, length)
+
+
 alias_copy = copied(shape.alias_, "alias_copy")
 as_strided_copy = copied(shape.as_strided, "as_strided_copy")
 detach_copy = copied(detach, "detach_copy")
@@ -66,4 +76,4 @@ unsqueeze_copy = copied(rearrange.unsqueeze, "unsqueeze_copy")
 view_as_complex_copy = copied(conversion.view_as_complex, "view_as_complex_copy")
 view_as_real_copy = copied(conversion.view_as_real, "view_as_real_copy")
 view_copy = copied(rearrange.view, "view_copy")
-narrow_copy = copied(rearrange.narrow, "narrow_copy")
+narrow_copy = copied(_narrow, "narrow_copy")

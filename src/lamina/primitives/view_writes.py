@@ -98,8 +98,9 @@ def _strided_scatter(x: Array, src: Array, *, size: Any, stride: Any, offset: in
 _strided = primitive(
     "as_strided_scatter", _strided_scatter,
     grads=(
-        lambda g, x, src_shape, size, stride, offset: _strided(
-            s.restride(g, x), _zeros(g, src_shape), size=size, stride=stride, offset=offset
+        lambda g, x, size, stride, offset: _strided(
+            _zeros(g, tuple(x.shape)), s.as_strided_(s.restride(g, x), size=size, stride=stride, offset=offset),
+            size=size, stride=stride, offset=offset,
         ),
         lambda g, x, size, stride, offset: s.as_strided_(s.restride(g, x), size=size, stride=stride, offset=offset),
     ),
@@ -108,7 +109,10 @@ _strided = primitive(
 
 @parsed
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """`input` with `src` written where `as_strided` of these arguments looks."""
+    """`input` with `src` written where `as_strided` of these arguments looks.
+
+    As PyTorch has it, the gradient for `input` is the one of the written part, not that of the rest.
+    """
     _check(src, s.as_strided(input.detach(), size, stride, storage_offset))  # type: ignore[attr-defined]
     offset = input.storage_offset() if storage_offset is None else storage_offset
     return _strided(input, _like(src, input), size=tuple(size), stride=tuple(stride), offset=offset)  # type: ignore[no-any-return]

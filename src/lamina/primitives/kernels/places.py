@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,8 @@ def _sparse() -> Any:
 
 def add_rows(n: int, index: Array, rows: Array) -> Array:
     """Zeros of n rows, with rows[i] added to row index[i], in order. index: 1-d, in 0..n-1; rows: (len(index), ...)."""
-    width = rows.size // max(len(index), 1)
     shape = (n, *rows.shape[1:])
+    width = math.prod(rows.shape[1:])
     if not rows.size:
         return np.zeros(shape, rows.dtype)
     parts = np.ascontiguousarray(rows).reshape(len(index), width)
