@@ -23,7 +23,9 @@ class StructSeq(tuple[Any, ...]):
     def __new__(cls, sequence: Iterable[Any], dict: Any = None) -> StructSeq:
         items = tuple(sequence)
         if len(items) != cls.n_fields:
-            raise TypeError(f"torch.return_types.{cls.__name__}() takes a {cls.n_fields}-sequence ({len(items)}-sequence given)")
+            raise TypeError(
+                f"torch.return_types.{cls.__name__}() takes a {cls.n_fields}-sequence ({len(items)}-sequence given)"
+            )
         return tuple.__new__(cls, items)
 
     def __repr__(self) -> str:
@@ -84,4 +86,6 @@ svd = _declare("svd", "U", "S", "V")
 topk = _declare("topk", "values", "indices")
 triangular_solve = _declare("triangular_solve", "solution", "cloned_coefficient")
 
-all_return_types = [c for c in list(globals().values()) if isinstance(c, type) and issubclass(c, StructSeq) and c is not StructSeq]
+all_return_types = [
+    c for c in list(globals().values()) if isinstance(c, type) and issubclass(c, StructSeq) and c is not StructSeq
+]

@@ -36,7 +36,8 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
     spread = [{**p, "correction": c} for p in several for c in (1, 0, 0.5)]
     found: dict[str, list[Sample]] = {
         "sum_all": [((x,), {"to": None}), ((apart(1).reshape(()),), {"to": None})],
-        "sum": [((a,), {**p, "to": None}) for a in (x,) for p in several] + [((cube,), {"dims": (0, 2), "keepdim": True, "to": None})],
+        "sum": [((a,), {**p, "to": None}) for a in (x,) for p in several]
+        + [((cube,), {"dims": (0, 2), "keepdim": True, "to": None})],
         "mean_all": [((x,), {})],
         "mean": [((x,), p) for p in several],
         "nansum": [((with_nan,), p) for p in several],
@@ -62,10 +63,16 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         ],
         "dist": [((x, apart(4) * 0.7 + 0.05), {"p": order}) for order in (1.0, 2.0, 3.0, math.inf)],
         "renorm": [((x,), {"p": order, "dim": d, "maxnorm": 1.0}) for order in (1.0, 2.0, 3.0) for d in (0, 1)],
-        "cdist": [((apart(3, 2), apart(4, 2) + 0.05), {"p": order, "by_product": False}) for order in (1.0, 1.5, 2.0, 3.0, math.inf)],
+        "cdist": [
+            ((apart(3, 2), apart(4, 2) + 0.05), {"p": order, "by_product": False})
+            for order in (1.0, 1.5, 2.0, 3.0, math.inf)
+        ],
         "histc": [((x,), {"edges": np.linspace(-2.0, 2.0, 5)})],
         "histogramdd": [
-            ((x[:, :2], np.linspace(-2.0, 2.0, 3), np.linspace(-3.0, 3.0, 4)), {"even": (True, False), "weighted": False, "density": True})
+            (
+                (x[:, :2], np.linspace(-2.0, 2.0, 3), np.linspace(-3.0, 3.0, 4)),
+                {"even": (True, False), "weighted": False, "density": True},
+            )
         ],
         "bincount": [((index(4, 6), None), {"minlength": 6}), ((index(4, 6), apart(6)), {"minlength": 0})],
         "unique": [((np.round(x),), {})],

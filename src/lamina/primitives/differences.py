@@ -39,7 +39,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
         for k, (have, wanted) in enumerate(zip(more._array.shape, input._array.shape, strict=True)):
             if k != d and have != wanted:
                 raise RuntimeError(
-                    f"diff expects the shape of tensor to prepend or append to match that of input except along the differencing "
+                    "diff expects the shape of tensor to prepend or append to match that of input except along the "
+                    "differencing "
                     f"dimension; input.size({k}) = {wanted}, but got tensor.size({k}) = {have}"
                 )
     if n < 0:
@@ -47,7 +48,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
     parts = [t for t in (prepend, input, append) if t is not None]
     out: Any = cat(parts, d) if len(parts) > 1 else input
     if n == 0:
-        return out.clone() if out is input else out  # type: ignore[no-any-return]
+        return out.clone() if out is input else out  # type: ignore[no-any-return,attr-defined]
     is_bool = out._kind.dtype.category == 0
     for _ in range(builtins.min(n, out._array.shape[d])):
         length = out._array.shape[d] - 1
@@ -154,8 +155,12 @@ def _coordinates(x: Any, dim: int, spacing: Tensor, edge_order: int) -> Tensor:
         a, b = step[0], step[1]
         first = at(0) * (-(a * 2.0 + b) / (a * (a + b))) + at(1) * ((a + b) / (a * b)) + at(2) * (-a / (b * (a + b)))
         a, b = step[-2], step[-1]
-        last = at(n - 3) * (b / (a * (a + b))) + at(n - 2) * (-(a + b) / (a * b)) + at(n - 1) * ((b * 2.0 + a) / (b * (a + b)))
-    return cat((first, inside, last), dim)
+        last = (
+            at(n - 3) * (b / (a * (a + b)))
+            + at(n - 2) * (-(a + b) / (a * b))
+            + at(n - 1) * ((b * 2.0 + a) / (b * (a + b)))
+        )
+    return cat((first, inside, last), dim)  # type: ignore[no-any-return]
 
 
 def _even(x: Any, dim: int, step: Any, edge_order: int) -> Tensor:
@@ -171,7 +176,7 @@ def _even(x: Any, dim: int, step: Any, edge_order: int) -> Tensor:
     else:
         first = (at(1) * 2.0 - at(0) * 1.5 - at(2) * 0.5) / step
         last = (at(n - 1) * 1.5 - at(n - 2) * 2.0 + at(n - 3) * 0.5) / step
-    return cat((first, inside, last), dim)
+    return cat((first, inside, last), dim)  # type: ignore[no-any-return]
 
 
 @parsed
@@ -190,11 +195,13 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     if len(steps) != len(dims):
         if dim is None:
             raise RuntimeError(
-                f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() = {ndim}', since "
+                "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to "
+                f"'self.dim() = {ndim}', since "
                 f"dim argument was not given, but got a list of length {len(steps)}"
             )
         raise RuntimeError(
-            f"torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the same length, but "
+            "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have "
+            "the same length, but "
             f"got a spacing argument of length {len(steps)} and a dim argument of length {len(dims)}."
         )
     if edge_order not in (1, 2):
@@ -205,7 +212,8 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     x: Any = input if input._kind.dtype.category >= 2 else input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
     if input._kind.dtype.category == 0:
         raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
         )
     return tuple(
         _coordinates(x, d, step, edge_order) if isinstance(step, Tensor) else _even(x, d, step, edge_order)

@@ -33,7 +33,7 @@ def _cdist(x: Array, y: Array, *, p: float, by_product: bool) -> Array:
     if p == 2 and by_product:
         squares = np.add.reduce(x * x, axis=-1)[..., :, None] + np.add.reduce(y * y, axis=-1)[..., None, :]
         squares -= 2 * (x @ np.swapaxes(y, -1, -2))
-        return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+        return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)  # type: ignore[no-any-return]
     out = np.zeros((*x.shape[:-1], y.shape[-2]), x.dtype)
     if x.shape[-1]:
         for rows in _blocks(x, y):
@@ -77,8 +77,8 @@ _MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "dono
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0]) -> Tensor:
     """The p-norm distance between each row of x1 (..., P, M) and each of x2 (..., R, M): (..., P, R).
 
-    compute_mode: whether Euclidean distances come from a matrix product: faster, and less exact for close rows (default: above 25
-    rows). The batch dimensions broadcast.
+    compute_mode: whether Euclidean distances come from a matrix product: faster, and less exact for close rows
+    (default: above 25 rows). The batch dimensions broadcast.
     """
     if not isinstance(x2, Tensor):
         raise not_tensor("cdist", "x2", 2, x2)
@@ -94,7 +94,9 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
         if t._kind.dtype.category != 2:
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {scalar_name(t._kind.dtype)}")
     if x1._kind.dtype is not x2._kind.dtype:
-        raise RuntimeError(f"expected scalar type {scalar_name(x1._kind.dtype)} but found {scalar_name(x2._kind.dtype)}")
+        raise RuntimeError(
+            f"expected scalar type {scalar_name(x1._kind.dtype)} but found {scalar_name(x2._kind.dtype)}"
+        )
     if x1._kind.dtype.is_low:
         raise not_implemented("cdist", x1._kind.dtype)
     if p < 0:

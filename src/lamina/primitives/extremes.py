@@ -1,7 +1,8 @@
 """Largest and smallest: max, min, amax, amin, aminmax, argmax, argmin.
 
-At ties max() and amax share the gradient equally, max(dim) gives all of it to the index; a NaN wins. Here also: the gradient of
-functions whose values are picked from one dimension. Not here: sorting (sorting.py), median and mode (selection.py).
+At ties max() and amax share the gradient equally, max(dim) gives all of it to the index; a NaN wins. Here also: the
+gradient of functions whose values are picked from one dimension. Not here: sorting (sorting.py), median and mode
+(selection.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from lamina import return_types
-from lamina.core import dtype as dtypes
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
@@ -21,7 +21,7 @@ from lamina.primitives.gathering import gather_adjoint
 from lamina.primitives.reduction import stretched
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unsqueeze_
-from lamina.primitives.signature import nonempty, not_implemented, parsed, reduced
+from lamina.primitives.signature import nonempty, not_implemented, parsed, parsed_exact, reduced
 
 
 def picked_grad(g: Any, x_shape: tuple[int, ...], index: Any, dim: int, keepdim: bool) -> Any:
@@ -31,12 +31,13 @@ def picked_grad(g: Any, x_shape: tuple[int, ...], index: Any, dim: int, keepdim:
     return gather_adjoint(g, index, shape=x_shape, dim=dim)
 
 
-# ---- values alone: ties share ------------------------------------------------------------------------------------------
+# ---- values alone: ties share ----------------------------------------------------------------------------------------
 
 
 def _share(x: Array, best: Array, *, nan: bool) -> Array:
-    """What part of the gradient each element gets: one over the number of those equal to `best`, which has size-1 dimensions.
+    """What part of the gradient each element gets: one over the number of those equal to `best`, 0 for the rest.
 
+    best: the reduced dimensions are kept, as size 1.
     nan: where the best is NaN all NaN share; else everything there is NaN.
     """
     winners = x == best
@@ -44,7 +45,7 @@ def _share(x: Array, best: Array, *, nan: bool) -> Array:
         winners |= np.isnan(x) & np.isnan(best)
     dims = tuple([d for d, n in enumerate(best.shape) if n == 1])
     counts = np.add.reduce(winners, axis=dims, keepdims=True, dtype=x.dtype)
-    return winners / counts
+    return winners / counts  # type: ignore[no-any-return]
 
 
 share = primitive("share", _share)
@@ -67,14 +68,18 @@ def _all_shared_grad(g: Any, x: Any, out: Any, x_shape: tuple[int, ...]) -> Any:
 max_all = primitive("max_all", lambda x: x.max(), grads=(_all_shared_grad,), node="MaxBackward1")
 min_all = primitive("min_all", lambda x: x.min(), grads=(_all_shared_grad,), node="MinBackward1")
 amax_ = primitive(
-    "amax", lambda x, *, dims, keepdim: np.maximum.reduce(x, axis=dims, keepdims=keepdim), grads=(_shared_grad,))  # fmt: skip
+    "amax", lambda x, *, dims, keepdim: np.maximum.reduce(x, axis=dims, keepdims=keepdim),
+    grads=(_shared_grad,))  # fmt: skip
 amin_ = primitive(
-    "amin", lambda x, *, dims, keepdim: np.minimum.reduce(x, axis=dims, keepdims=keepdim), grads=(_shared_grad,))  # fmt: skip
+    "amin", lambda x, *, dims, keepdim: np.minimum.reduce(x, axis=dims, keepdims=keepdim),
+    grads=(_shared_grad,))  # fmt: skip
 
 
 def _aminmax_grad(gs: Any, x: Any, out_0: Any, out_1: Any, x_shape: Any, dims: Any, keepdim: bool) -> Any:
     parts = [
-        _shared_grad(g, x, out, x_shape, dims, keepdim) for g, out in zip(gs, (out_0, out_1), strict=True) if g is not None
+        _shared_grad(g, x, out, x_shape, dims, keepdim)
+        for g, out in zip(gs, (out_0, out_1), strict=True)
+        if g is not None
     ]
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
@@ -91,7 +96,8 @@ def _dims(name: str, kernel: str, input: Tensor, dim: Any) -> tuple[int, ...]:
     if not input._array.size:
         if dim is None or len(dims) == 0:
             raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' "
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
+                "with the 'dim' "
                 "argument."
             )
         for d in dims:
@@ -115,12 +121,14 @@ def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return amin_(input, dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
-@parsed(exact=True)
+@parsed_exact
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of all or over one dimension: (min, max)."""
     shape = input._array.shape
     if dim is None and not input._array.size:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
     dims = tuple(range(len(shape))) if dim is None else reduced(wrap_dim(dim, len(shape)), len(shape))
     if dims and shape[dims[0]] == 0:
         raise IndexError(f"aminmax: Expected reduction dim {dims[0]} to have non-zero size.")
@@ -156,14 +164,17 @@ def _arg(find: Any, x: Array, dim: int | None, keepdim: bool) -> Any:
     return find(x, axis=dim, keepdims=keepdim)
 
 
-def _overloaded(name: str, both: Any, whole: Any, along: Any, input: Tensor, dim: Any, keepdim: bool, other: Any) -> Any:
+def _overloaded(
+    name: str, both: Any, whole: Any, along: Any, input: Tensor, dim: Any, keepdim: bool, other: Any
+) -> Any:
     if isinstance(dim, Tensor) or other is not None:
         return both(input, dim if other is None else other)
     d = input._kind.dtype
     if dim is None:
         if not input._array.size:
             raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' "
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
+                "with the 'dim' "
                 "argument."
             )
         if d.category == 3:
@@ -178,13 +189,15 @@ def _overloaded(name: str, both: Any, whole: Any, along: Any, input: Tensor, dim
 
 @parsed
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """max(input): the largest element. max(input, dim, keepdim): (values, indices) over a dimension. max(input, other): elementwise."""
+    """max(input): the largest element. max(input, dim, keepdim): (values, indices) over a dimension. max(input, "
+    "other): elementwise."""
     return _overloaded("max", maximum, max_all, max_dim, input, dim, keepdim, other)
 
 
 @parsed
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """min(input): the smallest element. min(input, dim, keepdim): (values, indices) over a dimension. min(input, other): elementwise."""
+    """min(input): the smallest element. min(input, dim, keepdim): (values, indices) over a dimension. min(input, "
+    "other): elementwise."""
     return _overloaded("min", minimum, min_all, min_dim, input, dim, keepdim, other)
 
 
@@ -205,13 +218,15 @@ def _argument(name: str, op: Any, input: Tensor, dim: int | None, keepdim: bool)
     return op(input, dim=dim, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
-@parsed(exact=True)
+@parsed_exact
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the largest element, the first of equal ones: over `dim`, or in the flattened tensor. dtype: int64."""
+    """The position of the largest element, the first of equal ones: over `dim`, or in the flattened tensor. dtype: "
+    "int64."""
     return _argument("argmax", argmax_, input, dim, keepdim)
 
 
-@parsed(exact=True)
+@parsed_exact
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the smallest element, the first of equal ones: over `dim`, or in the flattened tensor. dtype: int64."""
+    """The position of the smallest element, the first of equal ones: over `dim`, or in the flattened tensor. "
+    "dtype: int64."""
     return _argument("argmin", argmin_, input, dim, keepdim)

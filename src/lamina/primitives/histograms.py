@@ -32,10 +32,13 @@ def refused(name: str) -> Any:
 
 
 def _even_places(x: Array, edges: Array, exact: bool) -> Array:
-    """The bin of each element among evenly spaced edges, -1 outside. exact: the edges decide where rounding does not."""
+    """The bin of each element among evenly spaced edges, -1 outside. exact: the edges decide where rounding does "
+    "not."""
     n, low, high = len(edges) - 1, edges[0], edges[-1]
     inside = (x >= low) & (x <= high)
-    at = np.where(inside, (x - low) * (x.dtype.type(n) / (high - low)) if not exact else (x - low) * n / (high - low), 0).astype(np.int64)
+    at = np.where(
+        inside, (x - low) * (x.dtype.type(n) / (high - low)) if not exact else (x - low) * n / (high - low), 0
+    ).astype(np.int64)
     if exact:
         at = np.clip(at, 0, n - 1)
         at -= x < edges[at]
@@ -74,7 +77,8 @@ histc_ = primitive(
 
 @parsed
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """Counts in `bins` even bins from min to max (both 0: of the elements); what is outside is left out. dtype: as `input`."""
+    """Counts in `bins` even bins from min to max (both 0: of the elements); what is outside is left out. dtype: as "
+    "`input`."""
     d = input._kind.dtype
     if d.category == 3:
         raise not_implemented("aminmax_cpu", d)
@@ -119,24 +123,30 @@ def _edges(x: Array, bins: Sequence[Any], limits: Any) -> tuple[list[Any], tuple
     dims = x.shape[1]
     if limits is not None and len(limits) != 2 * dims:
         raise RuntimeError(
-            f"torch.histogramdd: for a {dims}-dimensional histogram range should have {2 * dims} elements, but got {len(limits)}"
+            f"torch.histogramdd: for a {dims}-dimensional histogram range should have {2 * dims} elements, but got "
+            f"{len(limits)}"
         )
     edges: list[Any] = []
     for d, b in enumerate(bins):
         if isinstance(b, Tensor):
             if b._array.ndim != 1:
                 raise RuntimeError(
-                    f"torch.histogramdd: bins tensor should have one dimension, but got {b._array.ndim} dimensions in the bins tensor for "
+                    f"torch.histogramdd: bins tensor should have one dimension, but got {b._array.ndim} dimensions "
+                    "in the bins tensor for "
                     f"dimension {d}"
                 )
             if b._array.dtype != x.dtype:
                 names = (_type_name(wrap(x)), _type_name(b))
                 raise RuntimeError(
-                    f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {names[0]} and "
+                    "torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input "
+                    f"with dtype {names[0]} and "
                     f"bins for dimension {d} with dtype {names[1]}"
                 )
             if not b._array.size:
-                raise RuntimeError(f"torch.histogramdd: bins tensor should have at least 1 element, but got 0 elements in the bins tensor for dimension {d}")
+                raise RuntimeError(
+                    "torch.histogramdd: bins tensor should have at least 1 element, but got 0 elements in the bins "
+                    f"tensor for dimension {d}"
+                )
             edges.append(b)
             continue
         if b <= 0:
@@ -148,7 +158,9 @@ def _edges(x: Array, bins: Sequence[Any], limits: Any) -> tuple[list[Any], tuple
         if not (math.isfinite(low) and math.isfinite(high)):
             raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite")
         if low > high:
-            raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}")
+            raise RuntimeError(
+                f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}"
+            )
         if low == high:
             low, high = low - 0.5, high + 0.5
         edges.append(linspace(low, high, b + 1, dtype=wrap(x[:0]).dtype))
@@ -167,12 +179,14 @@ def _histogram(rows: Any, bins: Sequence[Any], limits: Any, weight: Any, density
     if weight is not None:
         if weight.dtype != rows.dtype:
             raise RuntimeError(
-                "torch.histogramdd: if weight tensor is provided, input tensor and weight tensor should have the same dtype, but got "
+                "torch.histogramdd: if weight tensor is provided, input tensor and weight tensor should have the "
+                "same dtype, but got "
                 f"input({_type_name(rows)}), and weight({_type_name(weight)})"
             )
         if weight.numel() != len(rows):
             raise RuntimeError(
-                "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost "
+                "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor "
+                "excluding its innermost "
                 f"dimension, but got input with shape {list(rows.shape)} and weight with shape {list(weight.shape)}"
             )
     edges, even = _edges(rows._array, bins, limits)
@@ -183,13 +197,14 @@ def _histogram(rows: Any, bins: Sequence[Any], limits: Any, weight: Any, density
 
 @parsed
 def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
-    """(hist, bin_edges): counts of all elements in `bins` even bins over `range`, or between given edges (a 1-d tensor).
+    """(hist, bin_edges): counts of all elements in `bins` even bins over `range`, or between given edges (1-d).
 
     weight: what each element counts. density: divided so that the integral is 1.
     """
     if weight is not None and weight.shape != input.shape and weight.numel() == input.numel():
         raise RuntimeError(
-            "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost "
+            "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor "
+            "excluding its innermost "
             f"dimension, but got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
         )
     hist, edges = _histogram(input.reshape(-1, 1), (bins,), range, weight, density)  # type: ignore[attr-defined]
@@ -198,7 +213,8 @@ def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Any 
 
 @parsed
 def histogramdd(input: Tensor, bins: Any, range: Any = None, weight: Any = None, density: bool = False) -> Any:
-    """(hist, bin_edges): counts of vectors (last dimension) in boxes. bins: a number, one per dimension, or edges per dimension."""
+    """(hist, bin_edges): counts of vectors (last dimension) in boxes. bins: a number, one per dimension, or edges "
+    "per dimension."""
     if input._array.ndim < 2:
         raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
     dims = input._array.shape[-1]

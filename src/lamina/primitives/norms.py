@@ -1,7 +1,7 @@
 """Norms over dimensions: vector_norm, norm, dist, renorm. The norm's subgradient at the origin is 0.
 
-Here: p-norms of vectors and their gradients. Not here: norms of matrices by singular values (linalg), distances between all pairs
-(distances.py).
+Here: p-norms of vectors and their gradients. Not here: norms of matrices by singular values (linalg), distances
+between all pairs (distances.py).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def norm_of(x: Array, p: float, dims: tuple[int, ...], keepdim: bool) -> Any:
         return np.sqrt(total(squares, dims, keepdim))
     sizes = np.abs(x)
     if p == math.inf:
-        return np.maximum.reduce(sizes, axis=dims, keepdims=keepdim)
+        return np.maximum.reduce(sizes, axis=dims, keepdims=keepdim)  # type: ignore[call-overload]
     if p == -math.inf:
-        return np.minimum.reduce(sizes, axis=dims, keepdims=keepdim)
+        return np.minimum.reduce(sizes, axis=dims, keepdims=keepdim)  # type: ignore[call-overload]
     if p == 0:
         return total((sizes != 0).astype(sizes.dtype), dims, keepdim)
     if p == 1:
@@ -86,17 +86,24 @@ vector_norm_ = primitive(
 def _check_dtype(input: Tensor, dtype: Any) -> None:
     d = input._kind.dtype
     if d.category < 2:
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_name(d)}")
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_name(d)}"
+        )
     if dtype is None:
         return
     if dtype.category < 2:
-        raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {scalar_name(dtype)}")
+        raise RuntimeError(
+            f"linalg.vector_norm: dtype should be floating point or complex, but got {scalar_name(dtype)}"
+        )
     if dtype.category != d.category:
         kind = ("real", "real") if d.category == 2 else ("complex", "complex")
-        raise RuntimeError(f"linalg.vector_norm: dtype should be {kind[0]} for {kind[1]} inputs, but got {scalar_name(dtype)}")
+        raise RuntimeError(
+            f"linalg.vector_norm: dtype should be {kind[0]} for {kind[1]} inputs, but got {scalar_name(dtype)}"
+        )
     if dtype.itemsize < d.itemsize:
         raise RuntimeError(
-            f"linalg.vector_norm: the dtype of the input ({scalar_name(d)}) should be convertible without narrowing to the specified dtype "
+            f"linalg.vector_norm: the dtype of the input ({scalar_name(d)}) should be convertible without narrowing "
+            "to the specified dtype "
             f"({scalar_name(dtype)})"
         )
 
@@ -119,7 +126,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
         for d in dims:
             if not shape[d]:
                 raise RuntimeError(
-                    f"{what}the dimension {d}because this dimension is empty and the operation does not have an identity"
+                    f"{what}the dimension {d}because this dimension is empty and the operation does not have an "
+                    "identity"
                 )
     if dtype is not None and dtype is not x._kind.dtype:
         x = x.to(dtype)  # type: ignore[attr-defined]
@@ -128,7 +136,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
 
 @parsed
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
-    """The p-norm over `dim` (None: all). p: a number, inf, -inf, "fro" (that of all squares) or "nuc" (of singular values)."""
+    """The p-norm over `dim` (None: all). p: a number, inf, -inf, "fro" (that of all squares) or "nuc" (of singular "
+    "values)."""
     if p is None or (p == "fro" and (dim is None or isinstance(dim, int) or len(dim) <= 2)):
         p = 2
     if not isinstance(p, str):
@@ -154,7 +163,8 @@ def _dist(x: Array, y: Array, *, p: float) -> Any:
 
 dist_ = primitive(
     "dist", _dist,
-    grads=(_dist_grad, lambda g, x, y, out, p: -_dist_grad(g, x, y, out, p)), holomorphic=False, restores=True)  # fmt: skip
+    grads=(_dist_grad, lambda g, x, y, out, p: -_dist_grad(g, x, y, out, p)),
+    holomorphic=False, restores=True)  # fmt: skip
 
 
 @parsed
@@ -162,7 +172,9 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of input - other, which broadcast."""
     shared = common_dtype((input, other))
     if shared.category < 2:
-        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {scalar_name(shared)} instead.")
+        raise RuntimeError(
+            f"norm(): input dtype should be either floating point or complex. Got {scalar_name(shared)} instead."
+        )
     from_both = (t if t._kind.dtype is shared else t.to(shared) for t in (input, other))  # type: ignore[attr-defined]
     return dist_(*from_both, p=float(p))  # type: ignore[no-any-return]
 
@@ -172,7 +184,9 @@ _EPS = 1e-7  # PyTorch's: keeps a factor finite
 
 def _renorm(x: Array, *, p: float, dim: int, maxnorm: float) -> Array:
     norms = norm_of(x, p, tuple(d for d in range(x.ndim) if d != dim), True)
-    return x * np.where(norms > maxnorm, norms.dtype.type(maxnorm) / (norms + norms.dtype.type(_EPS)), norms.dtype.type(1))
+    return x * np.where(  # type: ignore[no-any-return]
+        norms > maxnorm, norms.dtype.type(maxnorm) / (norms + norms.dtype.type(_EPS)), norms.dtype.type(1)
+    )
 
 
 def _renorm_grad(g: Any, x: Any, x_shape: tuple[int, ...], p: float, dim: int, maxnorm: float) -> Any:
@@ -193,7 +207,9 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """`input` with those slices along `dim` scaled down whose p-norm is above `maxnorm`. Shape: as `input`."""
     for name, value, position in (("p", p, 1), ("maxnorm", maxnorm, 3)):
         if isinstance(value, Tensor) or not isinstance(value, (int, float)):
-            raise TypeError(f"renorm(): argument '{name}' (position {position}) must be Number, not {type(value).__name__}")
+            raise TypeError(
+                f"renorm(): argument '{name}' (position {position}) must be Number, not {type(value).__name__}"
+            )
     if p <= 0:
         raise RuntimeError("renorm: non-positive-norm not supported")
     if maxnorm < 0:
@@ -202,5 +218,3 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     if ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
     return renorm_(input, p=float(p), dim=wrap_dim(dim, ndim), maxnorm=float(maxnorm))  # type: ignore[no-any-return]
-
-

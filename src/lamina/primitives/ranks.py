@@ -20,7 +20,7 @@ from lamina.primitives.gathering import gather_
 from lamina.primitives.kernels import ordering
 from lamina.primitives.reduction import stretched
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import nonempty, not_implemented, parsed
+from lamina.primitives.signature import nonempty, not_implemented, parsed, parsed_apart, parsed_exact
 from lamina.primitives.sorting import ordered, sort
 
 
@@ -87,13 +87,13 @@ def _median_of(name: str, whole: Any, along: Any, input: Tensor, dim: int | None
     return getattr(return_types, name)(along(input, dim=dim, keepdim=bool(keepdim)))
 
 
-@parsed(exact=True)
+@parsed_exact
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower middle element: of all, or (values, indices) over `dim`. NaN where there is a NaN."""
     return _median_of("median", median_all, median_dim, input, dim, keepdim)
 
 
-@parsed(exact=True)
+@parsed_exact
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower middle element of what is not NaN: of all, or (values, indices) over `dim`."""
     return _median_of("nanmedian", nanmedian_all, nanmedian_dim, input, dim, keepdim)
@@ -103,11 +103,12 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 
 kthvalue_ = primitive(
-    "kthvalue", lambda x, *, k, dim, keepdim: _picked(x, dim, keepdim, lambda rows: ordering.position_of_rank(rows, k - 1)),
+    "kthvalue",
+    lambda x, *, k, dim, keepdim: _picked(x, dim, keepdim, lambda rows: ordering.position_of_rank(rows, k - 1)),
     grads=(_rank_grad,), outputs=2, nondiff=(1,))  # fmt: skip
 
 
-@parsed(exact=True, apart=True)
+@parsed_apart
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest element (from 1) over `dim`, and where it was: (values, indices)."""
     shape, d = input._array.shape, input._kind.dtype
@@ -134,7 +135,7 @@ def _mode(x: Array) -> Array:
 mode_ = _of_rank("mode", _mode, "Mode")
 
 
-@parsed(exact=True)
+@parsed_exact
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value over `dim` (the smallest of several), and where it stands last: (values, indices)."""
     d = wrap_dim(dim, input._array.ndim)
@@ -208,7 +209,9 @@ def _arranged(out: Any, q_dims: int, shape: tuple[int, ...], dim: int | None, ke
 
 
 @parsed
-def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
     """The q-th quantiles over `dim` (None: all). q: a number or 1-d tensor in [0, 1], whose dimension comes first.
 
     interpolation, where a quantile falls between two elements: linear, lower, higher, midpoint, nearest.
@@ -217,6 +220,8 @@ def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = Fals
 
 
 @parsed
-def nanquantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+def nanquantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
     """`quantile` of what is not NaN."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation)

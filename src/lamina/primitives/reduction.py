@@ -1,7 +1,7 @@
 """Sums and what follows from them: a dimension goes away by adding, multiplying, or asking of all.
 
-Here: sum, mean, nansum, nanmean, prod, logsumexp, all, any. Not here: max and min (extremes.py), var and the rest of statistics
-(moments.py, statistics.py), norms (norms.py), running sums (scans.py).
+Here: sum, mean, nansum, nanmean, prod, logsumexp, all, any. Not here: max and min (extremes.py), var and the rest of
+statistics (moments.py, statistics.py), norms (norms.py), running sums (scans.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def stretched(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bo
 def _spread(g: Any, shape: tuple[int, ...]) -> Any:
     """One number, seen in any shape."""
     if isinstance(g, Tensor):
-        return g.expand(shape)
+        return g.expand(shape)  # type: ignore[attr-defined]
     if g.__class__ is not ndarray or g.dtype.kind == "V":  # a quotient of 0-d arrays is a scalar
         return np.broadcast_to(g, shape)
     out = ndarray(shape, g.dtype, g, 0, (0,) * len(shape))  # what np.broadcast_to does, ten times as fast
@@ -51,8 +51,8 @@ _LARGE = 4096  # elements from which a detour pays
 def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any:
     """np.add.reduce, faster and no less exact for large contiguous arrays of floats.
 
-    Trailing dimensions: einsum adds in many lanes. Leading ones: long rows are added instead of short ones, in two steps, so that
-    rounding errors grow with the root of their number only.
+    Trailing dimensions: einsum adds in many lanes. Leading ones: long rows are added instead of short ones, in two
+    steps, so that rounding errors grow with the root of their number only.
     """
     shape, ndim = x.shape, x.ndim
     if to is None and dims and x.size >= _LARGE and x.dtype.kind == "f" and x.flags.c_contiguous:
@@ -66,9 +66,9 @@ def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any
         elif dims == tuple(range(len(dims))):
             out = _columns_added(x.reshape(math.prod(shape[: len(dims)]), -1)).reshape(shape[len(dims) :])
         else:
-            return np.add.reduce(x, axis=dims, keepdims=keepdim)
+            return np.add.reduce(x, axis=dims, keepdims=keepdim)  # type: ignore[call-overload]
         return out.reshape(tuple([1 if d in dims else n for d, n in enumerate(shape)])) if keepdim else out
-    return np.add.reduce(x, axis=dims, dtype=to, keepdims=keepdim)
+    return np.add.reduce(x, axis=dims, dtype=to, keepdims=keepdim)  # type: ignore[call-overload]
 
 
 def _rows_added(x: Array) -> Array:
@@ -76,25 +76,27 @@ def _rows_added(x: Array) -> Array:
     if n > _LARGE:  # in parts, so that no lane adds up many
         whole = n - n % _LARGE
         parts = np.einsum("ijk->ij", x[:, :whole].reshape(len(x), -1, _LARGE))
-        return np.add.reduce(parts, axis=1) + np.add.reduce(x[:, whole:], axis=1)
-    return np.einsum("ij->i", x)
+        return np.add.reduce(parts, axis=1) + np.add.reduce(x[:, whole:], axis=1)  # type: ignore[no-any-return]
+    return np.einsum("ij->i", x)  # type: ignore[no-any-return]
 
 
 def _columns_added(x: Array) -> Array:
     n, width = x.shape
     rows = math.isqrt(n)
     if rows * width > n:  # the rows are long
-        return np.add.reduce(x, axis=0)
+        return np.add.reduce(x, axis=0)  # type: ignore[no-any-return]
     whole = n - n % rows
     folded = np.add.reduce(x[:whole].reshape(n // rows, rows * width), axis=0).reshape(rows, width)
-    return np.add.reduce(folded, axis=0) + np.add.reduce(x[whole:], axis=0)
+    return np.add.reduce(folded, axis=0) + np.add.reduce(x[whole:], axis=0)  # type: ignore[no-any-return]
 
 
 def _everything(x: Array, to: Any = None) -> Any:
     return x.sum(dtype=to) if x.size < _LARGE else total(x, tuple(range(x.ndim)), False, to)
 
 
-sum_all = primitive("sum_all", lambda x, *, to: _everything(x, to), grads=(lambda g, x_shape: _spread(g, x_shape),), node="Sum")
+sum_all = primitive(
+    "sum_all", lambda x, *, to: _everything(x, to), grads=(lambda g, x_shape: _spread(g, x_shape),), node="Sum"
+)
 
 sum_ = primitive(
     "sum", lambda x, *, dims, keepdim, to: total(x, dims, keepdim, to),
@@ -116,9 +118,10 @@ mean_ = primitive(
 
 
 def _shared(g: Any, n: int) -> Any:
-    """A spread cotangent by the number of those who share it: memory of its own, as PyTorch's, which hooks may write to."""
+    """A spread cotangent by the number of those who share it: memory of its own, as PyTorch's, which hooks may "
+    "write to."""
     if isinstance(g, Tensor):
-        return g / (n or 1)
+        return g / (n or 1)  # type: ignore[operator]
     return np.divide(g, g.dtype.type(n or 1), out=np.empty(g.shape, g.dtype))
 
 
@@ -155,7 +158,8 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     if d.category < 2:
         what = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. Got: {scalar_name(d)}"
+            f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. "
+            f"Got: {scalar_name(d)}"
         )
     if d is not input._kind.dtype:
         input = input.to(d)  # type: ignore[attr-defined]
@@ -178,14 +182,16 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     dims = tuple(range(lead)) + tuple(i + lead for i, t in enumerate(target) if t == 1 and shape[i + lead] != 1)
     to = np.int64 if self._kind.dtype.category < 2 else None
     out = sum_(self, dims=dims, keepdim=True, to=to) if dims else self
-    return out.reshape(target)  # type: ignore[no-any-return]
+    return out.reshape(target)  # type: ignore[no-any-return,union-attr]
 
 
 # ---- without NaN -----------------------------------------------------------------------------------------------------
 
 nansum_ = primitive(
     "nansum", lambda x, *, dims, keepdim: total(np.where(np.isnan(x), x.dtype.type(0), x), dims, keepdim),
-    grads=(lambda g, x, x_shape, dims, keepdim: where_(eq(x, x), stretched(g, x_shape, dims, keepdim), 0.0),))  # fmt: skip
+    grads=(
+        lambda g, x, x_shape, dims, keepdim: where_(eq(x, x), stretched(g, x_shape, dims, keepdim), 0.0),
+    ))  # fmt: skip
 
 
 @parsed
@@ -206,7 +212,8 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
     """The mean over `dim` of what is not NaN. Raises RuntimeError for integers."""
     if input._kind.dtype.category < 2:
         raise RuntimeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {scalar_name(input._kind.dtype)}"
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{scalar_name(input._kind.dtype)}"
         )
     counted = sum(eq(input, input), dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / counted  # type: ignore[no-any-return]
@@ -216,7 +223,7 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
 
 
 def _prod(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Any:
-    return np.multiply.reduce(x, axis=dims, keepdims=keepdim)
+    return np.multiply.reduce(x, axis=dims, keepdims=keepdim)  # type: ignore[call-overload]
 
 
 def _prod_grad(g: Any, x: Any, out: Any, x_shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
@@ -228,7 +235,8 @@ def _prod_grad(g: Any, x: Any, out: Any, x_shape: tuple[int, ...], dims: tuple[i
 
 prod_all = primitive(
     "prod_all", lambda x: _prod(x, dims=tuple(range(x.ndim)), keepdim=False),
-    grads=(lambda g, x, out, x_shape: _prod_grad(g, x, out, x_shape, tuple(range(len(x_shape))), False),), node="Prod")  # fmt: skip
+    grads=(lambda g, x, out, x_shape: _prod_grad(g, x, out, x_shape, tuple(range(len(x_shape))), False),),
+    node="Prod")  # fmt: skip
 
 prod_ = primitive("prod", _prod, grads=(_prod_grad,), node="ProdBackward1")
 
@@ -253,7 +261,7 @@ def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 def _logsumexp(x: Array, *, dims: tuple[int, ...], keepdim: bool) -> Any:
     """log(sum(exp(x))), the maximum taken out first, where it is finite."""
     if not x.size:
-        return np.log(np.add.reduce(x, axis=dims, keepdims=keepdim))
+        return np.log(np.add.reduce(x, axis=dims, keepdims=keepdim))  # type: ignore[call-overload]
     top = np.maximum.reduce(x.real, axis=dims, keepdims=True)
     top = np.where(np.isfinite(top), top, x.real.dtype.type(0))
     powers = np.asarray(x - top)
@@ -282,8 +290,12 @@ def _as_truth(result: Any, d: dtype_class) -> Any:
     return np.asarray(result).astype(np.uint8) if d is dtypes.uint8 else result
 
 
-all_ = primitive("all", lambda x, *, dims, keepdim, of: _as_truth(np.logical_and.reduce(x, axis=dims, keepdims=keepdim), of))
-any_ = primitive("any", lambda x, *, dims, keepdim, of: _as_truth(np.logical_or.reduce(x, axis=dims, keepdims=keepdim), of))
+all_ = primitive(
+    "all", lambda x, *, dims, keepdim, of: _as_truth(np.logical_and.reduce(x, axis=dims, keepdims=keepdim), of)
+)
+any_ = primitive(
+    "any", lambda x, *, dims, keepdim, of: _as_truth(np.logical_or.reduce(x, axis=dims, keepdims=keepdim), of)
+)
 
 
 def _asked(op: Any, input: Tensor, dim: Any, keepdim: bool) -> Tensor:

@@ -1,7 +1,7 @@
 """Running results along one dimension: cumsum, cumprod, cummax, cummin, logcumsumexp.
 
-Here also: the linear recurrence in which gradients of running products are written without a division, so that zeros are no
-special case and every derivative is a recurrence again. Not here: differences and integrals (differences.py).
+Here also: the linear recurrence in which gradients of running products are written without a division, so that zeros
+are no special case and every derivative is a recurrence again. Not here: differences and integrals (differences.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lamina.primitives.elementary import isinf
 from lamina.primitives.elementwise import exp, where_
 from lamina.primitives.gathering import gather_adjoint
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import not_implemented, parsed
+from lamina.primitives.signature import not_implemented, parsed, parsed_exact
 
 ndarray = np.ndarray
 
@@ -38,7 +38,9 @@ def _scanned(ufunc: Any, x: Array, dim: int, reverse: bool) -> Array:
         return x.copy()
     wide = _WIDER.get(x.dtype)
     if reverse:
-        return np.ascontiguousarray(_turned(ufunc.accumulate(_turned(x, dim), axis=dim, dtype=wide), dim), dtype=x.dtype)
+        return np.ascontiguousarray(
+            _turned(ufunc.accumulate(_turned(x, dim), axis=dim, dtype=wide), dim), dtype=x.dtype
+        )
     return ufunc.accumulate(x, axis=dim, dtype=wide).astype(x.dtype, copy=False)  # type: ignore[no-any-return]
 
 
@@ -96,7 +98,9 @@ def _cumprod_grad(g: Any, x: Any, out: Any, dim: int, reverse: bool) -> Any:
     return before * recurrence(g, shifted(x, dim=dim, reverse=not reverse, fill=0.0), dim=dim, reverse=not reverse)
 
 
-cumprod_ = primitive("cumprod", lambda x, *, dim, reverse: _scanned(np.multiply, x, dim, reverse), grads=(_cumprod_grad,))
+cumprod_ = primitive(
+    "cumprod", lambda x, *, dim, reverse: _scanned(np.multiply, x, dim, reverse), grads=(_cumprod_grad,)
+)
 
 
 def excluded(x: Any, dims: tuple[int, ...]) -> Any:
@@ -146,9 +150,11 @@ def _picked_grad(g: Any, x_shape: tuple[int, ...], out_1: Any, dim: int) -> Any:
 
 
 cummax_ = primitive(
-    "cummax", lambda x, *, dim: _extreme(np.maximum, x, dim), grads=(_picked_grad,), outputs=2, nondiff=(1,))  # fmt: skip
+    "cummax", lambda x, *, dim: _extreme(np.maximum, x, dim),
+    grads=(_picked_grad,), outputs=2, nondiff=(1,))  # fmt: skip
 cummin_ = primitive(
-    "cummin", lambda x, *, dim: _extreme(np.minimum, x, dim), grads=(_picked_grad,), outputs=2, nondiff=(1,))  # fmt: skip
+    "cummin", lambda x, *, dim: _extreme(np.minimum, x, dim),
+    grads=(_picked_grad,), outputs=2, nondiff=(1,))  # fmt: skip
 
 
 def _running_extreme(op: Any, name: str, input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -157,13 +163,13 @@ def _running_extreme(op: Any, name: str, input: Tensor, dim: int) -> tuple[Tenso
     return op(input, dim=wrap_dim(dim, input._array.ndim))  # type: ignore[no-any-return]
 
 
-@parsed(exact=True)
+@parsed_exact
 def cummax(input: Tensor, dim: int) -> Any:
     """Running maxima along `dim` and their positions (int64; of equal ones the last), as `input` in shape."""
     return return_types.cummax(_running_extreme(cummax_, "cummax", input, dim))
 
 
-@parsed(exact=True)
+@parsed_exact
 def cummin(input: Tensor, dim: int) -> Any:
     """Running minima along `dim` and their positions (int64; of equal ones the last), as `input` in shape."""
     return return_types.cummin(_running_extreme(cummin_, "cummin", input, dim))

@@ -1,6 +1,7 @@
 """Which values there are and where: unique, unique_consecutive, searchsorted, bucketize, isin, nonzero and its kin.
 
-Here: results whose length depends on values, and positions in sorted sequences. Not here: sorting (sorting.py), histograms.
+Here: results whose length depends on values, and positions in sorted sequences. Not here: sorting (sorting.py),
+histograms.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from lamina.primitives.histograms import refused
 from lamina.primitives.kernels import ordering
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbind_
-from lamina.primitives.signature import not_implemented, not_tensor, parsed, reduced, scalar_name
+from lamina.primitives.signature import not_implemented, not_tensor, parsed, parsed_exact, reduced, scalar_name
 
 # ---- unique ----------------------------------------------------------------------------------------------------------
 
 
 def _runs(rows: Array, order: Array | None) -> tuple[Array, Array, Array]:
-    """The first of each run of equal entries of the first axis, the run of each entry before ordering, lengths of runs."""
+    """The first of each run of equal entries of the first axis, the run of each entry before ordering, lengths of "
+    "runs."""
     n = len(rows)
     differs = rows[1:] != rows[:-1]
     if rows.ndim > 1:
@@ -56,14 +58,15 @@ def _unique(x: Array, *, dim: int | None, consecutive: bool) -> tuple[Array, Arr
 
 
 unique_ = primitive(
-    "unique", lambda x: _unique(x, dim=None, consecutive=False), grads=(refused("_unique2"),), outputs=3, nondiff=(1, 2),
+    "unique", lambda x: _unique(x, dim=None, consecutive=False),
+    grads=(refused("_unique2"),), outputs=3, nondiff=(1, 2),
     node="Unique2")  # fmt: skip
 unique_dim_ = primitive(
     "unique_dim", lambda x, *, dim: _unique(x, dim=dim, consecutive=False), grads=(refused("unique_dim"),), outputs=3,
     nondiff=(1, 2))  # fmt: skip
 unique_consecutive_ = primitive(
-    "unique_consecutive", lambda x, *, dim: _unique(x, dim=dim, consecutive=True), grads=(refused("unique_consecutive"),), outputs=3,
-    nondiff=(1, 2))  # fmt: skip
+    "unique_consecutive", lambda x, *, dim: _unique(x, dim=dim, consecutive=True),
+    grads=(refused("unique_consecutive"),), outputs=3, nondiff=(1, 2))  # fmt: skip
 
 
 def _wanted(found: Any, inverse: bool, counts: bool) -> Any:
@@ -89,9 +92,14 @@ def _check_unique(input: Tensor, dim: int | None) -> int | None:
 
 @parsed
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
-    """The distinct elements in order (dim: the distinct slices); on demand where each element is among them, and how often each."""
+    """The distinct elements in order (dim: the distinct slices); on demand where each element is among them, and "
+    "how often each."""
     at = _check_unique(input, dim)
     return _wanted(unique_(input) if at is None else unique_dim_(input, dim=at), return_inverse, return_counts)
 
@@ -150,12 +158,14 @@ def _arranged(boundaries: Tensor, sorter: Any) -> Any:
         raise TypeError(f"searchsorted(): argument 'sorter' must be Tensor, not {type(sorter).__name__}")
     if sorter._array.shape != shape:
         raise RuntimeError(
-            f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {list(shape)}and got sorter tensor "
+            "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+            f"{list(shape)}and got sorter tensor "
             f"{list(sorter._array.shape)}"
         )
     if sorter._kind.dtype.name != "int64":
         raise RuntimeError(
-            f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {scalar_name(sorter._kind.dtype)}"
+            "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
+            f"{scalar_name(sorter._kind.dtype)}"
         )
     if sorter._array.size and (sorter._array.min() < 0 or sorter._array.max() >= shape[-1]):
         raise RuntimeError("torch.searchsorted(): sorter index out of range")
@@ -169,30 +179,42 @@ def _common(boundaries: Any, values: Any) -> tuple[Any, Any]:
             raise not_implemented("searchsorted_out_cpu", d)
     if not isinstance(values, Tensor):
         values = wrap(np.asarray(values).astype(shared.np))
-    return boundaries.to(shared), values.to(shared)  # type: ignore[attr-defined]
+    return boundaries.to(shared), values.to(shared)
 
 
 @parsed
 def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Any = None
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
 ) -> Tensor:
-    """Where to put `input` into a sorted last dimension so that it stays sorted: before equal elements, or behind (right).
+    """Where to put `input` into a sorted last dimension so that it stays sorted.
 
-    sorted_sequence is 1-d, or agrees with `input` in all dimensions but the last. dtype: int64, or int32 if `out_int32`.
+    Before equal elements, or behind them (right). sorted_sequence is 1-d, or agrees with `input` in all dimensions but
+    the last. dtype: int64, or int32 if `out_int32`.
     """
     shape = sorted_sequence._array.shape
     if not isinstance(input, Tensor) or not input._array.ndim:
         if len(shape) > 1:
             raise RuntimeError(
-                "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "
+                "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but "
+                "we got boundaries tensor "
                 f"dim({len(shape)}) and input value's dim(0) numel(1)"
             )
     if not shape:
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension")
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
+        )
     if len(shape) > 1 and shape[:-1] != input._array.shape[:-1]:
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value "
-            f"tensor must match, but we got boundaries tensor {list(shape)} and input value tensor {list(input._array.shape)}"
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+            "boundaries tensor and input value "
+            f"tensor must match, but we got boundaries tensor {list(shape)} and input value tensor "
+            f"{list(input._array.shape)}"
         )
     at = _side(right, side)
     if sorter is not None:
@@ -201,7 +223,9 @@ def searchsorted(
     return searchsorted_(boundaries, values, side=at, to=np.int32 if out_int32 else np.int64)  # type: ignore[no-any-return]
 
 
-def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Tensor:
+def bucketize(
+    input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None
+) -> Tensor:
     """The index of the bucket in which each element falls: between which of the sorted `boundaries` (1-d) it lies."""
     if not isinstance(boundaries, Tensor):
         raise not_tensor("bucketize", "boundaries", 2, boundaries)
@@ -220,13 +244,17 @@ def _isin(x: Array, among: Array, *, invert: bool) -> Array:
 isin_ = primitive("isin", _isin)
 
 
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Any = None) -> Tensor:
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Any = None
+) -> Tensor:
     """Which elements are among `test_elements`; either may be a number. Shape: of `elements`. dtype: bool."""
     given = [v for v in (elements, test_elements) if isinstance(v, Tensor)]
     if not given:
         raise TypeError(
-            f"isin() received an invalid combination of arguments - got ({type(elements).__name__}, {type(test_elements).__name__}), but "
-            "expected one of: (Tensor elements, Tensor test_elements), (Number element, Tensor test_elements), (Tensor elements, Number "
+            f"isin() received an invalid combination of arguments - got ({type(elements).__name__}, "
+            f"{type(test_elements).__name__}), but "
+            "expected one of: (Tensor elements, Tensor test_elements), (Number element, Tensor test_elements), "
+            "(Tensor elements, Number "
             "test_element)"
         )
     for v in given:
@@ -245,9 +273,10 @@ _isin_public = parsed(lambda elements, test_elements, invert: isin_(elements, te
 nonzero_ = primitive("nonzero", lambda x: np.argwhere(x))
 
 
-@parsed(exact=True)
+@parsed_exact
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The indices of nonzero elements, a row each: (n, dims), int64. as_tuple: a 1-d tensor per dimension, for indexing."""
+    """The indices of nonzero elements, a row each: (n, dims), int64. as_tuple: a 1-d tensor per dimension, for "
+    "indexing."""
     if as_tuple:
         found = nonzero_(input if input._array.ndim else input.reshape(1))  # type: ignore[attr-defined]
         return tuple(unbind_(found, dim=1))

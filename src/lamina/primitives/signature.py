@@ -1,4 +1,5 @@
-"""Calls as PyTorch's argument parser takes them: a Tensor first, NumPy's names for some arguments, `out=`; and its refusals.
+"""Calls as PyTorch's argument parser takes them: a Tensor first, NumPy's names for some arguments, `out=`; and its
+refusals.
 
 Here: what public functions share. Not here: writing to `out` (inplace.py), the functions.
 """
@@ -19,16 +20,27 @@ from lamina.primitives.inplace import NAMES, put_out
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
 
-def parsed(function: Callable[..., Any] | None = None, *, exact: bool = False, apart: bool = False) -> Any:
+def parsed(function: Callable[..., Any]) -> Any:
     """Let a function of a Tensor take NumPy's names for its arguments, and `out=`.
 
-    The function raises TypeError for an input that is no Tensor. exact: `out` must have the result's dtype. apart: its memory must
-    not be that of the input.
+    The function raises TypeError for an input that is no Tensor.
     """
-    if function is None:
-        return functools.partial(parsed, exact=exact, apart=apart)
+    return _parsed(function, exact=False, apart=False)
+
+
+def parsed_exact(function: Callable[..., Any]) -> Any:
+    """`parsed`, where `out` must have the result's dtype."""
+    return _parsed(function, exact=True, apart=False)
+
+
+def parsed_apart(function: Callable[..., Any]) -> Any:
+    """`parsed_exact`, where `out` must not lie in the memory of the input."""
+    return _parsed(function, exact=True, apart=True)
+
+
+def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
     name = function.__name__
-    code = function.__code__  # type: ignore[attr-defined]
+    code = function.__code__
     own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     first = own[0]
     renamed = {theirs: ours for theirs, ours in NUMPY_NAMES.items() if ours in own and theirs not in own}
@@ -50,24 +62,38 @@ def parsed(function: Callable[..., Any] | None = None, *, exact: bool = False, a
     return public
 
 
-_IN_C = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int", "uint8": "unsigned char"}
+_IN_C = {
+    "float32": "float",
+    "float64": "double",
+    "int64": "long int",
+    "int32": "int",
+    "int16": "short int",
+    "uint8": "unsigned char",
+}
 
 
 def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> None:
-    pairs = zip(result, out, strict=False) if isinstance(result, tuple) and isinstance(out, (tuple, list)) else ((result, out),)
+    pairs = (
+        zip(result, out, strict=False)
+        if isinstance(result, tuple) and isinstance(out, (tuple, list))
+        else ((result, out),)
+    )
     for r, o in pairs:
         if exact and isinstance(o, Tensor) and r.dtype != o.dtype:
             wanted, got = (_IN_C.get(t.dtype.name, t.dtype.name) for t in (r, o))
             raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
         if apart and isinstance(o, Tensor) and np.may_share_memory(o._array, given._array):
             raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                "single memory location. "
                 "Please clone() the tensor before performing the operation."
             )
 
 
 def not_tensor(function: str, argument: str, position: int, given: Any) -> TypeError:
-    return TypeError(f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {type(given).__name__}")
+    return TypeError(
+        f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {type(given).__name__}"
+    )
 
 
 def scalar_name(d: dtype_class) -> str:

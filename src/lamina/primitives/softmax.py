@@ -1,6 +1,7 @@
 """softmax and log_softmax along one dimension.
 
-Here: the two primitives and their public forms. Not here: nn.functional's forms (implicit dimensions, softmin, gumbel_softmax).
+Here: the two primitives and their public forms. Not here: nn.functional's forms (implicit dimensions, softmin,
+gumbel_softmax).
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ def _shifted(x: Array, dim: int) -> Array:
 
 def _softmax(x: Array, *, dim: int) -> Array:
     if not x.size or not x.ndim:
-        return np.exp(x - x)
+        return np.exp(x - x)  # type: ignore[no-any-return]
     out = _shifted(x, dim)
     np.exp(out, out=out)
-    return np.divide(out, total(out, (dim,), True), out=out)
+    return np.divide(out, total(out, (dim,), True), out=out)  # type: ignore[no-any-return]
 
 
 def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
@@ -51,7 +52,7 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
     if not x.size or not x.ndim:
         return x - x
     out = _shifted(x, dim)
-    return np.subtract(out, np.log(total(np.exp(out), (dim,), True)), out=out)
+    return np.subtract(out, np.log(total(np.exp(out), (dim,), True)), out=out)  # type: ignore[no-any-return]
 
 
 def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:

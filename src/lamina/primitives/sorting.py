@@ -1,7 +1,7 @@
 """Order along a dimension: sort, argsort, msort, topk. All are stable, and NaN counts as the largest value.
 
-Here: dimensions, checks, gradients. Not here: the sorting of arrays (kernels/ordering.py), one element by its rank (selection.py),
-unique values and searching (searching.py).
+Here: dimensions, checks, gradients. Not here: the sorting of arrays (kernels/ordering.py), one element by its rank
+(selection.py), unique values and searching (searching.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.gathering import gather_adjoint
 from lamina.primitives.kernels import ordering, places
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import parsed
+from lamina.primitives.signature import parsed, parsed_exact
 
 
 def ordered(x: Array, dim: int, find: Any) -> tuple[Array, Array]:
@@ -52,7 +52,7 @@ def _refuse(name: str, input: Tensor) -> None:
         raise RuntimeError(f" {name} does not support complex dtypes on CPU")
 
 
-@parsed(exact=True)
+@parsed_exact
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
     """The elements in order along `dim`, and where they were: (values, indices). Equal elements keep their order.
 
@@ -63,7 +63,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
     return return_types.sort((sort_ if stable is None else sort_stable)(input, dim=d, descending=bool(descending)))
 
 
-@parsed(exact=True)
+@parsed_exact
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The indices that sort `input` along `dim`. dtype: int64."""
     return sort(input, dim, descending)[1]  # type: ignore[no-any-return]
@@ -75,7 +75,7 @@ def msort(input: Tensor) -> Tensor:
     return sort(input, 0)[0]  # type: ignore[no-any-return]
 
 
-@parsed(exact=True)
+@parsed_exact
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) elements along `dim`, in order, and where they were: (values, indices)."""
     shape = input._array.shape

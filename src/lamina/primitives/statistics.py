@@ -50,7 +50,9 @@ def _std_grad(g: Any, x: Any, out: Any, x_shape: Any, dims: Any, keepdim: bool, 
     return stretched(g, x_shape, dims, keepdim) * (x - mean_(x, dims=dims, keepdim=True))
 
 
-def _with_mean_grad(rule: Any, gs: Any, out: Any, x: Any, x_shape: Any, dims: Any, keepdim: bool, correction: float) -> Any:
+def _with_mean_grad(
+    rule: Any, gs: Any, out: Any, x: Any, x_shape: Any, dims: Any, keepdim: bool, correction: float
+) -> Any:
     spread, mean = gs
     result: Any = 0.0
     if spread is not None:
@@ -100,7 +102,8 @@ def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim:
     dims = reduced(dim, input._array.ndim)
     if math.prod([input._array.shape[d] for d in dims]) - correction <= 0 and input._array.size:
         warnings.warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided "
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            "(input numel divided "
             "by output numel).",
             stacklevel=4,
         )
@@ -108,7 +111,9 @@ def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim:
 
 
 @parsed
-def var(input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None) -> Tensor:
+def var(
+    input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
     """The variance over `dim` (None: all), divided by n - correction (1 where not given; unbiased=False: 0).
 
     dtype: as `input`, real for complex. Raises RuntimeError for integers.
@@ -117,19 +122,25 @@ def var(input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: boo
 
 
 @parsed
-def std(input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None) -> Tensor:
+def std(
+    input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
     """The standard deviation over `dim`: the root of `var`. Its gradient is 0 where it is 0."""
     return _spread("std", std_, input, dim, unbiased, keepdim, correction)  # type: ignore[no-any-return]
 
 
 @parsed
-def var_mean(input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None) -> Any:
+def var_mean(
+    input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None
+) -> Any:
     """(var, mean) over `dim`."""
     return _spread("var_mean", var_mean_, input, dim, unbiased, keepdim, correction)
 
 
 @parsed
-def std_mean(input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None) -> Any:
+def std_mean(
+    input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim: bool = False, *, correction: Any = None
+) -> Any:
     """(std, mean) over `dim`."""
     return _spread("std_mean", std_mean_, input, dim, unbiased, keepdim, correction)
 
@@ -140,7 +151,10 @@ def std_mean(input: Tensor, dim: Any = None, unbiased: Any = _GIVEN_NOT, keepdim
 def _check_weights(name: str, weights: Tensor, count: int, category: int) -> None:
     d = weights._kind.dtype
     if weights._array.ndim > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {weights._array.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with {weights._array.ndim} "
+            "dimensions"
+        )
     if d.category != category:
         kind = "integral" if category == 1 else "floating point"
         raise RuntimeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {d.alias[:-6]} dtype")
@@ -155,9 +169,13 @@ def _check_weights(name: str, weights: Tensor, count: int, category: int) -> Non
 
 @parsed
 def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
-    """Covariances of variables (rows) over observations (columns). fweights: how often each counts; aweights: how much."""
+    """Covariances of variables (rows) over observations (columns). fweights: how often each counts; aweights: how "
+    "much."""
     if input._array.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} "
+            "dimensions"
+        )
     if input._kind.dtype.category == 0:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x: Any = input if input._array.ndim == 2 else input.reshape(1, -1)  # type: ignore[attr-defined]
@@ -178,8 +196,11 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: A
     else:
         norm = weight_sum - correction * (weights * aweights).sum() / weight_sum
     if float(norm) <= 0:
-        warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=3)
-        norm = 0 if not isinstance(norm, Tensor) else norm * 0
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
+            stacklevel=3,
+        )
+        norm = 0 if not isinstance(norm, Tensor) else norm * 0  # type: ignore[operator]
     apart = x - mean.unsqueeze(1)
     products = apart @ (apart if weights is None else apart * weights).t().conj()
     return (products / norm).squeeze()  # type: ignore[no-any-return]
@@ -190,7 +211,8 @@ def corrcoef(input: Tensor) -> Tensor:
     """Pearson's correlation coefficients of variables (rows): `cov` over the standard deviations, held in [-1, 1]."""
     if input._array.ndim > 2:
         raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} dimensions"
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} "
+            "dimensions"
         )
     c: Any = cov(input)
     if not c.dim():

@@ -1,7 +1,7 @@
 """softmax and its relatives, along one dimension.
 
-Here: nn.functional's forms of softmax, softmin, log_softmax; gumbel_softmax. Not here: the primitives (primitives/softmax.py), the
-losses on top of them (loss_classification.py).
+Here: nn.functional's forms of softmax, softmin, log_softmax; gumbel_softmax. Not here: the primitives
+(primitives/softmax.py), the losses on top of them (loss_classification.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Order along the last axis of arrays: stable positions, NaN above all.
 
-Where values fit in 32 bits, value and position are packed into one int64: no two are equal, so NumPy's fast unstable sort and
-partition give the stable order, several times faster than its stable argsort. Here: computing on arrays. Not here: dimensions,
-checks, gradients (sorting.py, selection.py).
+Where values fit in 32 bits, value and position are packed into one int64: no two are equal, so NumPy's fast unstable
+sort and partition give the stable order, several times faster than its stable argsort. Here: computing on arrays. Not
+here: dimensions, checks, gradients (sorting.py, selection.py).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def sorted_positions(x: Array, descending: bool = False) -> Array:
         return np.bitwise_and(keys, _LOW, out=keys)
     if not descending:
         return x.argsort(axis=-1, kind="stable")
-    return x.shape[-1] - 1 - x[..., ::-1].argsort(axis=-1, kind="stable")[..., ::-1]
+    return x.shape[-1] - 1 - x[..., ::-1].argsort(axis=-1, kind="stable")[..., ::-1]  # type: ignore[no-any-return]
 
 
 def first_positions(x: Array, k: int, descending: bool = False) -> Array:
@@ -70,7 +70,7 @@ def first_positions(x: Array, k: int, descending: bool = False) -> Array:
         return np.ascontiguousarray(sorted_positions(x, descending)[..., :k])
     if x.dtype.kind == "f":
         if k == 1 and descending:
-            return x.argmax(axis=-1, keepdims=True)
+            return x.argmax(axis=-1, keepdims=True)  # type: ignore[no-any-return]
         found = _beyond_edge(x, k, descending)
         if found is not None:
             return found
@@ -79,7 +79,7 @@ def first_positions(x: Array, k: int, descending: bool = False) -> Array:
         return np.ascontiguousarray(sorted_positions(x, descending)[..., :k])
     keys.partition(k - 1, axis=-1)
     keys = np.sort(keys[..., :k], axis=-1)
-    return np.bitwise_and(keys, _LOW, out=keys)
+    return np.bitwise_and(keys, _LOW, out=keys)  # type: ignore[no-any-return]
 
 
 def _beyond_edge(x: Array, k: int, descending: bool) -> Array | None:
@@ -92,14 +92,15 @@ def _beyond_edge(x: Array, k: int, descending: bool) -> Array | None:
         return None
     found = found.reshape(*x.shape[:-1], k)
     order = sorted_positions(x.reshape(-1)[found], descending)
-    return np.take_along_axis(found, order, -1) % n
+    return np.take_along_axis(found, order, -1) % n  # type: ignore[no-any-return]
 
 
 def position_of_rank(x: Array, k: Any) -> Array:
-    """Where the entry `k` (an int, or one for each row) of the sorted last axis stands; of equal ones any, always the same."""
+    """Where the entry `k` (an int, or one for each row) of the sorted last axis stands; of equal ones any, always "
+    "the same."""
     if not isinstance(k, int):
         return np.take_along_axis(sorted_positions(x), k[..., None], -1)[..., 0]
     if x.size <= _SMALL:
         return sorted_positions(x)[..., k]
     value = np.partition(x, k, axis=-1)[..., k : k + 1]
-    return ((x == value) | (value != value) & (x != x)).argmax(-1) if x.dtype.kind == "f" else (x == value).argmax(-1)
+    return ((x == value) | (value != value) & (x != x)).argmax(-1) if x.dtype.kind == "f" else (x == value).argmax(-1)  # type: ignore[no-any-return]
