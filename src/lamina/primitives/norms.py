@@ -53,7 +53,7 @@ def norm_grad(g: Any, x: Any, norm: Any, p: float, ties: bool = True) -> Any:
     ties: elements that are the largest together (p infinite) share the gradient; else each has all of it.
     """
     if p == 0:
-        return where_(eq(x, x), 0.0, 0.0) * g
+        return where_(eq(x, x), 0.0, x) * g
     if p == 1:
         return sgn(x) * g
     if math.isinf(p):
