@@ -95,6 +95,18 @@ def overlaps_itself(array: Array) -> bool:
     return bool(array.size) and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
 
 
+def partly_overlap(written: Array, read: Array, whole: bool) -> bool:
+    """Whether writing to one array changes another while it is read. whole: also when they are the same elements.
+
+    PyTorch's rule: arrays with gaps are not looked at.
+    """
+    if not np.may_share_memory(written, read) or not written.size or not read.size or not is_dense(written) or not is_dense(read):
+        return False
+    if address(written) == address(read) and written.nbytes == read.nbytes and element_strides(written) == element_strides(read):
+        return whole
+    return True
+
+
 def is_dense(array: Array) -> bool:
     """Whether the elements lie side by side, each once, in any order of dimensions."""
     if not array.size:

@@ -44,6 +44,7 @@ class More:
     base: Any = None  # of a view: the tensor whose memory it looks at
     view: Any = None  # of a view: autograd/views.py's record of how it was made
     views: list[ref[Any]] | None = None  # of a base: its living views
+    seen: int = 0  # of a view: the version of the memory when its history was made
     hooks: Any = None  # gradient hooks of a leaf, in order of registration
     post_hooks: Any = None  # post-accumulate hooks
     accumulate: ref[Any] | None = None  # the AccumulateGrad object that a user has seen

@@ -188,7 +188,8 @@ def _as_strided(p: Primitive, tensors: Sequence[Any], params: Params, level: Lev
     """The offset counts in the storage of the whole batch, in which the entries lie a stride apart."""
     value = tensors[0]._value
     apart = value._array.strides[0] // value._array.itemsize
-    return apply(p, (value,), {**params, "size": (level.size, *params["size"]), "stride": (apart, *params["stride"])})
+    where = {"size": (level.size, *params["size"]), "stride": (apart, *params["stride"]), "like": s.layout(value)}
+    return apply(p, (value,), {**params, **where})
 
 
 def _of_all(name: str) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import modes
+from lamina.autograd import modes, views
 from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.size import shape_of
@@ -29,7 +29,7 @@ copied = primitive(
     "copy", _copied,
     grads=(lambda g: _nothing(g), lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
     holomorphic=False)  # fmt: skip
-copied.primitive.node.__name__ = "CopyBackwards"
+copied.primitive.node.__name__, copied.primitive.node._family = "CopyBackwards", "torch::autograd::"
 
 
 def _nothing(g: Any) -> Any:
@@ -65,13 +65,15 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
-    from lamina.autograd.views import check_inplace
-
-    check_inplace(self, "copy_", False)
+    if src is self:
+        return self
+    views.check_inplace(self, "copy_", False)
+    views.check_memory(self, "copy_", (src,))
     if self._kind.device is not devices.meta:
         source = src._array
         np.copyto(self._array, source if source.dtype == self._array.dtype else _cast(source, to=self._array.dtype))
     version(self).bump("copy_", users_place(2))
+    views.written(self)
     return self
 
 

@@ -35,9 +35,13 @@ def reseated(view: Callable[..., Tensor], name: str) -> Any:
         if about is not None and about.view is not None and about.view.replay is not None:
             before = about.view.replay
             about.view = views.View(about.view.made_in, about.view.maker, lambda base: view(before(base), *args, **kwargs))
-        if self._node is not LEAF and grad:
+        counter = version(self)
+        counter.bump(name, users_place(2))
+        if grad and out._node is not None:
             self._node = out._node
-        version(self).bump(name, users_place(2))
+            if about is not None:
+                about.seen = counter.n
+        views.written(self)
         return self
 
     method.__name__ = method.__qualname__ = name

@@ -16,6 +16,7 @@ from lamina.autograd import modes, views
 from lamina.autograd.graph import Output, SavedOutput
 from lamina.core import device as devices
 from lamina.core.dtype import dtype
+from lamina.core.parameter import Parameter
 from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
@@ -43,6 +44,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     other = args[0]
                     if isinstance(other, Tensor):
                         ready = other._kind is kind and (other._node is None or (mode is not None and not mode.grad))
+                        ready = ready and (other._more is None or other._more.base is None)  # else they may share memory
                         operand: Any = other._array
                     else:
                         ready, operand = other.__class__ is float or other.__class__ is int, other
@@ -59,6 +61,15 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                             return write(self, label, lambda s: op(s, *args, **kwargs), args)
                     else:
                         return write(self, label, lambda s: op(s, *args, **kwargs), args)
+                    version(self).bump(label, users_place(2))
+                    return self
+        if mode is not None and mode.plain and not mode.grad and (self.__class__ is Tensor or self.__class__ is Parameter):
+            # nothing is recorded: an optimizer's update
+            about, array = self._more, self._array
+            if self._kind.simple and array.flags.c_contiguous and (about is None or (about.base is None and not about.inference)):
+                result = op(self, *args, **kwargs)
+                if result._kind is self._kind and result._array.shape == array.shape:
+                    np.copyto(array, result._array)
                     version(self).bump(label, users_place(2))
                     return self
         return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()))
@@ -85,6 +96,7 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
     grad = mode is None or mode.grad
     recorded = grad and (self._node is not None or _requires(args))
     views.check_inplace(self, name, recorded)
+    views.check_memory(self, name, args)
     old = wrap(self._array, self._kind)
     old._node = None if self._node is LEAF else self._node
     result = compute(old)
@@ -109,8 +121,8 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
             with modes.enable_grad():
                 node = result.to(self.dtype)._node  # type: ignore[attr-defined]
         views.rebase(self, node)
-    elif self._more is not None:
-        views.written_unrecorded(self)
+    else:
+        views.written(self)
     return self
 
 

@@ -196,7 +196,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if n == 1:
         if input._array.shape[0] != other._array.shape[-2]:
             raise errors.ShapeError(input, other)
-        return matmul(input.unsqueeze(0), other).squeeze(-2)  # type: ignore[attr-defined,no-any-return]
+        row = matmul(input.unsqueeze(0), other)  # type: ignore[attr-defined]
+        return row.squeeze_(0) if m == 2 else row.squeeze(-2)  # as PyTorch's: its version shows it
     if m == 1:
         return matmul(input, other.unsqueeze(-1)).squeeze(-1)  # type: ignore[attr-defined,no-any-return]
     if input._array.shape[-1] != other._array.shape[-2]:

@@ -221,8 +221,10 @@ def _fill(self: Tensor, name: str, draw: Callable[[], Array]) -> Tensor:
         return self
     if self._node is None and (self._more is None or self._more.base is None):
         views.check_inplace(self, name, False)
+        views.check_memory(self, name, ())
         np.copyto(self._array, draw(), casting="unsafe")
         version(self).bump(name, users_place(3))
+        views.written(self)
         return self
     return write(self, name, lambda old: drawn_(old, values=draw()))
 

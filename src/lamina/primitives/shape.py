@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import views
-from lamina.autograd.graph import make
+from lamina.autograd.graph import edge_of, make
 from lamina.core import strided
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
@@ -39,40 +39,54 @@ def _offset(array: Array) -> int:
     return (strided.address(array) - strided.address(strided.bytes_of(strided.owner_of(array)))) // array.itemsize
 
 
+Layout = tuple[tuple[int, ...], tuple[int, ...], int, int]
+"""How a tensor lies in its storage: shape, strides, offset of the first element, elements of the storage."""
+
+
+def layout(t: Tensor) -> Layout:
+    array = t._array
+    item = array.itemsize
+    return array.shape, strided.element_strides(array), _offset(array), strided.owner_of(array).nbytes // item
+
+
 as_strided_ = primitive(
     "as_strided",
-    lambda x, *, size, stride, offset: _over(x, size, stride, offset),
-    grads=(lambda g, x, size, stride, offset: strided_adjoint(g, x, size=size, stride=stride, offset=offset),),
+    lambda x, *, size, stride, offset, like: _over(x, size, stride, offset),
+    grads=(lambda g, size, stride, offset, like: strided_adjoint(g, size=size, stride=stride, offset=offset, like=like),),
     view=True,
 )  # fmt: skip
 
 
-def _strided_adjoint(g: Array, x: Array, *, size: Any, stride: Any, offset: int) -> Array:
-    """Cotangents of a strided view, added up in the geometry of its input."""
-    inner = strided.element_strides(x)
-    start = _offset(x)
-    low = min(start, offset)
-    span = max(
-        [1 + start - low + sum((n - 1) * s for n, s in zip(x.shape, inner, strict=True)) if x.size else 1,
-         1 + offset - low + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if g.size else 1]
-    )  # fmt: skip
-    memory = np.zeros(span, g.dtype)
-    raw = memory.view(np.uint8)
-    if g.size:
-        target = strided.over_bytes(raw, g.dtype, size, stride, offset - low)
-        if strided.overlaps_itself(target) or _may_overlap(size, stride):
-            places = strided.over_bytes(np.arange(span).view(np.uint8), np.dtype(np.int64), size, stride, offset - low)
-            np.add.at(memory, places.reshape(-1), g.reshape(-1))
-        else:
-            target[...] = g
-    out = strided.over_bytes(raw, g.dtype, x.shape, inner, start - low)
-    if _may_overlap(x.shape, inner):
-        counts = np.zeros(span, np.int64)
-        places = strided.over_bytes(np.arange(span).view(np.uint8), np.dtype(np.int64), x.shape, inner, start - low)
-        np.add.at(counts, places.reshape(-1), 1)
-        out = out / counts[places]
-        return out.astype(g.dtype)
+def _strided_adjoint(g: Array, *, size: Any, stride: Any, offset: int, like: Layout) -> Array:
+    """Cotangents of a strided view, added up in the layout of its input; elements that are one in memory share theirs."""
+    shape, inner, start, total = like
+    memory = _spread(g, size, stride, offset, total)
+    out = strided.over_bytes(memory.view(np.uint8), g.dtype, shape, inner, start)
+    if _may_overlap(shape, inner):
+        return (out / _met(like)).astype(g.dtype)
     return out
+
+
+def _spread(g: Array, size: Any, stride: Any, offset: int, total: int) -> Array:
+    """Memory of zeros, with `g` added where a strided view looks."""
+    memory = np.zeros(total, g.dtype)
+    if g.size:
+        if _may_overlap(size, stride):
+            np.add.at(memory, _places(size, stride, offset, total).reshape(-1), g.reshape(-1))
+        else:
+            strided.over_bytes(memory.view(np.uint8), g.dtype, size, stride, offset)[...] = g
+    return memory
+
+
+def _places(size: Any, stride: Any, offset: int, total: int) -> Array:
+    return strided.over_bytes(np.arange(total).view(np.uint8), np.dtype(np.int64), size, stride, offset)
+
+
+def _met(like: Layout) -> Array:
+    """For each element, how many share its memory."""
+    shape, inner, start, total = like
+    places = _places(shape, inner, start, total)
+    return np.bincount(places.reshape(-1), minlength=total)[places]
 
 
 def _may_overlap(size: Sequence[int], stride: Sequence[int]) -> bool:
@@ -85,35 +99,21 @@ def _may_overlap(size: Sequence[int], stride: Sequence[int]) -> bool:
 
 
 strided_adjoint = primitive(
-    "as_strided_adjoint",
-    _strided_adjoint,
-    grads=(lambda g, size, stride, offset, x: _adjoints_adjoint(g, x, size, stride, offset), None),
-    inputs=2,
-)
+    "as_strided_adjoint", _strided_adjoint,
+    grads=(lambda g, size, stride, offset, like: strided_taken(g, size=size, stride=stride, offset=offset, like=like),))  # fmt: skip
 
 
-def _adjoints_adjoint(g: Any, x: Any, size: Any, stride: Any, offset: int) -> Any:
-    # g has x's shape; what lies where x does not reach was never looked at
-    like = restride(g, x)
-    return as_strided_(like, size=size, stride=stride, offset=offset - _offset(_raw(x)) + _offset(_raw(like)))
+def _strided_taken(h: Array, *, size: Any, stride: Any, offset: int, like: Layout) -> Array:
+    """What a strided view sees when `h` lies in memory as `like`: the adjoint of the adjoint."""
+    shape, inner, start, total = like
+    if _may_overlap(shape, inner):
+        h = (h / _met(like)).astype(h.dtype)
+    return strided.over_bytes(_spread(h, shape, inner, start, total).view(np.uint8), h.dtype, size, stride, offset).copy()
 
 
-def _raw(x: Any) -> Array:
-    return x if isinstance(x, ndarray) else x._array
-
-
-def _restride(g: Array, x: Array) -> Array:
-    """`g` in memory with the strides of `x`."""
-    inner = strided.element_strides(x)
-    start = _offset(x)
-    total = strided.owner_of(x).size
-    memory = np.zeros(total, g.dtype)
-    out = strided.over_bytes(memory.view(np.uint8), g.dtype, x.shape, inner, start)
-    out[...] = g
-    return out
-
-
-restride = primitive("restride", _restride, grads=(lambda g: g, None), inputs=2)
+strided_taken = primitive(
+    "as_strided_taken", _strided_taken,
+    grads=(lambda g, size, stride, offset, like: strided_adjoint(g, size=size, stride=stride, offset=offset, like=like),))  # fmt: skip
 
 
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
@@ -128,20 +128,20 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     offset = input.storage_offset() if storage_offset is None else storage_offset
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
-    return as_strided_(input, size=size, stride=stride, offset=offset)  # type: ignore[no-any-return]
+    return as_strided_(input, size=size, stride=stride, offset=offset, like=layout(input))  # type: ignore[no-any-return]
 
 
 # ---- what autograd/views.py borrows ----------------------------------------------------------------------------------
 
 
 def _take(base: Tensor, size: Any, stride: Any, offset: int) -> Tensor:
-    return as_strided_(base, size=size, stride=stride, offset=offset + base.storage_offset())  # type: ignore[no-any-return]
+    return as_strided_(base, size=size, stride=stride, offset=offset + _offset(base._array), like=layout(base))  # type: ignore[no-any-return]
 
 
 def _node(base: Tensor, size: Any, stride: Any, offset: int) -> Any:
     p = as_strided_.primitive
-    node = make(p.node, (base if base.is_leaf else base._node,), place=users_place(3))
-    values = {"x": wrap(base._array, base._kind), "size": size, "stride": stride, "offset": offset + base.storage_offset()}
+    node = make(p.node, (edge_of(base),), place=users_place(3))
+    values = {"size": size, "stride": stride, "offset": offset + _offset(base._array), "like": layout(base)}
     node._saved = tuple(values[name] for name in p.saves)
     node._versions = (None,) * len(p.saves)
     return node
@@ -418,12 +418,12 @@ def _cut_apart(g: Any, shapes: Any, dim: int, needs: Any) -> list[Any]:
 
 
 cat_ = primitive(
-    "cat", lambda *xs, dim: np.concatenate(xs, axis=dim),
+    "cat", lambda *xs, dim: np.ascontiguousarray(np.concatenate(xs, axis=dim)),
     grads=lambda g, shapes, dim, needs: _cut_apart(g, shapes, dim, needs), variadic=True)  # fmt: skip
 
 
 stack_ = primitive(
-    "stack", lambda *xs, dim: np.stack(xs, axis=dim),
+    "stack", lambda *xs, dim: np.ascontiguousarray(np.stack(xs, axis=dim)),
     grads=lambda g, dim, needs: [g[(slice(None),) * dim + (i,)] if need else None for i, need in enumerate(needs)],
     variadic=True)  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core import strided
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
@@ -89,20 +90,23 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
 # ---- any geometry ----------------------------------------------------------------------------------------------------
 
 
-def _strided_scatter(x: Array, src: Array, *, size: Any, stride: Any, offset: int) -> Array:
-    out = s._restride(x, x)
-    s._over(out, size, stride, offset)[...] = src
+def _strided_scatter(x: Array, src: Array, *, size: Any, stride: Any, offset: int, like: s.Layout) -> Array:
+    shape, inner, start, total = like
+    memory = np.zeros(total, x.dtype).view(np.uint8)
+    out = strided.over_bytes(memory, x.dtype, shape, inner, start)
+    out[...] = x
+    strided.over_bytes(memory, x.dtype, size, stride, offset)[...] = src
     return out
 
 
 _strided = primitive(
     "as_strided_scatter", _strided_scatter,
     grads=(
-        lambda g, x, size, stride, offset: _strided(
-            _zeros(g, tuple(x.shape)), s.as_strided_(s.restride(g, x), size=size, stride=stride, offset=offset),
-            size=size, stride=stride, offset=offset,
+        lambda g, x_shape, size, stride, offset, like: _strided(
+            _zeros(g, x_shape), s.strided_taken(g, size=size, stride=stride, offset=offset, like=like),
+            size=size, stride=stride, offset=offset, like=like,
         ),
-        lambda g, x, size, stride, offset: s.as_strided_(s.restride(g, x), size=size, stride=stride, offset=offset),
+        lambda g, size, stride, offset, like: s.strided_taken(g, size=size, stride=stride, offset=offset, like=like),
     ),
 )  # fmt: skip
 
@@ -115,4 +119,5 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, stora
     """
     _check(src, s.as_strided(input.detach(), size, stride, storage_offset))  # type: ignore[attr-defined]
     offset = input.storage_offset() if storage_offset is None else storage_offset
-    return _strided(input, _like(src, input), size=tuple(size), stride=tuple(stride), offset=offset)  # type: ignore[no-any-return]
+    where = {"size": tuple(size), "stride": tuple(stride), "offset": offset, "like": s.layout(input)}
+    return _strided(input, _like(src, input), **where)  # type: ignore[no-any-return]
