@@ -7,6 +7,7 @@ import warnings as _warnings
 from math import e, inf, nan, pi
 from typing import Any as _Any
 
+from lamina import _blas as _blas  # the first: it speaks to NumPy's OpenBLAS before NumPy is loaded
 from lamina.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -75,6 +76,7 @@ from lamina.core.size import Size
 from lamina.core.storage import TypedStorage, UntypedStorage
 from lamina.core.tensor import Tensor
 from lamina.primitives import methods as _methods
+from lamina.primitives.addmm import addbmm, addmm, addmv, addr, baddbmm
 from lamina.primitives.adjusted import (
     complex,
     frexp,
@@ -323,10 +325,10 @@ from lamina.primitives.joining import (
     vstack,
 )
 from lamina.primitives.least_squares import pinverse
-from lamina.primitives.linalg import matrix_power, vander
+from lamina.primitives.linalg import cross, matrix_power, vander
 from lamina.primitives.lowrank import lobpcg, pca_lowrank, svd_lowrank
 from lamina.primitives.masking import masked_fill, masked_scatter, tril, triu
-from lamina.primitives.matmul import addbmm, addmm, addmv, addr, baddbmm, bmm, dot, ger, matmul, mm, mv, outer
+from lamina.primitives.matmul import bmm, dot, ger, matmul, mm, mv, outer
 from lamina.primitives.norms import dist, norm, renorm
 from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.random import (

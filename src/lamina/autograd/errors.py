@@ -463,6 +463,8 @@ class DtypeError(Explained):
         name, first, second, *_ = self.fields
         if name == "addmm":
             return f"mat1 and mat2 must have the same dtype, but got {_SCALARS[first.name]} and {_SCALARS[second.name]}"
+        if name == "self":
+            return f"self and mat2 must have the same dtype, but got {_SCALARS[first.name]} and {_SCALARS[second.name]}"
         if name == "mm":
             return f"expected m1 and m2 to have the same dtype, but got: {_C_TYPES[first.name]} != {_C_TYPES[second.name]}"
         return f"expected scalar type {_SCALARS[first.name]} but found {_SCALARS[second.name]}"

@@ -62,9 +62,9 @@ def _tensordot(a: Tensor, b: Tensor, dims: Any) -> Tensor:
         if n == m:
             continue
         if n == 1:
-            b = sum_over(b, q, True)
+            b = sum_over(b, q, True, dtype=b._kind.dtype)
         elif m == 1:
-            a = sum_over(a, p, True)
+            a = sum_over(a, p, True, dtype=a._kind.dtype)
         else:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {n} in dim {given_a[i]} and second has size {m} in dim {given_b[i]}"

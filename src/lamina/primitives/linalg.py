@@ -20,7 +20,7 @@ from lamina.primitives.contractions import vdot
 from lamina.primitives.conversion import clone, to
 from lamina.primitives.gathering import index_select
 from lamina.primitives.joining import cat
-from lamina.primitives.linalg_common import LinAlgError, check_same, check_square
+from lamina.primitives.linalg_common import LinAlgError, check_floating, check_same, check_square
 from lamina.primitives.matmul import matmul
 from lamina.primitives.reduction import sum as sum_over
 from lamina.primitives.registry import primitive
@@ -143,6 +143,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The sum of products along a dimension, x conjugated; the others broadcast."""
     if not isinstance(y, Tensor):
         raise not_tensor("linalg_vecdot", "y", 2, y)
+    check_floating(x, "linalg.vecdot")
     check_same(x, y, "linalg.vecdot", "x", "y")
     if x._array.ndim == y._array.ndim == 1:
         wrap_dim(dim, 1)
@@ -177,3 +178,16 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {sizes[0]} and {sizes[1]}")
     rearrange.broadcast_tensors(input, other)
     return cross_(input, other, dim=at - n)  # type: ignore[no-any-return]
+
+
+@parsed
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The vector product along a dimension of length 3 (default: the first such): linalg.cross with another default."""
+    if not isinstance(other, Tensor):
+        raise not_tensor("cross", "other", 2, other)
+    if dim is None:
+        found = [d for d, n in enumerate(input._array.shape) if n == 3]
+        if not found:
+            raise RuntimeError("no dimension of size 3 in input")
+        dim = found[0]
+    return linalg_cross(input, other, dim=dim)  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from lamina.autograd import tensor_api
 from lamina.core import dtype as dtypes
 from lamina.core.tensor import Tensor
 from lamina.primitives import (
+    addmm,
     adjusted,
     arithmetic,
     bitwise,
@@ -118,7 +119,7 @@ REDUCTIONS: dict[str, Any] = {
 }
 
 LINALG: dict[str, Any] = {
-    "inner": contractions.inner, "vdot": contractions.vdot, "kron": contractions.kron, "matrix_power": linalg.matrix_power,
+    "inner": contractions.inner, "vdot": contractions.vdot, "kron": contractions.kron, "matrix_power": linalg.matrix_power, "cross": linalg.cross,
     "det": solvers.det, "logdet": solvers.logdet, "slogdet": solvers.slogdet, "inverse": solvers.inverse,
     "matrix_exp": solvers.matrix_exp, "pinverse": least_squares.pinverse, "triangular_solve": triangular.triangular_solve,
     "cholesky": decompositions.legacy_cholesky, "cholesky_solve": factored.cholesky_solve,
@@ -154,8 +155,8 @@ METHODS: dict[str, Any] = {
     "round": bare(adjusted.round), "logit": bare(adjusted.logit), "nan_to_num": bare(adjusted.nan_to_num), "frexp": bare(adjusted.frexp),
     "polygamma": adjusted.polygamma_method, "mvlgamma": bare(adjusted.mvlgamma),
     # products
-    "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": matmul.addmm,
-    "baddbmm": matmul.baddbmm, "addbmm": matmul.addbmm, "addmv": matmul.addmv, "addr": matmul.addr, "outer": matmul.outer,
+    "mm": matmul.mm, "bmm": matmul.bmm, "mv": matmul.mv, "dot": matmul.dot, "matmul": matmul.matmul, "addmm": addmm.addmm,
+    "baddbmm": addmm.baddbmm, "addbmm": addmm.addbmm, "addmv": addmm.addmv, "addr": addmm.addr, "outer": matmul.outer,
     "ger": matmul.outer, **LINALG,
     # random draws
     "bernoulli": random.bernoulli, "multinomial": random.multinomial, "uniform_": random.uniform_, "normal_": random.normal_,
@@ -210,7 +211,7 @@ INPLACE: dict[str, Any] = {
     "clamp_min_": bare(selection.clamp_min), "clamp_max_": bare(selection.clamp_max), "heaviside_": bare(selection.heaviside),
     "round_": bare(adjusted.round), "logit_": bare(adjusted.logit), "nan_to_num_": bare(adjusted.nan_to_num),
     "polygamma_": adjusted.polygamma_method, "mvlgamma_": bare(adjusted.mvlgamma),
-    "addmm_": matmul.addmm, "baddbmm_": matmul.baddbmm, "addbmm_": matmul.addbmm, "addmv_": matmul.addmv, "addr_": matmul.addr,
+    "addmm_": addmm.addmm, "baddbmm_": addmm.baddbmm, "addbmm_": addmm.addbmm, "addmv_": addmm.addmv, "addr_": addmm.addr,
     "cumsum_": scans.cumsum, "cumprod_": scans.cumprod, "renorm_": norms.renorm,
     "__iadd__": e._add, "__isub__": e._sub, "__imul__": e.mul, "__itruediv__": e.true_divide,
     "__idiv__": e.true_divide, "__ifloordiv__": division.floor_divide, "__imod__": division.remainder, "__ipow__": division.pow,

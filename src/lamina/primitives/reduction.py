@@ -144,6 +144,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     if dtype is not None:
         if dtype is not d:
             input = input.to(dtype)  # type: ignore[attr-defined]
+        to = dtype.np if dtype.category < 2 else None  # NumPy adds small integers up in int64
     elif d.category < 2:
         to = np.int64
     if dim is None and not keepdim:
