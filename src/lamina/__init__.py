@@ -68,7 +68,6 @@ from lamina.core.dtype import int16 as short
 from lamina.core.dtype import int32 as int
 from lamina.core.dtype import int64 as long
 from lamina.core.factories import as_tensor, from_numpy, tensor
-from lamina.core.factories import as_tensor as asarray
 from lamina.core.generator import Generator, default_generator
 from lamina.core.printing import set_printoptions
 from lamina.core.promotion import can_cast, promote_types, result_type
@@ -99,10 +98,10 @@ from lamina.primitives.arithmetic import (
     subtract,
 )
 from lamina.primitives.arithmetic import div as divide
+from lamina.primitives.buffers import asarray, from_dlpack, from_file, frombuffer, to_dlpack
 from lamina.primitives.contractions import chain_matmul, inner, kron, tensordot, vdot
 from lamina.primitives.conversion import clone, detach, get_device, imag, is_signed, real, view_as_complex, view_as_real
 from lamina.primitives.creation import (
-    arange,
     empty,
     empty_like,
     empty_permuted,
@@ -351,7 +350,7 @@ from lamina.primitives.random import (
     seed,
     set_rng_state,
 )
-from lamina.primitives.ranges import linspace
+from lamina.primitives.ranges import arange, linspace, logspace, range
 from lamina.primitives.ranks import kthvalue, median, mode, nanmedian, nanquantile, quantile
 from lamina.primitives.rearrange import (
     adjoint,
@@ -446,6 +445,7 @@ from lamina.primitives.view_copies import (
     view_copy,
 )
 from lamina.primitives.view_writes import as_strided_scatter, diagonal_scatter, select_scatter, slice_scatter
+from lamina.primitives.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from lamina.settings import LEGACY as _LEGACY
 from lamina.settings import (
     are_deterministic_algorithms_enabled,

@@ -3,6 +3,7 @@
 Here: the report and the self-check. Everything is looked up without being imported, except what the self-check uses.
 """
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import math
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import lamina
+from lamina import _blas
 from lamina.version import __version__
 from lamina.version import lamina as own_version
 
@@ -90,10 +92,24 @@ def _machine() -> Iterator[tuple[str, str]]:
     found = np._core._multiarray_umath.__cpu_features__
     yield "CPU features", " ".join(name for name in _FEATURES if found.get(name)) or "none that NumPy uses"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    chosen = _blas.VARIABLE in os.environ
+    yield "BLAS kernels", f"{_blas_kernels()}{f', by {_blas.VARIABLE}' if chosen else ', chosen by OpenBLAS'}"
     yield "threads", f"{lamina.get_num_threads()} used, {cores} cores"
     for name in _VARIABLES:
         if name in os.environ:
             yield name, os.environ[name]
+
+
+def _blas_kernels() -> str:
+    """What the OpenBLAS in NumPy's wheel says it uses."""
+    for path in Path(np.__file__).parent.parent.glob("numpy.libs/*openblas*"):
+        try:
+            ask = ctypes.CDLL(str(path)).scipy_openblas_get_corename64_
+        except (OSError, AttributeError):
+            continue
+        ask.restype = ctypes.c_char_p
+        return str(ask().decode())
+    return "unknown"
 
 
 def _native() -> Iterator[tuple[str, str]]:
