@@ -107,14 +107,14 @@ def _dims(name: str, kernel: str, input: Tensor, dim: Any) -> tuple[int, ...]:
     return dims
 
 
-@parsed
+@parsed_exact
 def amax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The largest element over `dim` (int, several; None or (): all). Ties share the gradient."""
     dims = _dims("amax", "max_values_cpu", input, dim)
     return amax_(input, dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed_exact
 def amin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The smallest element over `dim` (int, several; None or (): all). Ties share the gradient."""
     dims = _dims("amin", "min_values_cpu", input, dim)
@@ -189,15 +189,19 @@ def _overloaded(
 
 @parsed
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """max(input): the largest element. max(input, dim, keepdim): (values, indices) over a dimension. max(input, "
-    "other): elementwise."""
+    """The largest element; (values, indices) over `dim`; or, of two tensors, the larger elements.
+
+    max(input), max(input, dim, keepdim=False), max(input, other). A NaN is larger than all.
+    """
     return _overloaded("max", maximum, max_all, max_dim, input, dim, keepdim, other)
 
 
 @parsed
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """min(input): the smallest element. min(input, dim, keepdim): (values, indices) over a dimension. min(input, "
-    "other): elementwise."""
+    """The smallest element; (values, indices) over `dim`; or, of two tensors, the smaller elements.
+
+    min(input), min(input, dim, keepdim=False), min(input, other). A NaN is smaller than all.
+    """
     return _overloaded("min", minimum, min_all, min_dim, input, dim, keepdim, other)
 
 
@@ -220,13 +224,11 @@ def _argument(name: str, op: Any, input: Tensor, dim: int | None, keepdim: bool)
 
 @parsed_exact
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the largest element, the first of equal ones: over `dim`, or in the flattened tensor. dtype: "
-    "int64."""
+    """The position of the largest element over `dim`, or of all: the first of equal ones. dtype: int64."""
     return _argument("argmax", argmax_, input, dim, keepdim)
 
 
 @parsed_exact
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position of the smallest element, the first of equal ones: over `dim`, or in the flattened tensor. "
-    "dtype: int64."""
+    """The position of the smallest element over `dim`, or of all: the first of equal ones. dtype: int64."""
     return _argument("argmin", argmin_, input, dim, keepdim)

@@ -16,7 +16,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.ranges import linspace
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import not_implemented, parsed
+from lamina.primitives.signature import not_implemented, parsed, parsed_exact
 
 
 def refused(name: str) -> Any:
@@ -32,8 +32,10 @@ def refused(name: str) -> Any:
 
 
 def _even_places(x: Array, edges: Array, exact: bool) -> Array:
-    """The bin of each element among evenly spaced edges, -1 outside. exact: the edges decide where rounding does "
-    "not."""
+    """The bin of each element among evenly spaced edges, -1 outside.
+
+    exact: near an edge the edge decides, not the rounding of a quotient.
+    """
     n, low, high = len(edges) - 1, edges[0], edges[-1]
     inside = (x >= low) & (x <= high)
     at = np.where(
@@ -75,10 +77,12 @@ histc_ = primitive(
     grads=(refused("histc"),))  # fmt: skip
 
 
-@parsed
+@parsed_exact
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """Counts in `bins` even bins from min to max (both 0: of the elements); what is outside is left out. dtype: as "
-    "`input`."""
+    """Counts in `bins` even bins from min to max (both 0: of the elements). dtype: as `input`.
+
+    What is outside is left out.
+    """
     d = input._kind.dtype
     if d.category == 3:
         raise not_implemented("aminmax_cpu", d)
@@ -213,8 +217,10 @@ def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Any 
 
 @parsed
 def histogramdd(input: Tensor, bins: Any, range: Any = None, weight: Any = None, density: bool = False) -> Any:
-    """(hist, bin_edges): counts of vectors (last dimension) in boxes. bins: a number, one per dimension, or edges "
-    "per dimension."""
+    """(hist, bin_edges): counts of vectors (last dimension) in boxes.
+
+    bins: a number, one for each dimension, or edges for each dimension.
+    """
     if input._array.ndim < 2:
         raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
     dims = input._array.shape[-1]

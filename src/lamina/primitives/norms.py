@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.promotion import common_dtype
-from lamina.core.size import wrap_dim
+from lamina.core.size import broadcast, wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.division import pow
@@ -21,7 +21,7 @@ from lamina.primitives.elementwise import eq, gt, where_
 from lamina.primitives.extremes import share
 from lamina.primitives.reduction import sum_, total
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import parsed, reduced, scalar_name
+from lamina.primitives.signature import parsed, parsed_exact, reduced, scalar_name
 
 # ---- values and gradients --------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ def _check_dtype(input: Tensor, dtype: Any) -> None:
         )
 
 
-@parsed
+@parsed_exact
 def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The `ord`-norm over `dim` (None: all): any number, inf, -inf, or 0 (how many are not zero).
 
@@ -134,14 +134,18 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     return vector_norm_(x, p=p, dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed_exact
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
-    """The p-norm over `dim` (None: all). p: a number, inf, -inf, "fro" (that of all squares) or "nuc" (of singular "
-    "values)."""
+    """The p-norm over `dim` (None: all).
+
+    p: a number, inf, -inf, "fro" (of all squares, as 2) or "nuc" (of the singular values of matrices).
+    """
     if p is None or (p == "fro" and (dim is None or isinstance(dim, int) or len(dim) <= 2)):
         p = 2
     if not isinstance(p, str):
         return vector_norm(input, p, dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+    if p not in ("fro", "nuc"):
+        raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
     from lamina.primitives.matrix_norms import matrix_norm  # matrix norms stand on these
 
     return matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
@@ -175,6 +179,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
         raise RuntimeError(
             f"norm(): input dtype should be either floating point or complex. Got {scalar_name(shared)} instead."
         )
+    broadcast(input._array.shape, other._array.shape)
     from_both = (t if t._kind.dtype is shared else t.to(shared) for t in (input, other))  # type: ignore[attr-defined]
     return dist_(*from_both, p=float(p))  # type: ignore[no-any-return]
 
@@ -195,14 +200,14 @@ def _renorm_grad(g: Any, x: Any, x_shape: tuple[int, ...], p: float, dim: int, m
     is_long = gt(norms, float(maxnorm))
     inverse = 1.0 / (norms + _EPS)
     along = sum_((conj_(g) * x).real, dims=dims, keepdim=True, to=None)
-    to_norms = where_(is_long, along * inverse * inverse * -float(maxnorm), 0.0)
-    return g * where_(is_long, inverse * float(maxnorm), 1.0) + norm_grad(to_norms, x, norms, p)
+    through = norm_grad(along * inverse * inverse * -float(maxnorm), x, norms, p)
+    return g * where_(is_long, inverse * float(maxnorm), 1.0) + where_(is_long, through, 0.0)
 
 
 renorm_ = primitive("renorm", _renorm, grads=(_renorm_grad,), holomorphic=False)
 
 
-@parsed
+@parsed_exact
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """`input` with those slices along `dim` scaled down whose p-norm is above `maxnorm`. Shape: as `input`."""
     for name, value, position in (("p", p, 1), ("maxnorm", maxnorm, 3)):

@@ -20,7 +20,7 @@ from lamina.primitives.gathering import gather_
 from lamina.primitives.kernels import ordering
 from lamina.primitives.reduction import stretched
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import nonempty, not_implemented, parsed, parsed_apart, parsed_exact
+from lamina.primitives.signature import nonempty, not_implemented, parsed_apart, parsed_exact
 from lamina.primitives.sorting import ordered, sort
 
 
@@ -208,7 +208,7 @@ def _arranged(out: Any, q_dims: int, shape: tuple[int, ...], dim: int | None, ke
     return out if q_dims else out.squeeze(0)  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed_exact
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -219,7 +219,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation)
 
 
-@parsed
+@parsed_exact
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

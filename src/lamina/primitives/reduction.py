@@ -118,8 +118,10 @@ mean_ = primitive(
 
 
 def _shared(g: Any, n: int) -> Any:
-    """A spread cotangent by the number of those who share it: memory of its own, as PyTorch's, which hooks may "
-    "write to."""
+    """A spread cotangent by the number of those who share it.
+
+    Memory of its own, as PyTorch's, which hooks may write to.
+    """
     if isinstance(g, Tensor):
         return g / (n or 1)  # type: ignore[operator]
     return np.divide(g, g.dtype.type(n or 1), out=np.empty(g.shape, g.dtype))

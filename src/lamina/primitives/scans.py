@@ -205,7 +205,7 @@ def _logcumsumexp_grad(g: Any, x: Any, out: Any, dim: int) -> Any:
 logcumsumexp_ = primitive("logcumsumexp", _logcumsumexp, grads=(_logcumsumexp_grad,))
 
 
-@parsed
+@parsed_exact
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(input), dim)) without overflow. Shape as `input`. Raises NotImplementedError for integers."""
     d = wrap_dim(dim, input._array.ndim)

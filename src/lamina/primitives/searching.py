@@ -25,8 +25,10 @@ from lamina.primitives.signature import not_implemented, not_tensor, parsed, par
 
 
 def _runs(rows: Array, order: Array | None) -> tuple[Array, Array, Array]:
-    """The first of each run of equal entries of the first axis, the run of each entry before ordering, lengths of "
-    "runs."""
+    """The first of each run of equal entries of the first axis, the run of each entry, and the lengths of runs.
+
+    order: how the rows were ordered, which the second result undoes.
+    """
     n = len(rows)
     differs = rows[1:] != rows[:-1]
     if rows.ndim > 1:
@@ -98,8 +100,10 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The distinct elements in order (dim: the distinct slices); on demand where each element is among them, and "
-    "how often each."""
+    """The distinct elements in order, or along `dim` the distinct slices.
+
+    return_inverse: also where each element is among them; return_counts: also how often each comes.
+    """
     at = _check_unique(input, dim)
     return _wanted(unique_(input) if at is None else unique_dim_(input, dim=at), return_inverse, return_counts)
 
@@ -264,7 +268,7 @@ def isin(
     return _isin_public(pair[0], pair[1], invert=bool(invert), out=out)  # type: ignore[no-any-return]
 
 
-_isin_public = parsed(lambda elements, test_elements, invert: isin_(elements, test_elements, invert=invert))
+_isin_public = parsed_exact(lambda elements, test_elements, invert: isin_(elements, test_elements, invert=invert))
 
 
 # ---- nonzero ---------------------------------------------------------------------------------------------------------
@@ -275,8 +279,10 @@ nonzero_ = primitive("nonzero", lambda x: np.argwhere(x))
 
 @parsed_exact
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The indices of nonzero elements, a row each: (n, dims), int64. as_tuple: a 1-d tensor per dimension, for "
-    "indexing."""
+    """The indices of nonzero elements, a row each: (n, dims), int64.
+
+    as_tuple: a 1-d tensor for each dimension instead, as indexing takes them.
+    """
     if as_tuple:
         found = nonzero_(input if input._array.ndim else input.reshape(1))  # type: ignore[attr-defined]
         return tuple(unbind_(found, dim=1))

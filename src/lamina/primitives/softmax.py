@@ -16,7 +16,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import exp
 from lamina.primitives.reduction import sum_, total
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import not_implemented, parsed
+from lamina.primitives.signature import not_implemented, parsed_exact
 
 ndarray = np.ndarray
 
@@ -78,13 +78,13 @@ def _along(op: Any, kernel: str, input: Tensor, dim: int, dtype: Any) -> Tensor:
     return op(input, dim=d)  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed_exact
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """exp(input) over its sum along `dim`; with `dtype`, of `input` cast to it. Shape: as `input`."""
     return _along(softmax_, "softmax", input, dim, dtype)
 
 
-@parsed
+@parsed_exact
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """log(softmax(input, dim)), computed without forming the quotient. Shape: as `input`."""
     return _along(log_softmax_, "log_softmax", input, dim, dtype)

@@ -18,7 +18,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.gathering import gather_adjoint
 from lamina.primitives.kernels import ordering, places
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import parsed, parsed_exact
+from lamina.primitives.signature import parsed_exact
 
 
 def ordered(x: Array, dim: int, find: Any) -> tuple[Array, Array]:
@@ -69,7 +69,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: b
     return sort(input, dim, descending)[1]  # type: ignore[no-any-return]
 
 
-@parsed
+@parsed_exact
 def msort(input: Tensor) -> Tensor:
     """`input` in ascending order along its first dimension."""
     return sort(input, 0)[0]  # type: ignore[no-any-return]

@@ -29,7 +29,7 @@ def _freedom(shape: tuple[int, ...], dims: tuple[int, ...], correction: float) -
 def _var_mean(x: Array, dims: tuple[int, ...], keepdim: bool, correction: float) -> tuple[Any, Array]:
     """Variance, and the mean with its dimensions kept; in two passes, so that no digits cancel."""
     mean = average(x, dims, True)
-    apart = x - mean
+    apart = np.asarray(x - mean)
     squares = np.multiply(apart, apart, out=apart) if apart.dtype.kind != "c" else apart.real**2 + apart.imag**2
     added = total(squares, dims, keepdim)
     return added / added.dtype.type(_freedom(x.shape, dims, correction)), mean
@@ -169,8 +169,10 @@ def _check_weights(name: str, weights: Tensor, count: int, category: int) -> Non
 
 @parsed
 def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
-    """Covariances of variables (rows) over observations (columns). fweights: how often each counts; aweights: how "
-    "much."""
+    """Covariances of variables (rows) over observations (columns).
+
+    fweights: how often each observation counts (integers); aweights: how much (floating).
+    """
     if input._array.ndim > 2:
         raise RuntimeError(
             f"cov(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} "
