@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from functools import lru_cache
+from itertools import count
 from operator import attrgetter
 from threading import Lock, Thread, local
 from typing import Any
@@ -18,8 +19,9 @@ import numpy as np
 
 from lamina.autograd import errors, modes
 from lamina.autograd.graph import Node, Output, accumulator, make
+from lamina.core.device import contiguous_format
 from lamina.core.strided import Array, is_dense, overlaps_itself
-from lamina.core.tensor import Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 from lamina.core.version import users_place
 
 _by_age = attrgetter("_seq")
@@ -151,6 +153,11 @@ def current_run() -> Any:
     return _run.sums
 
 
+def current_run_id() -> int:
+    """A number that only the innermost backward of this thread has; -1 outside."""
+    return -1 if _run.sums is None else _run.sums.serial  # type: ignore[no-any-return]
+
+
 def will_execute(edge: Any) -> bool:
     """Whether the backward that this thread is in passes `edge`."""
     return (edge.node if edge.__class__ is Output else edge) in _run.sums.cells
@@ -273,11 +280,15 @@ def _prune(
     return kept, kept_cells, stops
 
 
+_serial = count().__next__
+
+
 class _Sums:
     """The cotangents on their way: summed for each target until all have come."""
 
     def __init__(self, cells: dict[Any, Cell], create: bool, captures: dict[Any, int] | None, accumulates: bool) -> None:
         self.cells, self.create, self.captures, self.accumulates = cells, create, captures, accumulates
+        self.serial = _serial()
         self.found: list[Any] = [None] * (0 if captures is None else len(captures))
 
     def add(self, cell: Cell, value: Any) -> None:
@@ -361,6 +372,8 @@ def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
 
 def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded. own: the array may be kept."""
+    if leaf._node is None:
+        return  # it does not require grad any more
     about = more(leaf)
     if create:
         before = about.grad
@@ -412,6 +425,7 @@ def _calibrate() -> int:
             return (fresh,)
 
     leaf = wrap(np.ones(1, np.float32))
+    leaf._node = LEAF
     node = make(Probe, (leaf,))
     for _alone_count in range(32):
         more(leaf).grad = None
@@ -458,7 +472,7 @@ def _tensor_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
         t, value = held(), g[nr] if several else g
         if t is not None and value is not None:
             about = more(t)
-            value = value if create else wrap(np.array(value))
+            value = value.clone(memory_format=contiguous_format) if create else wrap(np.array(value, order="C"))
             about.grad = value if about.grad is None else about.grad + value
     return None if several and all(v is None for v in g) else g
 
