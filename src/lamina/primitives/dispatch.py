@@ -70,12 +70,33 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
                 more(out).inference, out._version_ = True, UNTRACKED
     if recorded:
         record(p, tensors, params, outs, arrays, fix, mode)
-    elif Slots.cut is not None:
-        Slots.cut(p, tensors, outs, mode)
+    else:
+        for out in outs:
+            if out is not None:
+                without_history(p, out, tensors, mode)
     return outs[0] if p.outputs == 1 else tuple(outs)
 
 
 _CARRIES = frozenset((Tensor, Parameter))
+
+
+def without_history(p: Primitive, out: Tensor, tensors: Sequence[Any], mode: Any) -> Tensor:
+    """`out`, which has no history, knowing why where something before it has one: for the error that asks."""
+    for t in tensors:
+        if isinstance(t, Tensor):
+            about = t._more
+            if about is not None and about.cut is not None:
+                more(out).cut = about.cut
+                return out
+            if t._node is not None:
+                place = users_place(3)
+                if mode is not None and not mode.grad:
+                    cut = errors.Cut("computed while gradients were off: no_grad or inference_mode", place, "compute it outside of that block")
+                else:
+                    cut = errors.Cut(f"{p.name} has no gradient", place, "compute the loss from what comes before it")
+                more(out).cut = cut
+                return out
+    return out
 
 
 def _result(array: Any, kind: Kind | None, where: Any) -> Tensor:

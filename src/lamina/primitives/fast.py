@@ -19,7 +19,7 @@ from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
 from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
-from lamina.primitives.dispatch import apply, save_for, wanted_saves
+from lamina.primitives.dispatch import apply, save_for, wanted_saves, without_history
 from lamina.primitives.primitive import Primitive
 
 ndarray = np.ndarray
@@ -56,8 +56,10 @@ def unary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = Non
             if kind.plain and (mode is None or mode.plain) and quick[kind.category]:
                 node = input._node
                 if node is None or (mode is not None and not mode.grad) or not differentiable:
-                    if input._more is None or input._more.cut is None:
-                        return wrap(compute(input._array), None if to_bool else kind)
+                    made = wrap(compute(input._array), None if to_bool else kind)
+                    if node is None and (input._more is None or input._more.cut is None):
+                        return made
+                    return without_history(p, made, (input,), mode)
                 elif simple:
                     array = compute(input._array)
                     if array.__class__ is not ndarray:
@@ -133,12 +135,14 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = No
                         if array.__class__ is not ndarray:
                             array = np.asarray(array)
                         if (node is None and other_node is None) or (mode is not None and not mode.grad) or not differentiable:
-                            if (input._more is None or input._more.cut is None) and (other._more is None or other._more.cut is None):
-                                out = new(Tensor)
-                                out._array = array
-                                out._kind = BY_NUMPY[array.dtype] if to_other else kind
-                                out._node = out._more = out._version_ = None
+                            out = new(Tensor)
+                            out._array = array
+                            out._kind = BY_NUMPY[array.dtype] if to_other else kind
+                            out._node = out._more = out._version_ = None
+                            one, two = input._more, other._more
+                            if node is None is other_node and (one is None or one.cut is None) and (two is None or two.cut is None):
                                 return out
+                            return without_history(p, out, (input, other), mode)
                         elif simple and kind.category == 2:
                             out = new(Tensor)
                             out._array = array
@@ -188,15 +192,16 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = No
                         other = float(other)  # NumPy takes twice as long for an int
                     node = input._node
                     if node is None or (mode is not None and not mode.grad) or not differentiable:
-                        if input._more is None or input._more.cut is None:
-                            array = compute(input._array, other)
-                            if array.__class__ is not ndarray:
-                                array = np.asarray(array)
-                            out = new(Tensor)
-                            out._array = array
-                            out._kind = BY_NUMPY[array.dtype] if to_other else kind
-                            out._node = out._more = out._version_ = None
+                        array = compute(input._array, other)
+                        if array.__class__ is not ndarray:
+                            array = np.asarray(array)
+                        out = new(Tensor)
+                        out._array = array
+                        out._kind = BY_NUMPY[array.dtype] if to_other else kind
+                        out._node = out._more = out._version_ = None
+                        if node is None and (input._more is None or input._more.cut is None):
                             return out
+                        return without_history(p, out, (input,), mode)
                     elif number_class is not None and kind.category == 2:
                         array = compute(input._array, other)
                         if array.__class__ is not ndarray:
@@ -265,14 +270,14 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
         mode = current()
         if plain and (mode is None or mode.plain):
             kind = None
-            recorded = False
+            recorded = cut = False
             arrays: list[Any] = []
             for t in tensors:
                 cls = t.__class__
                 if cls is Tensor or cls is Parameter:
                     found = t._kind
                     if t._more is not None and t._more.cut is not None:
-                        break
+                        cut = True
                     if rest and not arrays:
                         if found is not BOOL:
                             break
@@ -288,7 +293,7 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
                 else:
                     break
             else:
-                if kind is not None and (not recorded or (mode is None and differentiable)):
+                if kind is not None:
                     try:
                         array = compute(*arrays)
                     except ValueError:
@@ -300,8 +305,8 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
                     out._array = array
                     out._kind = kind
                     out._node = out._more = out._version_ = None
-                    if not recorded:
-                        return out
+                    if not recorded or (mode is not None and not mode.grad) or not differentiable:
+                        return without_history(p, out, tensors, mode) if recorded or cut else out
                     by_number = len(tensors) == 2 and p.number is not None and arrays[1].__class__ is not ndarray
                     q, plan = made_by[by_number]
                     out._node = made = q.node()
@@ -369,24 +374,28 @@ def general(p: Primitive, params: tuple[str, ...]) -> Any:
         return several
     differentiable = bool(p.rules)
     if p.restores:
-        plan, differentiable = [], False
+        plan = []
+    restores = p.restores
     one = len(p.inputs) == 1
 
     def op(*tensors: Any, **params: Any) -> Any:
         first = tensors[0]
         mode = current()
-        recorded = False
+        recorded = cut = False
         if mode is None or mode.plain:
             for t in tensors:
                 cls = t.__class__
                 if cls is not Tensor and cls is not Parameter:
                     break
-                if not t._kind.simple or (t._more is not None and t._more.cut is not None):
+                if not t._kind.simple:
                     break
+                if t._more is not None and t._more.cut is not None:
+                    cut = True
                 if t._node is not None:
                     recorded = True
             else:
-                if not recorded or (mode is None and differentiable):
+                history = recorded and differentiable and (mode is None or mode.grad)
+                if not restores or not history:
                     kind = first._kind
                     array = forward(first._array, **params) if one else forward(*[t._array for t in tensors], **params)
                     if array.__class__ is not ndarray:
@@ -398,9 +407,9 @@ def general(p: Primitive, params: tuple[str, ...]) -> Any:
                     out._kind = kind
                     out._node = out._more = out._version_ = None
                     if view:
-                        attach_plain(out, first, name, mode is not None)
-                    if not recorded:
-                        return out
+                        attach_plain(out, first, name, mode is not None and not mode.grad)
+                    if not history:
+                        return without_history(p, out, tensors, mode) if recorded or cut else out
                     if kind.category == 2:
                         out._node = made = node_class()
                         made._seq = next_seq()

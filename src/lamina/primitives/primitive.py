@@ -18,7 +18,6 @@ class Slots:
     override: Callable[..., Any]  # a call with an argument whose class has __torch_function__
     fuser: Callable[..., Any] | None = None  # native kernels for composites (the compiler's)
     inplace: Callable[..., Any]  # an in-place write in which a level is open
-    cut: Callable[..., None] | None = None  # notes why a result does not require grad
     function: Callable[..., Any] | None = None  # a user's autograd.Function called while a level is open
 
 
