@@ -137,7 +137,7 @@ def shifted(*names: str) -> Callable[..., Any]:
 
 register(
     shifted("dims"), "sum", "mean", "prod", "nansum", "logsumexp", "amax", "amin", "aminmax", "var", "std", "var_mean", "std_mean",
-    "all", "any", "count_nonzero", "linalg_vector_norm", "squeeze",
+    "all", "any", "count_nonzero", "linalg_vector_norm", "squeeze", "squeeze_dim", "squeeze_dims",
 )  # fmt: skip
 register(
     shifted("dim"), "unsqueeze", "select", "slice", "unfold", "split", "unbind", "cat", "stack", "cumsum", "cumprod", "cummax", "cummin",
@@ -148,7 +148,7 @@ register(shifted("dim0", "dim1"), "transpose")
 register(shifted("dim1", "dim2"), "diagonal")
 register(
     same, "to_copy", "real", "imag", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "view_dtype",
-    "tril", "triu", "logit_clamped", "round_decimals", "frexp", "nan_to_num", "polygamma", "mvlgamma", "zero", "bernoulli", "poisson",
+    "tril", "triu", "logit_clamped", "round_decimals", "frexp", "nan_to_num", "polygamma", "mvlgamma", "zero", "alias",
     "linalg_cholesky_ex", "cholesky", "linalg_qr", "geqrf", "linalg_lu_factor_ex", "linalg_lu", "linalg_ldl_factor_ex",
     "linalg_inv_ex", "cofactors", "linalg_det", "linalg_slogdet", "linalg_matrix_exp", "linalg_eigh", "linalg_eig", "linalg_svd",
     "cholesky_inverse",

@@ -1,4 +1,7 @@
-"""Filled tensors: zeros, ones, full, arange, linspace, eye ... and their `_like` and `new_` forms. No gradients are born here."""
+"""Filled tensors: zeros, ones, full, empty, eye ... and their `_like` and `new_` forms. No gradients are born here.
+
+Not here: evenly spaced numbers (ranges.py), memory from elsewhere (buffers.py), random numbers (random.py).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from lamina.core.size import shape_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.conversion import in_order
-from lamina.primitives.inplace import store
+from lamina.primitives.index_checks import number_as
+from lamina.primitives.inplace import NAMES, store
+from lamina.primitives.levels import Batched, alike
 
 
 def made(array: Array, kind: Kind, requires_grad: bool, out: Any = None) -> Tensor:
@@ -28,11 +33,39 @@ def made(array: Array, kind: Kind, requires_grad: bool, out: Any = None) -> Tens
 
 
 def sized(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
-    """The shape from `f(2, 3)`, `f((2, 3))` or `f(size=...)`. Raises RuntimeError for negative ones."""
-    shape = shape_of(args, name) if size is None else shape_of((size,), name)
+    """The shape from `f(2, 3)`, `f((2, 3))` or `f(size=...)`. Raises TypeError, and RuntimeError for negative ones."""
+    if size is not None:
+        args = (size,)
+    elif not args:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    for i, n in enumerate(dims):
+        if n.__class__ is int:
+            continue
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            what = type(n).__name__
+            if i == 0:
+                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {what}")
+            raise TypeError(
+                f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got "
+                f'{what}"'
+            )
+    shape = shape_of((dims,), name)
     if any(n < 0 for n in shape):
+        if name == "zeros":
+            raise RuntimeError("zeros: Dimension size must be non-negative.")
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
+
+
+def kind_with(dtype: Any, device: Any, out: Any) -> Kind:
+    """The kind for a call with `out=`, whose dtype must be the one that is asked for."""
+    if out is None:
+        return kind_of(dtype, device)
+    if dtype is not None and kind_of(dtype, None).dtype is not out.dtype:
+        names = NAMES[kind_of(dtype, None).dtype.name], NAMES[out.dtype.name]
+        raise RuntimeError(f"dtype {names[0]} does not match dtype of out parameter ({names[1]})")
+    return kind_of(out.dtype, device if device is not None else out.device)
 
 
 def allocate(shape: tuple[int, ...], kind: Kind, fill: Any = None, order: Any = None) -> Array:
@@ -47,7 +80,7 @@ def allocate(shape: tuple[int, ...], kind: Kind, fill: Any = None, order: Any = 
             return array
         if fill is None:
             return np.empty(shape, kind.np)
-        if isinstance(fill, (bool, int, float)) and fill == 0:
+        if fill.__class__ is int and not fill:
             return np.zeros(shape, kind.np)
         return np.full(shape, fill, kind.np)
     except (MemoryError, ValueError):
@@ -66,8 +99,9 @@ def filled(name: str, value: Any) -> Any:
     ) -> Tensor:  # fmt: skip
         if layout is not None and layout is not devices.strided:
             refuse_layout(str(layout))
-        kind = kind_of(out.dtype if out is not None and dtype is None else dtype, device)
-        return made(allocate(sized(args, size, name), kind, value, memory_format), kind, requires_grad, out)
+        shape = sized(args, size, name)
+        kind = kind_with(dtype, device, out)
+        return made(allocate(shape, kind, value, memory_format), kind, requires_grad, out)
 
     function.__name__ = function.__qualname__ = name
     return function
@@ -81,15 +115,25 @@ def full(
     pin_memory: bool = False, requires_grad: bool = False, names: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of one value; dtype from the value unless given."""
-    if isinstance(fill_value, Tensor):
-        fill_value = fill_value.item()
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+    value = _number(fill_value, "full")
     if dtype is None and out is None:
         dtype = (
-            dtypes.bool_ if isinstance(fill_value, bool) else dtypes.int64 if isinstance(fill_value, int)
-            else dtypes.default_complex() if isinstance(fill_value, complex) else None
+            dtypes.bool_ if isinstance(value, bool) else dtypes.int64 if isinstance(value, int)
+            else dtypes.default_complex() if isinstance(value, complex) else None
         )  # fmt: skip
-    kind = kind_of(dtype if out is None or dtype is not None else out.dtype, device)
-    return made(allocate(sized((size,) if not isinstance(size, int) else (size,), None, "full"), kind, fill_value), kind, requires_grad, out)
+    kind = kind_with(dtype, device, out)
+    return made(allocate(sized((size,), None, "full"), kind, number_as(value, kind)), kind, requires_grad, out)
+
+
+def _number(value: Any, name: str) -> Any:
+    """A number to fill with, from Python, NumPy or a 0-d tensor. Raises TypeError."""
+    if isinstance(value, (Tensor, np.generic)):
+        return value.item()
+    if not isinstance(value, (bool, int, float, complex)):
+        raise TypeError(f"{name}(): argument 'fill_value' (position 2) must be Number, not {type(value).__name__}")
+    return value
 
 
 def like(name: str, value: Any) -> Any:
@@ -107,9 +151,17 @@ def like(name: str, value: Any) -> Any:
     return function
 
 
+def _kind_like(input: Tensor, dtype: Any, device: Any) -> Kind:
+    if dtype is None and device is None:
+        return input._kind
+    return kind_of(dtype or input.dtype, device if device is not None else input.device)
+
+
 def like_tensor(input: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any) -> Tensor:
-    kind = input._kind if dtype is None and device is None else kind_of(dtype or input.dtype, device if device is not None else input.device)
+    kind = _kind_like(input, dtype, device)
     source = input._array
+    if input.__class__ is Batched:
+        return alike(input, source.shape, lambda shape: made(allocate(shape, kind, value), kind, requires_grad))
     if memory_format is devices.preserve_format and kind.device is devices.cpu and not source.flags.c_contiguous:
         array = strided.empty_as(source if source.dtype == kind.np else source.astype(kind.np, order="K", copy=False))
         if value is not None:
@@ -127,9 +179,8 @@ def full_like(
     requires_grad: bool = False, memory_format: Any = devices.preserve_format,
 ) -> Tensor:  # fmt: skip
     """A tensor of one value in the shape of `input`."""
-    if isinstance(fill_value, Tensor):
-        fill_value = fill_value.item()
-    return like_tensor(input, fill_value, dtype, device, requires_grad, memory_format)
+    value = number_as(_number(fill_value, "full_like"), _kind_like(input, dtype, device))
+    return like_tensor(input, value, dtype, device, requires_grad, memory_format)
 
 
 def new_(name: str, value: Any) -> Any:
@@ -140,7 +191,7 @@ def new_(name: str, value: Any) -> Any:
         layout: Any = None, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         kind = kind_of(dtype or self.dtype, device if device is not None else self.device)
-        return made(allocate(sized(args, size, name), kind, value), kind, requires_grad)
+        return alike(self, sized(args, size, name), lambda shape: made(allocate(shape, kind, value), kind, requires_grad))
 
     method.__name__ = method.__qualname__ = name
     return method
@@ -149,61 +200,46 @@ def new_(name: str, value: Any) -> Any:
 new_zeros, new_ones, new_empty = new_("new_zeros", 0), new_("new_ones", 1), new_("new_empty", None)
 
 
-def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+def new_full(
+    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    layout: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """A tensor of one value, with this tensor's dtype and device unless given."""
-    kind = kind_of(dtype or self.dtype, device if device is not None else self.device)
-    return made(allocate(sized((size,), None, "new_full"), kind, fill_value), kind, requires_grad)
+    kind = _kind_like(self, dtype, device)
+    value = number_as(_number(fill_value, "new_full"), kind)
+    return made(allocate(sized((size,), None, "new_full"), kind, value), kind, requires_grad)
 
 
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """A leaf with a copy of `data`, with this tensor's dtype and device unless given."""
     if isinstance(data, Tensor):
         data = data.numpy(force=True)
     return factories.tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-def arange(
-    start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False,
+def eye(
+    n: Any, m: Any = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """start, start + step, ... below `end`. int64 when all arguments are integers. Raises RuntimeError for a step of 0."""
-    if end is None:
-        start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if dtype is None and out is not None:
-        dtype = out.dtype
-    if dtype is None and all(isinstance(v, int) for v in (start, end, step)):
-        dtype = dtypes.int64
-    kind = kind_of(dtype, device)
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if not all(math.isfinite(v) for v in (start, end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
-    if (step > 0 and start > end) or (step < 0 and start < end):
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    if kind.dtype.category == 1:
-        start, end, step = int(start), int(end) if float(end).is_integer() or not isinstance(end, float) else end, int(step)
-        n = max(0, math.ceil((end - start) / step))
-        array = (start + step * np.arange(n, dtype=np.int64)).astype(kind.np)
-    else:
-        n = max(0, math.ceil((end - start) / step))
-        array = (start + step * np.arange(n, dtype=np.float64)).astype(kind.np)
-    return made(array, kind, requires_grad, out)
-
-
-def eye(n: Any, m: Any = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal. Shape (n, m), or (n, n)."""
+    for i, (which, size) in enumerate((("n", n), ("m", n if m is None else m)), 1):
+        if not hasattr(size, "__index__"):
+            raise TypeError(f"eye(): argument '{which}' (position {i}) must be int, not {type(size).__name__}")
+        if size < 0:
+            raise RuntimeError(f"{which} must be greater or equal to 0, got {size}")
     rows, columns = operator.index(n), operator.index(n if m is None else m)
-    if rows < 0 or columns < 0:
-        raise RuntimeError(f"{'n' if rows < 0 else 'm'} must be greater or equal to 0, got {min(rows, columns)}")
-    kind = kind_of(dtype if out is None or dtype is not None else out.dtype, device)
-    return made(np.eye(rows, columns, dtype=kind.np), kind, requires_grad, out)
+    kind = kind_with(dtype, device, out)
+    array = meta_array((rows, columns), kind) if kind.device is devices.meta else np.eye(rows, columns, dtype=kind.np)
+    return made(array, kind, requires_grad, out)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-d tensor of a number."""
     kind = kind_of(dtype, device)
-    return made(np.asarray(s).astype(kind.np), kind, requires_grad)
+    return made(number_as(_number(s, "scalar_tensor"), kind), kind, requires_grad)
 
 
 def empty_strided(
@@ -251,7 +287,10 @@ def empty_permuted(
     if sorted(order) != list(range(len(shape))):
         outside = [d for d in order if not 0 <= d < len(shape)]
         if outside:
-            raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {outside[0]} at index {order.index(outside[0])}).  NB: negative dims not currently supported; file an issue if you want it.")
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {outside[0]} at index "
+                f"{order.index(outside[0])}).  NB: negative dims not currently supported; file an issue if you want it."
+            )
         raise RuntimeError("Duplicate dim not allowed")
     dense = strided.contiguous_strides([shape[d] for d in order])
     steps = tuple(dense[order.index(d)] for d in range(len(shape)))

@@ -9,7 +9,7 @@ with a batch (batching.py) or a tangent (tangents.py), the public transforms (fu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -200,6 +200,13 @@ def _raised(t: Tensor, level: Level) -> Tensor:
     if t.__class__ is Batched and t._level.id > level.id:  # type: ignore[attr-defined]
         return rebatched(_raised(s.transpose_(t._value, dim0=0, dim1=1), level), t)  # type: ignore[attr-defined]
     return batched(t, level)
+
+
+def alike(source: Tensor, shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    """A new tensor `make(shape)`; where `source` is a batch, one with memory for each entry."""
+    if source.__class__ is Batched:
+        return rebatched(alike(source._value, (source._level.size, *shape), make), source)  # type: ignore[attr-defined,arg-type]
+    return make(shape)
 
 
 def whole(t: Tensor) -> Array:

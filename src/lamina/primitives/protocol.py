@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.autograd import modes
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import factories, printing
@@ -68,9 +69,10 @@ def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
     elif self._node is LEAF:
         suffixes.append("requires_grad=True")
     default = dtypes.get_default_dtype()
-    tangents = None if self._more is None else self._more.tangents
-    if tangents:
-        suffixes.append(f"tangent={tangents[max(tangents)]!r}")
+    if self._more is not None and self._more.tangents:
+        shown = [self._more.tangents[level.id] for level in modes.mode().transforms if level.id in self._more.tangents]
+        if shown:
+            suffixes.append(f"tangent={shown[-1]}")
     cls = type(self)
     prefix = "tensor(" if cls is Tensor or not cls._overrides else f"{cls.__name__}("
     return printing.format_tensor(

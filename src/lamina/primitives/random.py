@@ -22,6 +22,8 @@ from lamina.core.tensor import Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.creation import made, sized
 from lamina.primitives.inplace import with_out, write
+from lamina.primitives.levels import batch_levels
+from lamina.primitives.randomness import draw, filling, spread
 from lamina.primitives.registry import primitive
 
 
@@ -34,9 +36,17 @@ def generator_of(given: Any) -> Generator:
     return given
 
 
-def _drawn(shape: tuple[int, ...], kind: Kind, draw: Callable[[], Array]) -> Array:
-    """Draw, unless the device holds no values."""
-    return np.broadcast_to(np.zeros((), kind.np), shape) if kind.device is devices.meta else draw()
+def _new(
+    shape: tuple[int, ...], kind: Kind, draw: Callable[[tuple[int, ...]], Array], requires_grad: bool = False, out: Any = None, *,
+    one_by_one: bool = False,
+) -> Tensor:  # fmt: skip
+    """A new leaf of draws (the meta device holds no values), or `out` filled with them. Inside vmap, perhaps one for each entry."""
+
+    def make(shape: tuple[int, ...]) -> Tensor:
+        array = np.broadcast_to(np.zeros((), kind.np), shape) if kind.device is devices.meta else draw(shape)
+        return made(array, kind, requires_grad, out)
+
+    return spread(shape, make, one_by_one=one_by_one)
 
 
 def _maker(name: str, draw: Callable[..., Array]) -> Any:
@@ -50,8 +60,7 @@ def _maker(name: str, draw: Callable[..., Array]) -> Any:
         kind = kind_of(dtype if out is None or dtype is not None else out.dtype, device)
         if kind.dtype.category < 2:
             raise NotImplementedError(f"\"{_KERNELS[name]}\" not implemented for '{_cname(kind)}'")
-        array = _drawn(shape, kind, lambda: draw(generator_of(generator), shape, dtype=kind.np))
-        return made(array, kind, requires_grad, out)
+        return _new(shape, kind, lambda shape: draw(generator_of(generator), shape, dtype=kind.np), requires_grad, out)
 
     function.__name__ = function.__qualname__ = name
     return function
@@ -79,8 +88,7 @@ def _like(name: str, draw: Callable[..., Array]) -> Any:
         if kind.dtype.category < 2:
             raise NotImplementedError(f"\"{_KERNELS[name[:-5]]}\" not implemented for '{_cname(kind)}'")
         shape = input._array.shape
-        array = _drawn(shape, kind, lambda: draw(generator_of(generator), shape, dtype=kind.np))
-        return made(array, kind, requires_grad)
+        return _new(shape, kind, lambda shape: draw(generator_of(generator), shape, dtype=kind.np), requires_grad)
 
     function.__name__ = function.__qualname__ = name
     return function
@@ -115,8 +123,8 @@ def randint(
     low, high = _whole(low), _whole(high)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    array = _drawn(shape, kind, lambda: draws_discrete.randint(generator_of(generator), shape, low, high, dtype=kind.np))
-    return made(array, kind, requires_grad, out)
+    source = generator_of(generator)
+    return _new(shape, kind, lambda shape: draws_discrete.randint(source, shape, low, high, dtype=kind.np), requires_grad, out)
 
 
 def randint_like(
@@ -143,8 +151,8 @@ def randperm(
     n = _whole(n)
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
-    array = _drawn((n,), kind, lambda: draws_discrete.randperm(generator_of(generator), n, dtype=kind.np))
-    return made(array, kind, requires_grad, out)
+    source = generator_of(generator)
+    return _new((n,), kind, lambda _: draws_discrete.randperm(source, n, dtype=kind.np), requires_grad, out, one_by_one=True)
 
 
 def normal(
@@ -154,19 +162,23 @@ def normal(
     """Samples of N(mean, std**2); mean and std are numbers (with `size`) or tensors."""
     source = generator_of(generator)
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
-        a = mean._array if isinstance(mean, Tensor) else float(mean)
-        b = std._array if isinstance(std, Tensor) else float(std)
-        kind = mean._kind if isinstance(mean, Tensor) else std._kind
         if isinstance(std, Tensor) and std._kind.dtype.category == 3:
             raise RuntimeError("normal expects standard deviation to be non-complex")
-        shape = np.broadcast_shapes(np.shape(a), np.shape(b))
-        a, b = (np.broadcast_to(v, shape) if isinstance(v, np.ndarray) else v for v in (a, b))
-        return made(draws_normal.normal_tensors(source, a, b, shape, dtype=kind.np), kind, False, out)
+        return draw((mean, std), lambda mean, std: _normal_around(mean, std, source, out))
     if size is None:
         raise TypeError("normal() received an invalid combination of arguments: numbers for mean and std need `size`")
     kind = kind_of(dtype if dtype is not None or out is None else out.dtype, device)
     shape = sized((), size, "normal")
-    return made(draws_normal.normal(source, shape, float(mean), float(std), dtype=kind.np), kind, requires_grad, out)
+    return _new(shape, kind, lambda shape: draws_normal.normal(source, shape, float(mean), float(std), dtype=kind.np), requires_grad, out)
+
+
+def _normal_around(mean: Any, std: Any, source: Generator, out: Any) -> Tensor:
+    a = mean._array if isinstance(mean, Tensor) else float(mean)
+    b = std._array if isinstance(std, Tensor) else float(std)
+    kind = mean._kind if isinstance(mean, Tensor) else std._kind
+    shape = np.broadcast_shapes(np.shape(a), np.shape(b))
+    a, b = (np.broadcast_to(v, shape) if isinstance(v, np.ndarray) else v for v in (a, b))
+    return made(draws_normal.normal_tensors(source, a, b, shape, dtype=kind.np), kind, False, out)
 
 
 bernoulli_ = primitive(
@@ -179,16 +191,30 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
     """0 or 1 for each element, 1 with the probability that `input` (or `p`) says."""
     source = generator_of(generator)
     if p is not None:
-        return wrap(draws.bernoulli(source, input._array.shape, float(p), dtype=input._kind.np), input._kind)
+        return draw((input,), lambda like: wrap(draws.bernoulli(source, like._array.shape, float(p), dtype=like._kind.np), like._kind))
     if input._kind.dtype.category != 2:
         raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{_cname(input._kind)}'")
-    return bernoulli_(input, generator=source)  # type: ignore[no-any-return]
+    return draw((input,), lambda input: bernoulli_(input, generator=source))
+
+
+def noise(shape: tuple[int, ...], like: Tensor, p: float) -> Tensor:
+    """A new tensor of 0 and 1, 1 with probability `p`, in the dtype of `like`."""
+    kind = like._kind
+    return _new(shape, kind, lambda shape: draws.bernoulli(default_generator, shape, p, dtype=kind.np))
 
 
 @with_out
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Indices drawn by the weights in `input`, (n) or (rows, n)."""
-    return wrap(draws_discrete.multinomial(generator_of(generator), input._array, num_samples, replacement), CPU[dtypes.int64])
+    source = generator_of(generator)
+
+    def compute(weights: Tensor) -> Tensor:
+        array = weights._array
+        rows = array if array.ndim < 3 else array.reshape(-1, array.shape[-1])  # more dimensions than two: those of batches
+        found = draws_discrete.multinomial(source, rows, num_samples, replacement)
+        return wrap(found.reshape((*array.shape[:-1], num_samples)), CPU[dtypes.int64])
+
+    return draw((input,), compute)
 
 
 poisson_ = primitive("poisson", lambda x, *, generator: draws_rejection.poisson(generator, x), grads=(lambda g: g * 0,))
@@ -196,18 +222,23 @@ poisson_ = primitive("poisson", lambda x, *, generator: draws_rejection.poisson(
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Counts of a Poisson distribution with the rates in `input`."""
-    return poisson_(input, generator=generator_of(generator))  # type: ignore[no-any-return]
+    return draw((input,), lambda input: poisson_(input, generator=generator_of(generator)))
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """Successes in `count` trials of probability `prob`."""
-    shape = np.broadcast_shapes(count._array.shape, prob._array.shape)
-    a, b = (np.broadcast_to(t._array, shape) for t in (count, prob))
-    return wrap(draws_rejection.binomial(generator_of(generator), a, b), count._kind)
+
+    def compute(count: Tensor, prob: Tensor) -> Tensor:
+        shape = np.broadcast_shapes(count._array.shape, prob._array.shape)
+        a, b = (np.broadcast_to(t._array, shape) for t in (count, prob))
+        return wrap(draws_rejection.binomial(generator_of(generator), a, b), count._kind)
+
+    return draw((count, prob), compute)
 
 
 def _standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
-    return wrap(draws_rejection.standard_gamma(generator_of(generator), alpha._array), alpha._kind)
+    source = generator_of(generator)
+    return draw((alpha,), lambda alpha: wrap(draws_rejection.standard_gamma(source, alpha._array), alpha._kind))
 
 
 # ---- in-place draws --------------------------------------------------------------------------------------------------
@@ -215,20 +246,21 @@ def _standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
 drawn_ = primitive("drawn", lambda x, *, values: values, grads=(lambda g: g * 0,))
 
 
-def _fill(self: Tensor, name: str, draw: Callable[[], Array]) -> Tensor:
+def _fill(self: Tensor, name: str, values: Callable[[], Array]) -> Tensor:
     """Write draws into `self`; they have no gradient."""
     if self._kind.device is devices.meta:
         return self
-    if self._node is None and (self._more is None or self._more.base is None):
+    if self._node is None and (self._more is None or (self._more.base is None and not self._more.tangents)):
         views.check_inplace(self, name, False)
         views.check_memory(self, name, ())
-        np.copyto(self._array, draw(), casting="unsafe")
+        np.copyto(self._array, values(), casting="unsafe")
         version(self).bump(name, users_place(3))
         views.written(self)
         return self
-    return write(self, name, lambda old: drawn_(old, values=draw()))
+    return write(self, name, lambda old: drawn_(old, values=values()))
 
 
+@filling
 def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Any = None, **bounds: Any) -> Tensor:
     """Fill with uniform samples of [from, to)."""
     low, high = bounds.pop("from", from_), bounds.pop("to", to)
@@ -237,6 +269,7 @@ def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Any = 
     return _fill(self, "uniform_", lambda: draws.uniform(generator_of(generator), self._array.shape, low, high, dtype=self._kind.np))
 
 
+@filling
 def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Any = None) -> Tensor:
     """Fill with samples of N(mean, std**2)."""
     dense = bool(self._array.flags.c_contiguous)
@@ -246,21 +279,25 @@ def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Any = N
     )  # fmt: skip
 
 
+@filling
 def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
     """Fill with samples whose logarithm is N(mean, std**2)."""
     return _fill(self, "log_normal_", lambda: draws_normal.log_normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np))
 
 
+@filling
 def exponential_(self: Tensor, lambd: float = 1, *, generator: Any = None) -> Tensor:
     """Fill with samples of the exponential distribution."""
     return _fill(self, "exponential_", lambda: draws.exponential(generator_of(generator), self._array.shape, lambd, dtype=self._kind.np))
 
 
+@filling
 def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
     """Fill with numbers of trials until the first success."""
     return _fill(self, "geometric_", lambda: draws.geometric(generator_of(generator), self._array.shape, p, dtype=self._kind.np))
 
 
+@filling
 def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
     """Fill with samples of the Cauchy distribution."""
     return _fill(self, "cauchy_", lambda: draws.cauchy(generator_of(generator), self._array.shape, median, sigma, dtype=self._kind.np))
@@ -269,12 +306,20 @@ def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any
 def bernoulli_fill(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Fill with 0 and 1, 1 with probability `p` (a number or a tensor)."""
     source = generator_of(generator)
-    if isinstance(p, Tensor):
-        chances = np.broadcast_to(p._array, self._array.shape)
-        return _fill(self, "bernoulli_", lambda: draws.bernoulli_tensor(source, chances, dtype=self._kind.np))
+    if not isinstance(p, Tensor):
+        return _fill_bernoulli(self, p, source)
+    if batch_levels():
+        return write(self, "bernoulli_", lambda old: bernoulli(p.expand(old.shape).to(old.dtype), generator=source))  # type: ignore[attr-defined]
+    chances = np.broadcast_to(p._array, self._array.shape)
+    return _fill(self, "bernoulli_", lambda: draws.bernoulli_tensor(source, chances, dtype=self._kind.np))
+
+
+@filling
+def _fill_bernoulli(self: Tensor, p: float, source: Generator) -> Tensor:
     return _fill(self, "bernoulli_", lambda: draws.bernoulli(source, self._array.shape, p, dtype=self._kind.np))
 
 
+@filling
 def random_(self: Tensor, *args: Any, generator: Any = None, **bounds: Any) -> Tensor:
     """Fill with integers: random_() of the dtype's range, random_(to), random_(from, to)."""
     source, shape, kind = generator_of(generator), self._array.shape, self._kind.np

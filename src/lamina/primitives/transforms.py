@@ -16,7 +16,17 @@ from lamina.core.strided import overlaps_itself
 from lamina.core.tensor import LEAF, Tensor, more, wrap
 from lamina.primitives import batching_indices  # noqa: F401 (its rules register themselves)
 from lamina.primitives.batching import batch
-from lamina.primitives.levels import Batched, Entry, Level, alias, batch_levels, rebatched, tangent_of, value_at, with_tangent
+from lamina.primitives.levels import (
+    Batched,
+    Entry,
+    Level,
+    alias,
+    batch_levels,
+    rebatched,
+    tangent_of,
+    value_at,
+    with_tangent,
+)
 from lamina.primitives.registry import Primitive, Slots
 from lamina.primitives.tangents import dual
 

@@ -11,6 +11,7 @@ import warnings
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor, scalar_name
+from lamina.primitives.random import noise as drawn_noise
 
 _ALPHA = 1.7580993408473766  # minus the limit of selu at minus infinity
 
@@ -23,11 +24,10 @@ def _check_p(p: float) -> None:
 def _noise(input: Tensor, p: float, by_channel: bool) -> Tensor:
     """Ones with probability 1 - p, else zeros: as `input`, or one per sample and channel."""
     if not by_channel:
-        return lamina.empty_like(input).bernoulli_(1 - p)
+        return drawn_noise(input._array.shape, input, 1 - p)
     if input.dim() < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    shape = list(input.shape[:2]) + [1] * (input.dim() - 2)
-    return lamina.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
+    return drawn_noise((*input._array.shape[:2], *(1,) * (input.dim() - 2)), input, 1 - p)
 
 
 def _drop(input: Tensor, p: float, training: bool, inplace: bool, by_channel: bool) -> Tensor:
