@@ -60,7 +60,9 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
 # ---- integrals -------------------------------------------------------------------------------------------------------
 
 
-def _samples(name: str, y: Tensor, x: Any, dx: Any) -> None:
+def _samples(name: str, y: Any, x: Any, dx: Any) -> None:
+    if not isinstance(y, Tensor):
+        raise not_tensor(name, "y", 1, y)
     if x is not None and dx is not None:
         raise TypeError(f"{name}() received an invalid combination of arguments: only one of x and dx is allowed")
     if x is not None and not isinstance(x, Tensor):
@@ -92,7 +94,7 @@ def _pairs(name: str, y: Any, x: Any, dim: int) -> Any:
     return sums if x is None else _widths(name, y, x, dim) * sums
 
 
-def _trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The integral of samples `y` along `dim` by the trapezoidal rule; steps: between the `x`, or `dx` (default 1)."""
     _samples("trapezoid", y, x, dx)
     if not y._array.ndim:
@@ -107,20 +109,11 @@ def _trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tenso
     return (y.sum(d) - ends * 0.5) * (1 if dx is None else dx)  # type: ignore[no-any-return]
 
 
-def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
-    if not isinstance(y, Tensor):
-        raise not_tensor("trapezoid", "y", 1, y)
-    return _trapezoid(y, x, dx=dx, dim=dim)
-
-
-trapezoid.__doc__ = _trapezoid.__doc__
 trapz = trapezoid
 
 
 def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """Running integrals of samples `y` along `dim` by the trapezoidal rule. Shape: `dim` is one shorter."""
-    if not isinstance(y, Tensor):
-        raise not_tensor("cumulative_trapezoid", "y", 1, y)
     _samples("cumulative_trapezoid", y, x, dx)
     if not y._array.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
