@@ -1,6 +1,7 @@
 """Samples of elementwise primitives: small arrays for the checks that every declaration passes.
 
-No element stands within a finite difference's step of a kink, a tie, a pole or the edge of a domain; those points have tests of their own.
+No element stands within a finite difference's step of a kink, a tie, a pole or the edge of a domain; those points have
+tests of their own.
 """
 
 from __future__ import annotations
@@ -13,28 +14,39 @@ import numpy as np
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
 
 ANYWHERE = (
-    "neg", "exp", "exp2", "expm1", "sigmoid", "relu", "square", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh", "atan", "abs", "sgn",
-    "sign", "sinc", "sinc_slope", "deg2rad", "rad2deg", "ceil", "floor", "trunc", "round", "frac", "reciprocal", "angle", "conj_physical",
-    "zeros", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal", "signbit", "logical_not", "erf", "erfc", "special_erfcx",
-    "special_ndtr", "special_log_ndtr", "normal_hazard", "lgamma", "digamma", "i0", "special_i0e", "special_i1", "special_i1e", "special_bessel_j0",
-    "special_bessel_j1", "special_modified_bessel_i0", "special_modified_bessel_i1", "special_airy_ai", "special_spherical_bessel_j0",
+    "neg", "exp", "exp2", "expm1", "sigmoid", "relu", "square", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh",
+    "atan", "abs", "sgn",
+    "sign", "sinc", "sinc_slope", "deg2rad", "rad2deg", "ceil", "floor", "trunc", "round", "frac", "reciprocal",
+    "angle", "conj_physical",
+    "zeros", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal", "signbit", "logical_not", "erf", "erfc",
+    "special_erfcx",
+    "special_ndtr", "special_log_ndtr", "normal_hazard", "lgamma", "digamma", "i0", "special_i0e", "special_i1",
+    "special_i1e", "special_bessel_j0",
+    "special_bessel_j1", "special_modified_bessel_i0", "special_modified_bessel_i1", "special_airy_ai",
+    "special_spherical_bessel_j0",
 )  # fmt: skip
 POSITIVE = (
-    "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "special_entr", "special_bessel_y0", "special_bessel_y1", "special_modified_bessel_k0",
+    "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "special_entr", "special_bessel_y0", "special_bessel_y1",
+    "special_modified_bessel_k0",
     "special_modified_bessel_k1", "special_scaled_modified_bessel_k0", "special_scaled_modified_bessel_k1",
 )  # fmt: skip
 PAIRS = (
-    "add", "sub", "rsub", "mul", "true_divide", "maximum", "minimum", "fmax", "fmin", "clamp_min", "clamp_max", "clamp_below", "clamp_above",
-    "atan2", "hypot", "copysign", "logaddexp", "logaddexp2", "remainder", "fmod", "div_floor", "div_trunc", "nextafter", "ldexp",
+    "add", "sub", "rsub", "mul", "true_divide", "maximum", "minimum", "fmax", "fmin", "clamp_min", "clamp_max",
+    "clamp_below", "clamp_above",
+    "atan2", "hypot", "copysign", "logaddexp", "logaddexp2", "remainder", "fmod", "div_floor", "div_trunc",
+    "nextafter", "ldexp",
     "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "complex", "polar",
 )  # fmt: skip
 WITH_NUMBER = (
-    "add", "sub", "rsub", "mul", "true_divide", "clamp_min", "clamp_max", "clamp_below", "clamp_above", "remainder", "fmod", "div_floor",
+    "add", "sub", "rsub", "mul", "true_divide", "clamp_min", "clamp_max", "clamp_below", "clamp_above", "remainder",
+    "fmod", "div_floor",
     "div_trunc", "copysign", "eq", "lt",
 )  # fmt: skip
 POLYNOMIALS = (
-    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w", "shifted_chebyshev_polynomial_t",
-    "shifted_chebyshev_polynomial_u", "shifted_chebyshev_polynomial_v", "shifted_chebyshev_polynomial_w", "hermite_polynomial_h",
+    "chebyshev_polynomial_t", "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w",
+    "shifted_chebyshev_polynomial_t",
+    "shifted_chebyshev_polynomial_u", "shifted_chebyshev_polynomial_v", "shifted_chebyshev_polynomial_w",
+    "hermite_polynomial_h",
     "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p",
 )  # fmt: skip
 
@@ -65,7 +77,10 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         found[name].append(one(x, 0.75))
     found |= {f"special_{name}": [one(x, np.arange(12.0).reshape(3, 4)), one(inside, 9.0)] for name in POLYNOMIALS}
     found |= {name: [one(whole, whole_row), one(whole, 3)] for name in ("bitwise_and", "bitwise_or", "bitwise_xor")}
-    found |= {name: [one(whole, whole_row)] for name in ("bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm", "floor_divide")}
+    found |= {
+        name: [one(whole, whole_row)]
+        for name in ("bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm", "floor_divide")
+    }
     found |= {
         "bitwise_not": [one(whole), one(mask)],
         "invert": [one(whole), one(mask)],

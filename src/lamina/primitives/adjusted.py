@@ -1,4 +1,6 @@
-"""Public elementwise functions with parameters or several results: round, logit, nan_to_num, frexp, polar, complex, polygamma, mvlgamma."""
+"""Public elementwise functions with parameters or several results: round, logit, nan_to_num, frexp, polar, complex,
+polygamma, mvlgamma.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 
 @with_out
-def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """`input` with NaN replaced by `nan` (0), infinities by `posinf` and `neginf` (the largest finite numbers)."""
     if not is_tensor(input):
         raise not_tensor("nan_to_num", "input", 1, input)
@@ -79,11 +83,17 @@ def _check_pair(first: Tensor, second: Tensor, names: tuple[str, str], name: str
     a, b = first.dtype, second.dtype
     allowed = (dtypes.float16, dtypes.float32, dtypes.float64)
     if a not in allowed or b not in allowed:
-        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {NAMES[a.name]} and {NAMES[b.name]}")
+        raise RuntimeError(
+            f"Expected both inputs to be Half, Float or Double tensors but got {NAMES[a.name]} and {NAMES[b.name]}"
+        )
     if a is not b:
-        raise RuntimeError(f"Expected object of scalar type {NAMES[a.name]} but got scalar type {NAMES[b.name]} for second argument")
+        raise RuntimeError(
+            f"Expected object of scalar type {NAMES[a.name]} but got scalar type {NAMES[b.name]} for second argument"
+        )
     if a is dtypes.float16:
-        raise NotImplementedError(f"{name}() of float16 makes complex32, which lamina has not; convert to float32 before")
+        raise NotImplementedError(
+            f"{name}() of float16 makes complex32, which lamina has not; convert to float32 before"
+        )
 
 
 @with_out
@@ -98,7 +108,8 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check_pair(real, imag, ("real", "imag"), "complex")
     if out is not None and out.dtype is not real.dtype.to_complex():
         raise RuntimeError(
-            f"Expected object of scalar type {NAMES[real.dtype.to_complex().name]} but got scalar type {NAMES[out.dtype.name]} for argument 'out'"
+            f"Expected object of scalar type {NAMES[real.dtype.to_complex().name]} but got scalar type "
+            f"{NAMES[out.dtype.name]} for argument 'out'"
         )
     result = elementary.complex_(real, imag)
     return result if out is None else put_out("complex", result, out)  # type: ignore[no-any-return]
@@ -128,5 +139,3 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     return s.mvlgamma_(_floating(input, "mvlgamma"), p=p)  # type: ignore[no-any-return]
-
-

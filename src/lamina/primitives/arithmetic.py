@@ -1,6 +1,7 @@
 """Public arithmetic with more than two operands or options: alpha, value, weight, rounding_mode.
 
-Here: argument checks. Not here: values and gradients (elementwise.py, division.py); functions without options (functions.py).
+Here: argument checks. Not here: values and gradients (elementwise.py, division.py); functions without options
+(functions.py).
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def _old_form(name: str, number: Any, *tensors: Any) -> tuple[Any, ...]:
     """The arguments of `x.add(2, y)` as those of `x.add(y, alpha=2)`: programs from before PyTorch 1.5 have it."""
     if not is_number(number):
         raise TypeError(f"{name}() takes {len(tensors) + 1} positional arguments but {len(tensors) + 2} were given")
-    warnings.warn(f"This overload of {name} is deprecated: pass the number by name, after the tensors", UserWarning, stacklevel=4)
+    warnings.warn(
+        f"This overload of {name} is deprecated: pass the number by name, after the tensors", UserWarning, stacklevel=4
+    )
     return (*tensors, number)
 
 
@@ -57,7 +60,14 @@ def _scaled(name: str, op: Any, scaled: Any, input: Any, other: Any, old: tuple[
 
 def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other."""
-    if input.__class__ is Tensor and other.__class__ is Tensor and alpha.__class__ is int and alpha == 1 and not old and out is None:
+    if (
+        input.__class__ is Tensor
+        and other.__class__ is Tensor
+        and alpha.__class__ is int
+        and alpha == 1
+        and not old
+        and out is None
+    ):
         return e._add(input, other)  # type: ignore[no-any-return]
     result = _scaled("add", e._add, e.add_scaled, input, other, old, alpha)
     return result if out is None else put_out("add", result, out)  # type: ignore[no-any-return]
@@ -68,7 +78,14 @@ add.primitive = e._add.primitive  # type: ignore[attr-defined]  # its in-place f
 
 def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other. Raises RuntimeError for bool."""
-    if input.__class__ is Tensor and other.__class__ is Tensor and alpha.__class__ is int and alpha == 1 and not old and out is None:
+    if (
+        input.__class__ is Tensor
+        and other.__class__ is Tensor
+        and alpha.__class__ is int
+        and alpha == 1
+        and not old
+        and out is None
+    ):
         return e._sub(input, other)  # type: ignore[no-any-return]
     result = _scaled("sub", e._sub, e.sub_scaled, input, other, old, alpha)
     return result if out is None else put_out("sub", result, out)  # type: ignore[no-any-return]
@@ -137,7 +154,8 @@ def float_power_(self: Tensor, exponent: Any) -> Tensor:
     result = float_power(self, exponent)
     if result.dtype is not self.dtype:
         raise RuntimeError(
-            f"the base given to float_power_ has dtype {NAMES[self.dtype.name]} but the operation's result requires dtype {NAMES[result.dtype.name]}"
+            f"the base given to float_power_ has dtype {NAMES[self.dtype.name]} but the operation's result requires "
+            f"dtype {NAMES[result.dtype.name]}"
         )
     return result  # type: ignore[no-any-return]
 
@@ -163,15 +181,16 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *old: Tensor, value
         tensor1, tensor2, value = _old_form("addcdiv", tensor1, tensor2, *old)
     if tensor1.dtype.category < 2 and tensor2.dtype.category < 2:
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
-            "tensor1 and tensor2. Use input + value * tensor1 / tensor2, or torch.trunc of that quotient."
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+            "true division of tensor1 and tensor2. Use input + value * tensor1 / tensor2, or torch.trunc of that "
+            "quotient."
         )
     return e._addcdiv(input, tensor1, tensor2, value)  # type: ignore[no-any-return]
 
 
 @with_out
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """input + weight * (end - input): weight a number or a tensor. Raises RuntimeError unless the tensors have one dtype."""
+    """input + weight * (end - input). Raises RuntimeError unless the tensors agree in dtype."""
     for name, t in (("end", end), ("weight", weight)):
         if isinstance(t, Tensor) and t.dtype is not input.dtype:
             raise RuntimeError(f"expected dtype {_c_name(input)} for `{name}` but got dtype {_c_name(t)}")
@@ -179,6 +198,10 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 def _c_name(t: Tensor) -> str:
-    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long"}.get(
-        t.dtype.name, t.dtype.name
-    )
+    return {
+        "float32": "float",
+        "float64": "double",
+        "float16": "c10::Half",
+        "bfloat16": "c10::BFloat16",
+        "int64": "long",
+    }.get(t.dtype.name, t.dtype.name)

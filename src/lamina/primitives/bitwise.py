@@ -20,7 +20,8 @@ bitwise_xor = elementwise("bitwise_xor", np.bitwise_xor, refuses=_inexact("bitwi
 bitwise_not = elementwise("bitwise_not", np.invert, refuses=_inexact("bitwise_not_cpu"))
 invert = elementwise(
     "invert", np.invert,
-    refuses=dict.fromkeys((2, 3), (TypeError, "~ (operator.invert) is only implemented on integer and Boolean-type tensors")))  # fmt: skip
+    refuses=dict.fromkeys((2, 3), (
+        TypeError, "~ (operator.invert) is only implemented on integer and Boolean-type tensors")))  # fmt: skip
 left_shift = elementwise("bitwise_left_shift", np.left_shift, refuses=_inexact("lshift_cpu", 0))
 right_shift = elementwise("bitwise_right_shift", np.right_shift, refuses=_inexact("rshift_cpu", 0))
 

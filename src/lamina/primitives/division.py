@@ -1,4 +1,4 @@
-"""Quotients that are rounded, remainders and powers: elementwise primitives whose integer forms have rules of their own.
+"""Rounded quotients, remainders and powers: elementwise primitives whose integer forms have rules of their own.
 
 Here: values and gradients. Not here: true division (elementwise.py); public signatures (arithmetic.py).
 """
@@ -62,11 +62,13 @@ floor_divide = elementwise(
 
 div_floor = elementwise(
     "div_floor", _floor_quotient,
-    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), node="DivBackward2", refuses=_neither("div_floor_cpu"))  # fmt: skip
+    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), node="DivBackward2",
+    refuses=_neither("div_floor_cpu"))  # fmt: skip
 
 div_trunc = elementwise(
     "div_trunc", _trunc_quotient,
-    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), node="DivBackward2", refuses=_neither("div_trunc_cpu"))  # fmt: skip
+    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), node="DivBackward2",
+    refuses=_neither("div_trunc_cpu"))  # fmt: skip
 
 remainder = elementwise(
     "remainder", _remainder,

@@ -1,6 +1,7 @@
 """Elementary functions, one input each: exponentials, roots, trigonometry, rounding, signs, complex parts.
 
-Here: value, gradients, lowering. Not here: gamma, error and Bessel functions (special_functions.py), public signatures (functions.py).
+Here: value, gradients, lowering. Not here: gamma, error and Bessel functions (special_functions.py), public signatures
+(functions.py).
 """
 
 from __future__ import annotations
@@ -13,17 +14,26 @@ import numpy as np
 from lamina.primitives.elementwise import exp, lacks, mul, refuse_derivative, where_, zeros_
 from lamina.primitives.registry import elementwise, primitive
 
+_PI2 = math.pi**2
 _LN2, _LN10 = math.log(2.0), math.log(10.0)
 _is_complex = lambda x: x.dtype.kind == "c" if isinstance(x, np.ndarray) else x.is_complex()  # noqa: E731
 
 
-# ---- exponentials and logarithms ---------------------------------------------------------------------------------------
+# ---- exponentials and logarithms -------------------------------------------------------------------------------------
 
-exp2 = elementwise("exp2", np.exp2, grads=(lambda g, out: g * out * _LN2,), emit=lambda b, x: b.exp2(x), promote="float")
-expm1 = elementwise("expm1", np.expm1, grads=(lambda g, out: g * (out + 1.0),), emit=lambda b, x: b.expm1(x), promote="float")
+exp2 = elementwise(
+    "exp2", np.exp2, grads=(lambda g, out: g * out * _LN2,), emit=lambda b, x: b.exp2(x), promote="float"
+)
+expm1 = elementwise(
+    "expm1", np.expm1, grads=(lambda g, out: g * (out + 1.0),), emit=lambda b, x: b.expm1(x), promote="float"
+)
 log2 = elementwise("log2", np.log2, grads=(lambda g, x: g / (x * _LN2),), emit=lambda b, x: b.log2(x), promote="float")
-log10 = elementwise("log10", np.log10, grads=(lambda g, x: g / (x * _LN10),), emit=lambda b, x: b.log10(x), promote="float")
-log1p = elementwise("log1p", np.log1p, grads=(lambda g, x: g / (x + 1.0),), emit=lambda b, x: b.log1p(x), promote="float", node="Log1P")
+log10 = elementwise(
+    "log10", np.log10, grads=(lambda g, x: g / (x * _LN10),), emit=lambda b, x: b.log10(x), promote="float"
+)
+log1p = elementwise(
+    "log1p", np.log1p, grads=(lambda g, x: g / (x + 1.0),), emit=lambda b, x: b.log1p(x), promote="float", node="Log1P"
+)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -44,7 +54,8 @@ logit = elementwise(
 
 logit_clamped = primitive(
     "logit_clamped", lambda x, *, eps: np.log(np.clip(x, eps, 1 - eps) / (1 - np.clip(x, eps, 1 - eps))),
-    grads=(lambda g, x, eps: where_((x >= eps) & (x <= 1.0 - eps), g / (x * (1.0 - x)), 0.0),), node="Logit")  # fmt: skip
+    grads=(lambda g, x, eps: where_((x >= eps) & (x <= 1.0 - eps), g / (x * (1.0 - x)), 0.0),),
+    node="Logit")  # fmt: skip
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
@@ -64,9 +75,11 @@ logaddexp2 = elementwise(
     grads=(lambda g, x, y: g / (exp2(y - x) + 1.0), lambda g, x, y: g / (exp2(x - y) + 1.0)),
     refuses={c: lacks("logaddexp2_cpu") for c in (0, 1)})  # fmt: skip
 
-# ---- roots -------------------------------------------------------------------------------------------------------------
+# ---- roots -----------------------------------------------------------------------------------------------------------
 
-sqrt = elementwise("sqrt", np.sqrt, grads=(lambda g, out: g / (out * 2.0),), emit=lambda b, x: b.sqrt(x), promote="float")
+sqrt = elementwise(
+    "sqrt", np.sqrt, grads=(lambda g, out: g / (out * 2.0),), emit=lambda b, x: b.sqrt(x), promote="float"
+)
 rsqrt = elementwise(
     "rsqrt", lambda x: np.reciprocal(np.sqrt(x)),
     grads=(lambda g, out: g * (out * out * out * -0.5),),
@@ -76,24 +89,38 @@ reciprocal = elementwise(
     grads=(lambda g, out: g * -(out * out),),
     emit=lambda b, x: b.div(1.0, x), promote="float")  # fmt: skip
 
-# ---- trigonometry ------------------------------------------------------------------------------------------------------
+# ---- trigonometry ----------------------------------------------------------------------------------------------------
 
 sin = elementwise("sin", np.sin, grads=(lambda g, x: g * cos(x),), emit=lambda b, x: b.sin(x), promote="float")
 cos = elementwise("cos", np.cos, grads=(lambda g, x: g * -sin(x),), emit=lambda b, x: b.cos(x), promote="float")
-tan = elementwise("tan", np.tan, grads=(lambda g, out: g * (out * out + 1.0),), emit=lambda b, x: b.tan(x), promote="float")
-asin = elementwise("asin", np.arcsin, grads=(lambda g, x: g * rsqrt(1.0 - x * x),), emit=lambda b, x: b.asin(x), promote="float")
-acos = elementwise("acos", np.arccos, grads=(lambda g, x: g * -rsqrt(1.0 - x * x),), emit=lambda b, x: b.acos(x), promote="float")
-atan = elementwise("atan", np.arctan, grads=(lambda g, x: g / (x * x + 1.0),), emit=lambda b, x: b.atan(x), promote="float")
+tan = elementwise(
+    "tan", np.tan, grads=(lambda g, out: g * (out * out + 1.0),), emit=lambda b, x: b.tan(x), promote="float"
+)
+asin = elementwise(
+    "asin", np.arcsin, grads=(lambda g, x: g * rsqrt(1.0 - x * x),), emit=lambda b, x: b.asin(x), promote="float"
+)
+acos = elementwise(
+    "acos", np.arccos, grads=(lambda g, x: g * -rsqrt(1.0 - x * x),), emit=lambda b, x: b.acos(x), promote="float"
+)
+atan = elementwise(
+    "atan", np.arctan, grads=(lambda g, x: g / (x * x + 1.0),), emit=lambda b, x: b.atan(x), promote="float"
+)
 sinh = elementwise("sinh", np.sinh, grads=(lambda g, x: g * cosh(x),), emit=lambda b, x: b.sinh(x), promote="float")
 cosh = elementwise("cosh", np.cosh, grads=(lambda g, x: g * sinh(x),), emit=lambda b, x: b.cosh(x), promote="float")
-tanh = elementwise("tanh", np.tanh, grads=(lambda g, out: g * (1.0 - out * out),), emit=lambda b, x: b.tanh(x), promote="float")
-asinh = elementwise("asinh", np.arcsinh, grads=(lambda g, x: g * rsqrt(x * x + 1.0),), emit=lambda b, x: b.asinh(x), promote="float")
+tanh = elementwise(
+    "tanh", np.tanh, grads=(lambda g, out: g * (1.0 - out * out),), emit=lambda b, x: b.tanh(x), promote="float"
+)
+asinh = elementwise(
+    "asinh", np.arcsinh, grads=(lambda g, x: g * rsqrt(x * x + 1.0),), emit=lambda b, x: b.asinh(x), promote="float"
+)
 acosh = elementwise(
     "acosh", np.arccosh,
     # the product of the roots has the right branch of a complex square root; one root does for real numbers
     grads=(lambda g, x: g * (rsqrt(x + 1.0) * rsqrt(x - 1.0) if _is_complex(x) else rsqrt(x * x - 1.0)),),
     emit=lambda b, x: b.acosh(x), promote="float")  # fmt: skip
-atanh = elementwise("atanh", np.arctanh, grads=(lambda g, x: g / (1.0 - x * x),), emit=lambda b, x: b.atanh(x), promote="float")
+atanh = elementwise(
+    "atanh", np.arctanh, grads=(lambda g, x: g / (1.0 - x * x),), emit=lambda b, x: b.atanh(x), promote="float"
+)
 
 _NO_ATAN2 = {3: lacks("atan2_cpu")}
 
@@ -125,7 +152,7 @@ def _sinc(x: Any) -> Any:
 
 sinc_slope = elementwise(
     "sinc_slope", lambda x: _sinc_slope(x),
-    grads=(lambda g, x: g * where_(x == 0, -(math.pi**2) / 3, -(math.pi**2) * sinc(x) - sinc_slope(x) * 2.0 / x),))  # fmt: skip
+    grads=(lambda g, x: g * where_(x == 0, -_PI2 / 3, -_PI2 * sinc(x) - sinc_slope(x) * 2.0 / x),))  # fmt: skip
 
 
 _NEAR_ZERO = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(7, 0, -1)]
@@ -152,7 +179,7 @@ rad2deg = elementwise(
     emit=lambda b, x: b.mul(x, 180 / math.pi), promote="float", node="Rad2Deg",
     refuses={3: (RuntimeError, "rad2deg is not supported for complex tensors.")})  # fmt: skip
 
-# ---- rounding ----------------------------------------------------------------------------------------------------------
+# ---- rounding --------------------------------------------------------------------------------------------------------
 
 
 def _flat(name: str, ufunc: Any) -> Any:
@@ -162,7 +189,12 @@ def _flat(name: str, ufunc: Any) -> Any:
         emit=lambda b, x: getattr(b, name)(x), refuses={3: f"{name} is not supported for complex inputs"})  # fmt: skip
 
 
-ceil, floor, trunc, round_ = _flat("ceil", np.ceil), _flat("floor", np.floor), _flat("trunc", np.trunc), _flat("round", np.rint)
+ceil, floor, trunc, round_ = (
+    _flat("ceil", np.ceil),
+    _flat("floor", np.floor),
+    _flat("trunc", np.trunc),
+    _flat("round", np.rint),
+)
 
 round_decimals = primitive(
     "round_decimals", lambda x, *, decimals: _round_decimals(x, decimals),
@@ -178,7 +210,9 @@ frac = elementwise(
     "frac", lambda x: x - np.trunc(x), grads=(lambda g: g,),
     emit=lambda b, x: b.sub(x, b.trunc(x)), refuses={c: lacks("frac_cpu") for c in (0, 1, 3)})  # fmt: skip
 
-frexp_ = primitive("frexp", lambda x: np.frexp(x), grads=(lambda g, out_1: scaled(g, -out_1),), outputs=2, nondiff=(1,), restores=True)
+frexp_ = primitive(
+    "frexp", lambda x: np.frexp(x), grads=(lambda g, out_1: scaled(g, -out_1),), outputs=2, nondiff=(1,), restores=True
+)
 scaled = primitive("scaled", lambda x, n: np.ldexp(x, n), grads=(lambda g, n: scaled(g, n), None))
 """x * 2**n, exactly: n integers."""
 
@@ -191,7 +225,7 @@ nextafter = elementwise(
     grads=(lambda g, x, y: where_(x == y, 0.0, g), lambda g: zeros_(g)),
     refuses={c: lacks("nextafter_cpu") for c in (0, 1, 3)}, native=True)  # fmt: skip
 
-# ---- signs -------------------------------------------------------------------------------------------------------------
+# ---- signs -----------------------------------------------------------------------------------------------------------
 
 
 def _sign(x: Any) -> Any:
@@ -212,7 +246,8 @@ def _sgn_back(g: Any, x: Any) -> Any:
 sgn = elementwise("sgn", _sign, grads=(lambda g, x: _sgn_back(g, x),), holomorphic=False, emit=lambda b, x: b.sign(x))
 sign = elementwise(
     "sign", _sign, grads=(lambda g: zeros_(g),), emit=lambda b, x: b.sign(x),
-    refuses={3: "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."})  # fmt: skip
+    refuses={3: "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."},
+)  # fmt: skip
 absolute = elementwise(
     "abs", np.absolute, grads=(lambda g, x: g * sgn(x),), holomorphic=False, emit=lambda b, x: b.abs(x),
     refuses={0: lacks("abs_cpu")})  # fmt: skip
@@ -228,7 +263,7 @@ signbit = elementwise(
     "signbit", lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0, promote="bool",
     refuses={3: "signbit is not implemented for complex tensors."})  # fmt: skip
 
-# ---- complex numbers ---------------------------------------------------------------------------------------------------
+# ---- complex numbers -------------------------------------------------------------------------------------------------
 
 conj_ = elementwise("conj_physical", np.conjugate, grads=(lambda g: conj_(g),), holomorphic=False)
 
@@ -254,7 +289,8 @@ polar_ = elementwise(
     grads=(lambda g, y: (conj_(g) * polar_(y * 0.0 + 1.0, y)).real, lambda g, out: (conj_(g) * (out * 1j)).real),
     promote="complex", holomorphic=False)  # fmt: skip
 complex_ = elementwise(
-    "complex", lambda x, y: _complex(x, y), grads=(lambda g: g.real, lambda g: g.imag), promote="complex", holomorphic=False)  # fmt: skip
+    "complex", lambda x, y: _complex(x, y), grads=(lambda g: g.real, lambda g: g.imag), promote="complex",
+    holomorphic=False)  # fmt: skip
 
 
 def _complex(x: Any, y: Any) -> Any:
@@ -263,7 +299,7 @@ def _complex(x: Any, y: Any) -> Any:
     return out
 
 
-# ---- kinds of values ---------------------------------------------------------------------------------------------------
+# ---- kinds of values -------------------------------------------------------------------------------------------------
 
 
 def _no_complex(name: str) -> dict[int, Any]:
@@ -281,4 +317,3 @@ isreal = elementwise(
 nan_to_num_ = primitive(
     "nan_to_num", lambda x, *, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
     grads=(lambda g, x: where_(isfinite(x), g, 0.0),))  # fmt: skip
-

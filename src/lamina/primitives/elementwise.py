@@ -1,7 +1,7 @@
 """Elementwise arithmetic, selection and comparison: an output element depends on one element of each input.
 
-Here: value, gradients, lowering. Not here: broadcasting, promotion, saving (registry.py); quotients and powers (division.py); exp,
-sin & co (elementary.py); public signatures with alpha, rounding_mode and out (arithmetic.py).
+Here: value, gradients, lowering. Not here: broadcasting, promotion, saving (registry.py); quotients and powers
+(division.py); sin, tanh & co (elementary.py); public signatures with alpha, rounding_mode and out (arithmetic.py).
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ def _refuse_bool(operands: Sequence[Any]) -> None:
     flags = [t.dtype.category == 0 if isinstance(t, Tensor) else isinstance(t, bool) for t in operands[:2]]
     if all(flags):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
         )
     if any(flags):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
-            "`logical_not()` operator instead."
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+            "use the `~` or `logical_not()` operator instead."
         )
 
 
@@ -88,13 +89,16 @@ neg = elementwise(
     "neg", np.negative,
     grads=(lambda g: -g,),
     emit=lambda b, x: b.neg(x),
-    refuses={0: (RuntimeError, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
-                 "`~` or `logical_not()` operator instead.")})  # fmt: skip
+    refuses={0: (
+        RuntimeError,
+        "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
+        "`~` or `logical_not()` operator instead.")})  # fmt: skip
 
 _addcmul = elementwise(
     "addcmul", lambda x, y, z, value: x + (y if value.__class__ is float and value == 1.0 else value * y) * z,
     grads=(lambda g: g, lambda g, z, value: g * (z * value), lambda g, y, value: g * (y * value), None),
-    emit=lambda b, x, y, z, value: b.add(x, b.mul(b.mul(value, y), z)), refuses={0: lacks("addcmul_cpu_out")})  # fmt: skip
+    emit=lambda b, x, y, z, value: b.add(x, b.mul(b.mul(value, y), z)),
+    refuses={0: lacks("addcmul_cpu_out")})  # fmt: skip
 
 _addcdiv = elementwise(
     "addcdiv", lambda x, y, z, value: x + value * y / z,
@@ -165,21 +169,27 @@ _NO_CLAMP = {3: "clamp is not supported for complex types"}
 
 clamp_min = elementwise(
     "clamp_min", np.maximum, grads=_AT_LEAST,
-    emit=lambda b, x, y: b.maximum(x, y), node="ClampMinBackward1", number="ClampMinBackward0", refuses=_NO_CLAMP)  # fmt: skip
+    emit=lambda b, x, y: b.maximum(x, y), node="ClampMinBackward1", number="ClampMinBackward0",
+    refuses=_NO_CLAMP)  # fmt: skip
 clamp_max = elementwise(
     "clamp_max", np.minimum, grads=_AT_MOST,
-    emit=lambda b, x, y: b.minimum(x, y), node="ClampMaxBackward1", number="ClampMaxBackward0", refuses=_NO_CLAMP)  # fmt: skip
+    emit=lambda b, x, y: b.minimum(x, y), node="ClampMaxBackward1", number="ClampMaxBackward0",
+    refuses=_NO_CLAMP)  # fmt: skip
 clamp_below = elementwise(
     "clamp_below", np.maximum, grads=_AT_LEAST,
-    emit=lambda b, x, y: b.maximum(x, y), node="ClampBackward0", number="ClampBackward1", refuses=_NO_CLAMP)  # fmt: skip
+    emit=lambda b, x, y: b.maximum(x, y), node="ClampBackward0", number="ClampBackward1",
+    refuses=_NO_CLAMP)  # fmt: skip
 clamp_above = elementwise(
     "clamp_above", np.minimum, grads=_AT_MOST,
-    emit=lambda b, x, y: b.minimum(x, y), node="ClampBackward0", number="ClampBackward1", refuses=_NO_CLAMP)  # fmt: skip
+    emit=lambda b, x, y: b.minimum(x, y), node="ClampBackward0", number="ClampBackward1",
+    refuses=_NO_CLAMP)  # fmt: skip
 
 _between = lambda g, x, y, z: where_((x >= y) & (x <= z), g, 0.0)  # noqa: E731 (rules are lambdas)
 clamp_tensors = elementwise(
     "clamp_tensors", lambda x, y, z: np.minimum(np.maximum(x, y), z),
-    grads=(_between, lambda g, x, y, z: where_((y < z) & (x < y), g, 0.0), lambda g, x, y, z: where_((x > z) | (z < y), g, 0.0)),
+    grads=(_between,
+           lambda g, x, y, z: where_((y < z) & (x < y), g, 0.0),
+           lambda g, x, y, z: where_((x > z) | (z < y), g, 0.0)),
     emit=lambda b, x, y, z: b.minimum(b.maximum(x, y), z), node="ClampBackward0", refuses=_NO_CLAMP)  # fmt: skip
 clamp_numbers = elementwise(
     "clamp_numbers", lambda x, y, z: np.minimum(np.maximum(x, y), z),
@@ -195,7 +205,8 @@ relu = elementwise(
 threshold_ = elementwise(
     "threshold", lambda x, y, z: select(x <= y, z, x),
     grads=(lambda g, x, y: where_(x <= y, 0.0, g), None, None),
-    emit=lambda b, x, y, z: b.select(b.le(x, y), z, x), refuses={c: lacks("threshold_cpu") for c in (0, 3)})  # fmt: skip
+    emit=lambda b, x, y, z: b.select(b.le(x, y), z, x),
+    refuses={c: lacks("threshold_cpu") for c in (0, 3)})  # fmt: skip
 
 # ---- comparison ------------------------------------------------------------------------------------------------------
 

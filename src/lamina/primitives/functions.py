@@ -1,7 +1,8 @@
 """Public elementwise functions of one shape: `f(input, *, out=None)` and `f(input, other, *, out=None)`.
 
-Here: what checks the arguments, and the functions that need nothing else. Not here: values and gradients (elementwise.py, elementary.py,
-division.py, bitwise.py, special_functions.py), functions with more arguments (arithmetic.py, adjusted.py).
+Here: what checks the arguments, and the functions that need nothing else. Not here: values and gradients
+(elementwise.py, elementary.py, division.py, bitwise.py, special_functions.py), functions with more arguments
+(arithmetic.py, selection.py, adjusted.py).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def unary(op: Any, name: str) -> Any:
 
 
 def binary(op: Any, name: str, numbers: str = "other") -> Any:
-    """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other", "either"."""
+    """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other",
+    "either".
+    """
 
     def checked(p: Any, operands: Any, params: Any) -> Any:
         input, other = operands
@@ -117,7 +120,9 @@ def pow(input: Any, exponent: Any) -> Tensor:
     if is_tensor(input) and (is_tensor(exponent) or is_number(exponent)):
         return division.pow(input, exponent)  # type: ignore[no-any-return]
     if not is_tensor(exponent) or not is_number(input):
-        raise not_tensor("pow", "input" if is_tensor(exponent) else "exponent", 1, input if is_tensor(exponent) else exponent)
+        raise not_tensor(
+            "pow", "input" if is_tensor(exponent) else "exponent", 1, input if is_tensor(exponent) else exponent
+        )
     return division.rpow(exponent, input)  # type: ignore[no-any-return]
 
 
@@ -127,7 +132,11 @@ square.__wrapped__.primitive = division.square.primitive
 abs = absolute = unary(elementary.absolute, "abs")
 neg = negative = unary(e.neg, "neg")
 sign, sgn, signbit = unary(elementary.sign, "sign"), unary(elementary.sgn, "sgn"), unary(elementary.signbit, "signbit")
-reciprocal, sqrt, rsqrt = unary(elementary.reciprocal, "reciprocal"), unary(elementary.sqrt, "sqrt"), unary(elementary.rsqrt, "rsqrt")
+reciprocal, sqrt, rsqrt = (
+    unary(elementary.reciprocal, "reciprocal"),
+    unary(elementary.sqrt, "sqrt"),
+    unary(elementary.rsqrt, "rsqrt"),
+)
 angle = unary(elementary.angle, "angle")
 relu = unary(e.relu, "relu")
 
@@ -172,12 +181,19 @@ fmax, fmin = binary(e.fmax, "fmax", "none"), binary(e.fmin, "fmin", "none")
 atan2 = arctan2 = binary(elementary.atan2, "atan2", "none")
 hypot, nextafter = binary(elementary.hypot, "hypot", "none"), binary(elementary.nextafter, "nextafter", "none")
 copysign, ldexp = binary(elementary.copysign, "copysign"), binary(elementary.ldexp, "ldexp", "none")
-logaddexp, logaddexp2 = binary(elementary.logaddexp, "logaddexp", "none"), binary(elementary.logaddexp2, "logaddexp2", "none")
+logaddexp, logaddexp2 = (
+    binary(elementary.logaddexp, "logaddexp", "none"),
+    binary(elementary.logaddexp2, "logaddexp2", "none"),
+)
 xlogy = binary(s.xlogy, "xlogy", "either")
 igamma = gammainc = binary(s.igamma, "igamma", "none")
 igammac = gammaincc = binary(s.igammac, "igammac", "none")
-logical_and, logical_or, logical_xor = (binary(getattr(bitwise, n), n, "none") for n in ("logical_and", "logical_or", "logical_xor"))
-bitwise_and, bitwise_or, bitwise_xor = (binary(getattr(bitwise, n), n, "either") for n in ("bitwise_and", "bitwise_or", "bitwise_xor"))
+logical_and, logical_or, logical_xor = (
+    binary(getattr(bitwise, n), n, "none") for n in ("logical_and", "logical_or", "logical_xor")
+)
+bitwise_and, bitwise_or, bitwise_xor = (
+    binary(getattr(bitwise, n), n, "either") for n in ("bitwise_and", "bitwise_or", "bitwise_xor")
+)
 bitwise_left_shift = binary(bitwise.left_shift, "bitwise_left_shift", "either")
 bitwise_right_shift = binary(bitwise.right_shift, "bitwise_right_shift", "either")
 gcd, lcm = binary(bitwise.gcd, "gcd", "none"), binary(bitwise.lcm, "lcm", "none")

@@ -8,7 +8,11 @@ from lamina.primitives.functions import bare
 from lamina.primitives.inplace import inplace
 
 abs_, neg_, negative_ = inplace(bare(f.abs), "abs_"), inplace(bare(f.neg), "neg_"), inplace(bare(f.neg), "negative_")
-reciprocal_, sqrt_, rsqrt_ = inplace(bare(f.reciprocal), "reciprocal_"), inplace(bare(f.sqrt), "sqrt_"), inplace(bare(f.rsqrt), "rsqrt_")
+reciprocal_, sqrt_, rsqrt_ = (
+    inplace(bare(f.reciprocal), "reciprocal_"),
+    inplace(bare(f.sqrt), "sqrt_"),
+    inplace(bare(f.rsqrt), "rsqrt_"),
+)
 square_, relu_ = inplace(bare(f.square), "square_"), inplace(bare(f.relu), "relu_")
 conj_physical_ = inplace(bare(f.conj_physical), "conj_physical_")
 exp_, exp2_, expm1_ = inplace(bare(f.exp), "exp_"), inplace(bare(f.exp2), "exp2_"), inplace(bare(f.expm1), "expm1_")
@@ -22,13 +26,20 @@ sinh_, cosh_, tanh_ = inplace(bare(f.sinh), "sinh_"), inplace(bare(f.cosh), "cos
 asinh_ = arcsinh_ = inplace(bare(f.asinh), "asinh_")
 acosh_ = arccosh_ = inplace(bare(f.acosh), "acosh_")
 atanh_ = arctanh_ = inplace(bare(f.atanh), "atanh_")
-sinc_, deg2rad_, rad2deg_ = inplace(bare(f.sinc), "sinc_"), inplace(bare(f.deg2rad), "deg2rad_"), inplace(bare(f.rad2deg), "rad2deg_")
+sinc_, deg2rad_, rad2deg_ = (
+    inplace(bare(f.sinc), "sinc_"),
+    inplace(bare(f.deg2rad), "deg2rad_"),
+    inplace(bare(f.rad2deg), "rad2deg_"),
+)
 ceil_, floor_, frac_ = inplace(bare(f.ceil), "ceil_"), inplace(bare(f.floor), "floor_"), inplace(bare(f.frac), "frac_")
 trunc_ = fix_ = inplace(bare(f.trunc), "trunc_")
 round_ = inplace(bare(adjusted.round), "round_")
 logit_, nan_to_num_ = inplace(bare(adjusted.logit), "logit_"), inplace(bare(adjusted.nan_to_num), "nan_to_num_")
 clamp_ = clip_ = inplace(bare(selection.clamp), "clamp_")
-clamp_min_, clamp_max_ = inplace(bare(selection.clamp_min), "clamp_min_"), inplace(bare(selection.clamp_max), "clamp_max_")
+clamp_min_, clamp_max_ = (
+    inplace(bare(selection.clamp_min), "clamp_min_"),
+    inplace(bare(selection.clamp_max), "clamp_max_"),
+)
 threshold_ = inplace(bare(selection.threshold), "threshold_")
 erf_, erfc_, i0_ = inplace(bare(f.erf), "erf_"), inplace(bare(f.erfc), "erfc_"), inplace(bare(f.i0), "i0_")
 gcd_, lcm_ = inplace(bare(f.gcd), "gcd_"), inplace(bare(f.lcm), "lcm_")

@@ -20,7 +20,6 @@ from lamina.primitives.inplace import NAMES, put_out, with_out
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_tensor
 
-
 BOOL = CPU[dtypes.bool_]
 
 
@@ -29,11 +28,19 @@ def _positions(condition: Tensor) -> tuple[Tensor, ...]:
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
-    """`input` where `condition` holds, `other` elsewhere; without the two, the positions where it holds, an index tensor per dimension.
+    """`input` where `condition` holds, `other` elsewhere; without the two, the positions where it holds, an index
+    tensor per dimension.
 
-    Shape: the three broadcast. dtype: that of input and other, promoted. Raises RuntimeError unless the condition is bool.
+    Shape: the three broadcast. dtype: that of input and other, promoted. Raises RuntimeError unless the condition is
+    bool.
     """
-    if condition.__class__ is Tensor and condition._kind is BOOL and input is not None and other is not None and out is None:
+    if (
+        condition.__class__ is Tensor
+        and condition._kind is BOOL
+        and input is not None
+        and other is not None
+        and out is None
+    ):
         return elementwise.where_(condition, input, other)
     if not is_tensor(condition):
         raise not_tensor("where", "condition", 1, condition)
@@ -42,19 +49,21 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
     if not all(is_tensor(v) or is_number(v) for v in (input, other)):
         raise TypeError(
             "where() received an invalid combination of arguments - got "
-            f"({', '.join(type(v).__name__ for v in (condition, input, other) if v is not None)}), but expected one of: (Tensor condition), "
-            "(Tensor condition, Tensor input, Tensor other), with numbers in place of the last two"
+            f"({', '.join(type(v).__name__ for v in (condition, input, other) if v is not None)}), but expected one "
+            "of: (Tensor condition), (Tensor condition, Tensor input, Tensor other), where the last two may be numbers"
         )
     if condition.dtype is dtypes.uint8:
         warnings.warn(
-            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of PyTorch. Use "
-            "a boolean condition instead.",
-            UserWarning, stacklevel=3,
-        )  # fmt: skip
+            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future "
+            "version of PyTorch. Use a boolean condition instead.",
+            UserWarning,
+            stacklevel=3,
+        )
         condition = condition != 0  # type: ignore[assignment]
     elif condition.dtype is not dtypes.bool_:
         raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {NAMES[condition.dtype.name]}"
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{NAMES[condition.dtype.name]}"
         )
     result = elementwise.where_(condition, input, other)
     return result if out is None else put_out("where", result, out)
@@ -81,9 +90,10 @@ def _clamped(input: Tensor, min: Any, max: Any) -> Tensor:
     if low == high == _NONE:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if _OTHER in (low, high) or (low != high and _NONE not in (low, high)):
+        given = ", ".join(type(v).__name__ for v in (input, min, max))
         raise TypeError(
-            f"clamp() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in (input, min, max))}), but "
-            "expected one of: (Tensor input, Tensor min = None, Tensor max = None), (Tensor input, Number min = None, Number max = None)"
+            f"clamp() received an invalid combination of arguments - got ({given}), but expected one of: "
+            "(Tensor input, Tensor min = None, Tensor max = None), (Tensor input, Number min = None, Number max = None)"
         )
     if high == _NONE:
         return elementwise.clamp_below(input, min)  # type: ignore[no-any-return]
@@ -136,7 +146,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return elementary.heaviside(input, values)  # type: ignore[no-any-return]
 
 
-# ---- comparison of whole tensors ---------------------------------------------------------------------------------------
+# ---- comparison of whole tensors -------------------------------------------------------------------------------------
 
 
 def _close(x: Any, y: Any, *, rtol: float, atol: float, equal_nan: bool) -> Any:
@@ -147,7 +157,9 @@ def _close(x: Any, y: Any, *, rtol: float, atol: float, equal_nan: bool) -> Any:
         return close
     if x.dtype.kind in "biu":
         x, y = x.astype(np.int64), y.astype(np.int64)
-        allowed = atol + np.abs(rtol * y.astype(np.float32 if dtypes.get_default_dtype() is dtypes.float32 else np.float64))
+        allowed = atol + np.abs(
+            rtol * y.astype(np.float32 if dtypes.get_default_dtype() is dtypes.float32 else np.float64)
+        )
     else:
         allowed = atol + np.abs(rtol * y)
     error = np.abs(x - y)

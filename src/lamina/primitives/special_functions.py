@@ -1,7 +1,7 @@
 """Special functions: elementwise primitives computed by SciPy, or by NumPy where a small install has no SciPy.
 
-Here: error, gamma, Bessel and related functions, orthogonal polynomials; values and gradients. Not here: public signatures
-(functions.py, lamina/special).
+Here: error, gamma, Bessel and related functions, orthogonal polynomials; values and gradients. Not here: public
+signatures (functions.py, lamina/special).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def _library(name: str) -> Any:
     except ImportError:
         if name in _WITHOUT_SCIPY:
             return _WITHOUT_SCIPY[name]
-        raise NotImplementedError(f"scipy.special.{name} computes this function, and SciPy is not installed: pip install scipy") from None
+        raise NotImplementedError(
+            f"scipy.special.{name} computes this function, and SciPy is not installed: pip install scipy"
+        ) from None
     return getattr(special, name)
 
 
@@ -57,26 +59,32 @@ def _digamma(x: Any) -> Any:
 
 
 _WITHOUT_SCIPY = {
-    "erf": error_function.erf, "erfc": error_function.erfc, "erfinv": error_function.erfinv, "gammaln": _lgamma, "psi": _digamma,
+    "erf": error_function.erf, "erfc": error_function.erfc, "erfinv": error_function.erfinv, "gammaln": _lgamma,
+    "psi": _digamma,
     "ndtr": lambda x: error_function.erfc(x * -math.sqrt(0.5)) / 2, "i0": lambda x: np.i0(x).astype(x.dtype),
 }  # fmt: skip
 
 
 def _function(name: str, compute: Any, grads: Any = None, kernel: str | None = None, **options: Any) -> Any:
     """A function of real numbers: integers become the default float."""
-    return elementwise(name, compute, grads=grads, promote="float", refuses={3: lacks(kernel or f"{name}_cpu")}, **options)
+    return elementwise(
+        name, compute, grads=grads, promote="float", refuses={3: lacks(kernel or f"{name}_cpu")}, **options
+    )
 
 
-# ---- error functions ---------------------------------------------------------------------------------------------------
+# ---- error functions -------------------------------------------------------------------------------------------------
 
 _SLOPE = 2.0 / math.sqrt(math.pi)
 erf = _function("erf", lambda x: _library("erf")(x), (lambda g, x: g * (exp(-(x * x)) * _SLOPE),), "erf_vml_cpu")
 erfc = _function("erfc", lambda x: _library("erfc")(x), (lambda g, x: g * (exp(-(x * x)) * -_SLOPE),), "erfc_vml_cpu")
-erfinv = _function("erfinv", lambda x: _library("erfinv")(x), (lambda g, out: g * (exp(out * out) / _SLOPE),), "erfinv_vml_cpu")
+erfinv = _function(
+    "erfinv", lambda x: _library("erfinv")(x), (lambda g, out: g * (exp(out * out) / _SLOPE),), "erfinv_vml_cpu"
+)
 erfcx = _function(
     "special_erfcx", lambda x: _library("erfcx")(x), (lambda g, x, out: g * (x * out * 2.0 - _SLOPE),))  # fmt: skip
 ndtr = _function(
-    "special_ndtr", lambda x: _library("ndtr")(x), (lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),))  # fmt: skip
+    "special_ndtr", lambda x: _library("ndtr")(x),
+    (lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),))  # fmt: skip
 log_ndtr = _function(
     "special_log_ndtr", lambda x: _library("log_ndtr")(x),
     (lambda g, x: g * _hazard(x),))  # fmt: skip
@@ -85,11 +93,17 @@ _hazard = _function(
     (lambda g, x, out: g * -(out * (x + out)),))  # fmt: skip
 """The normal density over the distribution function, without overflow in either."""
 ndtri = _function(
-    "special_ndtri", lambda x: _library("ndtri")(x), (lambda g, out: g * (exp(out * out * 0.5) * math.sqrt(2 * math.pi)),))  # fmt: skip
+    "special_ndtri", lambda x: _library("ndtri")(x),
+    (lambda g, out: g * (exp(out * out * 0.5) * math.sqrt(2 * math.pi)),))  # fmt: skip
 
-# ---- gamma functions ---------------------------------------------------------------------------------------------------
+# ---- gamma functions -------------------------------------------------------------------------------------------------
 
-lgamma = _function("lgamma", lambda x: np.where(np.isinf(x), np.inf, _library("gammaln")(x)).astype(x.dtype), (lambda g, x: g * digamma(x),), "lgamma_vml_cpu")
+lgamma = _function(
+    "lgamma",
+    lambda x: np.where(np.isinf(x), np.inf, _library("gammaln")(x)).astype(x.dtype),
+    (lambda g, x: g * digamma(x),),
+    "lgamma_vml_cpu",
+)
 digamma = _function(
     "digamma", lambda x: np.where(x == 0, np.copysign(np.inf, -x), _library("psi")(x)).astype(x.dtype),
     (lambda g, x: g * polygamma_(x, n=1),))  # fmt: skip
@@ -126,16 +140,18 @@ def _gamma_density(x: Any, y: Any) -> Any:
 
 igamma = _function(
     "igamma", lambda x, y: _library("gammainc")(x, y),
-    (refuse_derivative("the derivative for 'igamma: input' is not implemented."), lambda g, x, y: g * _gamma_density(x, y)))  # fmt: skip
+    (refuse_derivative("the derivative for 'igamma: input' is not implemented."),
+     lambda g, x, y: g * _gamma_density(x, y)))  # fmt: skip
 igammac = _function(
     "igammac", lambda x, y: _library("gammaincc")(x, y),
-    (refuse_derivative("the derivative for 'igammac: input' is not implemented."), lambda g, x, y: -g * _gamma_density(x, y)))  # fmt: skip
+    (refuse_derivative("the derivative for 'igammac: input' is not implemented."),
+     lambda g, x, y: -g * _gamma_density(x, y)))  # fmt: skip
 zeta = _function(
     "special_zeta", lambda x, y: np.asarray(_library("zeta")(x, y), np.result_type(x, y)),
     (refuse_derivative("the derivative for 'zeta' is not implemented."), lambda g, x, y: g * (-x * zeta(x + 1.0, y))),
     number="SpecialZetaBackward2")  # fmt: skip
 
-# ---- x log y -----------------------------------------------------------------------------------------------------------
+# ---- x log y ---------------------------------------------------------------------------------------------------------
 
 
 def _weighted(x: Any, y: Any, log_y: Any) -> Any:
@@ -145,16 +161,23 @@ def _weighted(x: Any, y: Any, log_y: Any) -> Any:
 
 xlogy = _function(
     "xlogy", lambda x, y: _weighted(x, y, np.log(np.asarray(y, getattr(x, "dtype", None)))),
-    (lambda g, x, y: xlogy(where_((x == 0) & (y <= 0), 0.0, g), y), lambda g, x, y: g * x / y), number="XlogyBackward2")  # fmt: skip
+    (lambda g, x, y: xlogy(where_((x == 0) & (y <= 0), 0.0, g), y), lambda g, x, y: g * x / y),
+    number="XlogyBackward2")  # fmt: skip
 xlog1py = _function(
     "special_xlog1py", lambda x, y: _weighted(x, y, np.log1p(np.asarray(y, getattr(x, "dtype", None)))),
     (lambda g, x, y: xlog1py(where_((x == 0) & (y <= -1), 0.0, g), y), lambda g, x, y: g * x / (y + 1.0)),
     node="SpecialXlog1PyBackward0", number="SpecialXlog1PyBackward2")  # fmt: skip
 entr = _function(
-    "special_entr", lambda x: np.where(x > 0, -x * np.log(x), np.where(x == 0, 0, np.where(x < 0, -np.inf, x))).astype(x.dtype),
+    "special_entr", lambda x: _entropy(x),
     (lambda g, x: g * (-log(x) - 1.0),))  # fmt: skip
 
-# ---- Bessel functions --------------------------------------------------------------------------------------------------
+
+def _entropy(x: Any) -> Any:
+    beyond = np.where(x == 0, 0, np.where(x < 0, -np.inf, x))
+    return np.where(x > 0, -x * np.log(x), beyond).astype(x.dtype)
+
+
+# ---- Bessel functions ------------------------------------------------------------------------------------------------
 
 
 def _off_zero(x: Any) -> Any:
@@ -173,9 +196,13 @@ def _i1e_slope(x: Any, out: Any) -> Any:
 
 
 i0 = _function("i0", lambda x: _library("i0")(x), (lambda g, x: g * i1(x),), "i0_cpu")
-i0e = _function("special_i0e", lambda x: _library("i0e")(x), (lambda g, x, out: g * (i1e(x) - sgn(x) * out),), node="SpecialI0E")
+i0e = _function(
+    "special_i0e", lambda x: _library("i0e")(x), (lambda g, x, out: g * (i1e(x) - sgn(x) * out),), node="SpecialI0E"
+)
 i1 = _function("special_i1", lambda x: _library("i1")(x), (lambda g, x, out: g * _i1_slope(x, out),))
-i1e = _function("special_i1e", lambda x: _library("i1e")(x), (lambda g, x, out: g * _i1e_slope(x, out),), node="SpecialI1E")
+i1e = _function(
+    "special_i1e", lambda x: _library("i1e")(x), (lambda g, x, out: g * _i1e_slope(x, out),), node="SpecialI1E"
+)
 
 bessel_j0 = _function("special_bessel_j0", lambda x: _library("j0")(x))
 bessel_j1 = _function("special_bessel_j1", lambda x: _library("j1")(x))
@@ -192,7 +219,7 @@ spherical_bessel_j0 = _function(
     "special_spherical_bessel_j0",
     lambda x: np.where(np.isinf(x), 0, np.where(x == 0, 1, np.sin(x) / x)).astype(x.dtype))  # fmt: skip
 
-# ---- orthogonal polynomials --------------------------------------------------------------------------------------------
+# ---- orthogonal polynomials ------------------------------------------------------------------------------------------
 
 
 def _polynomial(name: str, compute: Any) -> Any:
@@ -206,10 +233,18 @@ chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t", polynomials.cheby
 chebyshev_polynomial_u = _polynomial("chebyshev_polynomial_u", polynomials.chebyshev_u)
 chebyshev_polynomial_v = _polynomial("chebyshev_polynomial_v", polynomials.chebyshev_v)
 chebyshev_polynomial_w = _polynomial("chebyshev_polynomial_w", polynomials.chebyshev_w)
-shifted_chebyshev_polynomial_t = _polynomial("shifted_chebyshev_polynomial_t", polynomials.shifted(polynomials.chebyshev_t))
-shifted_chebyshev_polynomial_u = _polynomial("shifted_chebyshev_polynomial_u", polynomials.shifted(polynomials.chebyshev_u))
-shifted_chebyshev_polynomial_v = _polynomial("shifted_chebyshev_polynomial_v", polynomials.shifted(polynomials.chebyshev_v))
-shifted_chebyshev_polynomial_w = _polynomial("shifted_chebyshev_polynomial_w", polynomials.shifted(polynomials.chebyshev_w))
+shifted_chebyshev_polynomial_t = _polynomial(
+    "shifted_chebyshev_polynomial_t", polynomials.shifted(polynomials.chebyshev_t)
+)
+shifted_chebyshev_polynomial_u = _polynomial(
+    "shifted_chebyshev_polynomial_u", polynomials.shifted(polynomials.chebyshev_u)
+)
+shifted_chebyshev_polynomial_v = _polynomial(
+    "shifted_chebyshev_polynomial_v", polynomials.shifted(polynomials.chebyshev_v)
+)
+shifted_chebyshev_polynomial_w = _polynomial(
+    "shifted_chebyshev_polynomial_w", polynomials.shifted(polynomials.chebyshev_w)
+)
 hermite_polynomial_h = _polynomial("hermite_polynomial_h", polynomials.hermite_h)
 hermite_polynomial_he = _polynomial("hermite_polynomial_he", polynomials.hermite_he)
 laguerre_polynomial_l = _polynomial("laguerre_polynomial_l", polynomials.laguerre_l)

@@ -1,7 +1,9 @@
-"""erf, erfc and erfinv on arrays: in float32 within 1.5 ulp by polynomials of our own, in float64 by Cody's rational forms.
+"""erf, erfc and erfinv on arrays: in float32 within 1.5 ulp by polynomials of our own, in float64 by Cody's
+rational forms.
 
 For a small install: where SciPy is there, its functions are used (primitives/special_functions.py).
-Source of the float64 forms: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969).
+Source of the float64 forms: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23
+(1969).
 """
 
 from __future__ import annotations
@@ -63,19 +65,35 @@ def _erf32(x: Array, out: Array) -> None:
     np.copyto(out, near, where=is_near)
 
 
-_A = (1.85777706184603153e-1, 3.16112374387056560e00, 1.13864154151050156e02, 3.77485237685302021e02, 3.20937758913846947e03)
+_A = (
+    1.85777706184603153e-1,
+    3.16112374387056560e00,
+    1.13864154151050156e02,
+    3.77485237685302021e02,
+    3.20937758913846947e03,
+)
 _B = (1.0, 2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
 _C = (
-    2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01, 2.98635138197400131e02,
+    2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01,
+        2.98635138197400131e02,
     8.81952221241769090e02, 1.71204761263407058e03, 2.05107837782607147e03, 1.23033935479799725e03,
 )  # fmt: skip
 _D = (
-    1.0, 1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03, 3.29079923573345963e03,
+    1.0, 1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03,
+        3.29079923573345963e03,
     4.36261909014324716e03, 3.43936767414372164e03, 1.23033935480374942e03,
 )  # fmt: skip
-_E = (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2,
+_E = (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
+    1.60837851487422766e-2,
       6.58749161529837803e-4)  # fmt: skip
-_F = (1.0, 2.56852019228982242e00, 1.87295284992346725e00, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3)
+_F = (
+    1.0,
+    2.56852019228982242e00,
+    1.87295284992346725e00,
+    5.27905102951428412e-1,
+    6.05183413124413191e-2,
+    2.33520497626869185e-3,
+)
 
 
 def _ratio(over: tuple[float, ...], under: tuple[float, ...], x: Array) -> Array:
@@ -117,7 +135,7 @@ def erfc(x: Array) -> Array:
 
 
 def erfinv(x: Array) -> Array:
-    """The inverse of erf: Winitzki's estimate, refined by Halley's method on the tail, which keeps its digits near 1."""
+    """The inverse of erf: Winitzki's estimate, refined by Halley's method on the tail, which keeps digits near 1."""
     wide = np.asarray(x, np.float64)
     size = np.abs(wide)
     with np.errstate(all="ignore"):

@@ -1,6 +1,7 @@
-"""Orthogonal polynomials of integer degree on arrays: by recurrence, or by their trigonometric form where that is exact enough.
+"""Orthogonal polynomials of integer degree on arrays: by recurrence, or by their trigonometric form inside (-1, 1).
 
-A degree is what is left of a number without its fraction; a negative one gives 0, as in PyTorch. Source of the recurrences: NIST DLMF 18.9.
+A degree is what is left of a number without its fraction; a negative one gives 0, as in PyTorch. Source of the
+recurrences: NIST DLMF 18.9.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from lamina.core.strided import Array
 Step = Callable[[Array, int, Array, Array], Array]
 
 
-def _recurrence(x: Any, n: Any, second: Callable[[Array], Array], step: Step, turned: Callable[[Array, Array], Array] | None = None) -> Array:
-    """P_n(x) from P_0 = 1, P_1 = second(x) and step(x, k, P_k, P_k-1) = P_k+1; `turned` gives high degrees inside (-1, 1)."""
+def _recurrence(
+    x: Any, n: Any, second: Callable[[Array], Array], step: Step, turned: Callable[[Array, Array], Array] | None = None
+) -> Array:
+    """P_n(x) from P_0 = 1, P_1 = second(x) and step(x, k, P_k, P_k-1) = P_k+1; `turned` gives high degrees."""
     x = np.asarray(x)
     x, n = np.broadcast_arrays(x, np.where(np.isfinite(n), np.trunc(n), -1))
     with np.errstate(all="ignore"):
@@ -45,11 +48,15 @@ def chebyshev_u(x: Any, n: Any) -> Array:
 
 
 def chebyshev_v(x: Any, n: Any) -> Array:
-    return _recurrence(x, n, lambda x: x + x - 1, _doubling, lambda angle, n: np.cos((n + 0.5) * angle) / np.cos(angle / 2))
+    return _recurrence(
+        x, n, lambda x: x + x - 1, _doubling, lambda angle, n: np.cos((n + 0.5) * angle) / np.cos(angle / 2)
+    )
 
 
 def chebyshev_w(x: Any, n: Any) -> Array:
-    return _recurrence(x, n, lambda x: x + x + 1, _doubling, lambda angle, n: np.sin((n + 0.5) * angle) / np.sin(angle / 2))
+    return _recurrence(
+        x, n, lambda x: x + x + 1, _doubling, lambda angle, n: np.sin((n + 0.5) * angle) / np.sin(angle / 2)
+    )
 
 
 def shifted(polynomial: Callable[[Any, Any], Array]) -> Callable[[Any, Any], Array]:
@@ -66,7 +73,9 @@ def hermite_he(x: Any, n: Any) -> Array:
 
 
 def laguerre_l(x: Any, n: Any) -> Array:
-    return _recurrence(x, n, lambda x: 1 - x, lambda x, k, last, before: ((2 * k + 1 - x) * last - k * before) / (k + 1))
+    return _recurrence(
+        x, n, lambda x: 1 - x, lambda x, k, last, before: ((2 * k + 1 - x) * last - k * before) / (k + 1)
+    )
 
 
 def legendre_p(x: Any, n: Any) -> Array:
