@@ -45,17 +45,18 @@ def bytes_of(owner: Array) -> Array:
 
 
 def element_strides(array: Array) -> tuple[int, ...]:
-    """Strides in elements, as PyTorch counts them (NumPy's of size-1 dimensions are free)."""
-    shape = array.shape
-    if array.flags.c_contiguous and 0 not in array.strides:
-        if 1 not in shape and 0 not in shape:
-            return tuple(s // array.itemsize for s in array.strides)
-    if array.flags.c_contiguous:
+    """Strides in elements, as PyTorch counts them: where NumPy gives a new dimension of size 1 the stride 0, its span.
+
+    NumPy keeps none for an array without elements: those of a contiguous one.
+    """
+    item, shape = array.itemsize, array.shape
+    if not array.size:
         return contiguous_strides(shape)
-    out = [s // array.itemsize for s in array.strides]
-    for d in range(len(out) - 1, -1, -1):
-        if shape[d] == 1 and out[d] == 0:
-            out[d] = out[d + 1] * shape[d + 1] if d + 1 < len(out) else 1
+    out = [s // item for s in array.strides]
+    if 0 in out:
+        for d in range(len(out) - 1, -1, -1):
+            if shape[d] == 1 and out[d] == 0:
+                out[d] = out[d + 1] * shape[d + 1] if d + 1 < len(out) else 1
     return tuple(out)
 
 
@@ -135,15 +136,35 @@ def is_channels_last(array: Array) -> bool:
     return True
 
 
-def empty_as(array: Array, shape: Sequence[int] | None = None) -> Array:
-    """New memory in the stride order of `array` when that is dense, else contiguous (PyTorch's preserve_format)."""
-    if shape is None:
-        if array.flags.c_contiguous:
-            return np.empty(array.shape, array.dtype)
-        if not overlaps_itself(array) and all(s >= 0 for s in array.strides):
-            return np.empty_like(array, order="K")
-        return np.empty(array.shape, array.dtype)
-    return np.empty(tuple(shape), array.dtype)
+def empty_as(array: Array, kind: np.dtype[Any] | None = None) -> Array:
+    """New memory in the shape and stride order of `array` (PyTorch's preserve_format). kind: another dtype."""
+    if kind is None:
+        kind = array.dtype
+    if array.flags.c_contiguous:
+        return np.empty(array.shape, kind)
+    order = stride_order(array)
+    back = [0] * len(order)
+    for place, d in enumerate(order):
+        back[d] = place
+    return np.empty([array.shape[d] for d in order], kind).transpose(back)
+
+
+def stride_order(array: Array) -> list[int]:
+    """Dimensions from the outermost to the innermost. A stretched one (stride 0) stays beside its neighbours, as in PyTorch."""
+    strides, shape = array.strides, array.shape
+    inner_first = list(range(array.ndim - 1, -1, -1))
+    for i in range(1, array.ndim):
+        at = i
+        for j in range(i - 1, -1, -1):
+            a, b = inner_first[j], inner_first[at]
+            if strides[a] and strides[b] and strides[a] != strides[b]:
+                if strides[a] < strides[b]:
+                    break
+            elif not (strides[a] and strides[b]) or shape[a] <= shape[b]:
+                continue
+            inner_first[j], inner_first[at] = b, a
+            at = j
+    return inner_first[::-1]
 
 
 def numel(shape: Sequence[int]) -> int:

@@ -54,6 +54,11 @@ def _cast(x: Array, *, to: Any) -> Array:
         return _to_integer(x, to)
     if x.dtype.kind == "V" and to.kind == "b":
         return x.astype(np.float32) != 0
+    if 0 in x.strides and not x.flags.c_contiguous:
+        # NumPy would put a stretched dimension innermost
+        out = strided.empty_as(x, to)
+        np.copyto(out, x, casting="unsafe")
+        return out
     return x.astype(to)
 
 

@@ -163,7 +163,7 @@ def like_tensor(input: Tensor, value: Any, dtype: Any, device: Any, requires_gra
     if input.__class__ is Batched:
         return alike(input, source.shape, lambda shape: made(allocate(shape, kind, value), kind, requires_grad))
     if memory_format is devices.preserve_format and kind.device is devices.cpu and not source.flags.c_contiguous:
-        array = strided.empty_as(source if source.dtype == kind.np else source.astype(kind.np, order="K", copy=False))
+        array = strided.empty_as(source, kind.np)
         if value is not None:
             array[...] = value
     else:
