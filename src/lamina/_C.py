@@ -10,8 +10,9 @@ from lamina.core.device import device, layout, memory_format
 from lamina.core.dtype import dtype
 from lamina.core.size import Size
 from lamina.core.tensor import Tensor
+from lamina.primitives.linalg_common import LinAlgError as _LinAlgError
 
-__all__ = ["Size", "Tensor", "TensorBase", "device", "dtype", "is_grad_enabled", "layout", "memory_format"]
+__all__ = ["Size", "_LinAlgError", "Tensor", "TensorBase", "device", "dtype", "is_grad_enabled", "layout", "memory_format"]
 
 TensorBase = _TensorBase = Tensor
 _TensorMeta = type(Tensor)

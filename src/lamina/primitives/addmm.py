@@ -14,7 +14,18 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import with_out
-from lamina.primitives.matmul import autocast, bmm_, check_not_bool, check_same, check_tensors, matmul, matmul_, mm_, mv_, outer
+from lamina.primitives.matmul import (
+    autocast,
+    bmm_,
+    check_not_bool,
+    check_same,
+    check_tensors,
+    matmul,
+    matmul_,
+    mm_,
+    mv_,
+    outer,
+)
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
 from lamina.primitives.signature import scalar_name
@@ -115,7 +126,8 @@ def _batches(batch1: Tensor, batch2: Tensor) -> tuple[int, int, int]:
     b, n, m = batch1._array.shape
     if batch2._array.shape[:2] != (b, m):
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: [{batch2._array.shape[0]}, {batch2._array.shape[1]}]."
+            f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: "
+            f"[{batch2._array.shape[0]}, {batch2._array.shape[1]}]."
         )
     return b, n, batch2._array.shape[2]
 
@@ -183,7 +195,8 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
         raise RuntimeError(f"vector + matrix @ vector expected, got {input._array.ndim}, {mat._array.ndim}, {vec._array.ndim}")
     if mat._array.shape[1] != vec._array.shape[0] or input._array.size not in (1, mat._array.shape[0]):
         raise RuntimeError(
-            f"size mismatch, got input ({input._array.size}), mat ({mat._array.shape[0]}x{mat._array.shape[1]}), vec ({vec._array.shape[0]})"
+            f"size mismatch, got input ({input._array.size}), mat ({mat._array.shape[0]}x{mat._array.shape[1]}), "
+            f"vec ({vec._array.shape[0]})"
         )
     if not input._kind.dtype is mat._kind.dtype is vec._kind.dtype:
         got = (scalar_name(t._kind.dtype) for t in (input, mat, vec))
@@ -237,4 +250,4 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         out = mm_(rows, weight.t()).view(*shape[:-1], weight._array.shape[0])  # type: ignore[attr-defined]
     else:
         out = matmul(input, weight.t())  # type: ignore[attr-defined]
-    return out if bias is None else e._add(out, bias)
+    return out if bias is None else e._add(out, bias)  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
 from lamina.primitives import rearrange
 from lamina.primitives.inplace import with_out
-from lamina.primitives.matmul import mm, mm_
+from lamina.primitives.matmul import mm
 from lamina.primitives.reduction import sum as sum_over
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import copy_reshape, permute_
@@ -67,7 +67,8 @@ def _tensordot(a: Tensor, b: Tensor, dims: Any) -> Tensor:
             a = sum_over(a, p, True, dtype=a._kind.dtype)
         else:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {n} in dim {given_a[i]} and second has size {m} in dim {given_b[i]}"
+                f"contracted dimensions need to match, but first has size {n} in dim {given_a[i]} and second has size "
+                f"{m} in dim {given_b[i]}"
             )
     for which, at in (("self", at_a), ("other", at_b)):
         if len(set(at)) != len(at):
@@ -78,7 +79,7 @@ def _tensordot(a: Tensor, b: Tensor, dims: Any) -> Tensor:
     inner = math.prod(shape_a[d] for d in at_a)
     left = permute_(a, dims=(*rest_a, *at_a)).reshape(math.prod(shape_a[d] for d in rest_a), inner)
     right = permute_(b, dims=(*at_b, *rest_b)).reshape(inner, math.prod(shape_b[d] for d in rest_b))
-    return mm_(left, right).reshape((*(shape_a[d] for d in rest_a), *(shape_b[d] for d in rest_b)))  # type: ignore[no-any-return]
+    return mm(left, right).reshape((*(shape_a[d] for d in rest_a), *(shape_b[d] for d in rest_b)))  # type: ignore[no-any-return]
 
 
 @parsed
@@ -110,7 +111,8 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
         raise RuntimeError(f"1D tensors expected, but got {input._array.ndim}D and {other._array.ndim}D tensors")
     if input._kind.dtype is not other._kind.dtype:
         raise RuntimeError(
-            f"dot : expected both vectors to have same dtype, but found {scalar_name(input._kind.dtype)} and {scalar_name(other._kind.dtype)}"
+            f"dot : expected both vectors to have same dtype, but found {scalar_name(input._kind.dtype)} and "
+            f"{scalar_name(other._kind.dtype)}"
         )
     if input._array.shape != other._array.shape:
         n, m = input._array.size, other._array.size
@@ -154,7 +156,7 @@ def _chained(matrices: Sequence[Tensor]) -> Tensor:
     split = _cheapest([matrices[0]._array.shape[0], *(m._array.shape[1] for m in matrices)])
 
     def product(i: int, j: int) -> Tensor:
-        return matrices[i] if i == j else mm(product(i, split[i][j]), product(split[i][j] + 1, j))  # type: ignore[no-any-return]
+        return matrices[i] if i == j else mm(product(i, split[i][j]), product(split[i][j] + 1, j))
 
     return product(0, len(matrices) - 1)
 

@@ -102,7 +102,7 @@ def legacy_cholesky(input: Tensor, upper: bool = False) -> Tensor:
 
 def _qr(a: Array, *, mode: str) -> tuple[Array, Array]:
     if mode == "r":
-        return np.zeros(0, a.dtype), np.linalg.qr(a, "r")
+        return np.zeros(0, a.dtype), np.linalg.qr(a, "r")  # type: ignore[return-value]
     q, r = np.linalg.qr(a, mode)  # type: ignore[call-overload]
     return q, r
 
@@ -234,9 +234,12 @@ def _lu_back(p: Any, lower: Any, upper: Any, gl: Any, gu: Any) -> Any:
 def _factor_back(g: Any, out_0: Any, out_1: Any) -> Any:
     lower, upper = unpacked(out_0)
     k = min(g.shape[-2:])
-    p = like(kernels.permutation_matrix(values(out_1), g.shape[-2], numpy_dtype(g)), g)
+    p = permutation_(out_1, m=g.shape[-2], dtype=numpy_dtype(g))
     return _lu_back(p, lower, upper, tril_(g[..., :, :k], diagonal=-1), triu_(g[..., :k, :], diagonal=0))
 
+
+permutation_ = primitive("permutation_matrix", lambda pivots, *, m, dtype: kernels.permutation_matrix(pivots, m, dtype))
+"""P of A = P L U, from the pivots."""
 
 lu_factor_ = primitive("linalg_lu_factor_ex", lambda a: kernels.lu(a), grads=(_factor_back,), outputs=3, nondiff=(1, 2))
 
@@ -331,7 +334,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     if len(shape) < 2:
         raise RuntimeError(f"torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: {list(shape)} instead")
     if unpack_pivots:
-        pivots = LU_pivots._array
+        pivots = values(LU_pivots)
         if pivots.dtype != np.int32:
             raise RuntimeError(
                 "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"

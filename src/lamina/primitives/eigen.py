@@ -49,10 +49,11 @@ def _gaps(x: Any) -> Any:
 
 def _eigh(a: Array, *, uplo: str) -> tuple[Array, Array]:
     try:
-        w, v = np.linalg.eigh(a, uplo)
+        w, v = np.linalg.eigh(a, uplo)  # type: ignore[call-overload]
     except np.linalg.LinAlgError:
         raise LinAlgError(
-            "linalg.eigh: The algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated eigenvalues."
+            "linalg.eigh: The algorithm failed to converge because the input matrix is ill-conditioned or has "
+            "too many repeated eigenvalues."
         ) from None
     return w, v
 
@@ -123,28 +124,28 @@ def _eig_back(gs: Any, out_0: Any, out_1: Any) -> Any:
 eig_ = primitive("linalg_eig", _eig, grads=(_eig_back,), outputs=2, holomorphic=False)
 
 
-def _general(A: Tensor) -> None:
-    check_square(A, "linalg.eig")
+def _general(A: Tensor, function: str) -> None:
+    check_square(A, function)
     d = A._kind.dtype
     if d.category < 2:
         raise RuntimeError(f"Unknown Complex ScalarType for {scalar_name(d)}")
     if d.is_low:
         raise not_implemented("linalg_eig_out_cpu", d)
-    if not np.isfinite(A._array).all():
+    if not np.isfinite(values(A)).all():
         raise RuntimeError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
 
 
 @parsed
 def eig(A: Tensor) -> Any:
     """Eigenvalues and eigenvectors (of norm 1, in columns) of square matrices; complex."""
-    _general(A)
+    _general(A, "linalg.eig")
     return return_types.linalg_eig(eig_(A))
 
 
 @parsed
 def eigvals(A: Tensor) -> Tensor:
     """Eigenvalues of square matrices; complex."""
-    _general(A)
+    _general(A, "linalg.eigvals")
     return eig_(A)[0]  # type: ignore[no-any-return]
 
 

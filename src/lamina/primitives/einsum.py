@@ -13,7 +13,7 @@ from typing import Any
 
 from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
-from lamina.primitives.matmul import bmm_, check_not_bool
+from lamina.primitives.matmul import bmm
 from lamina.primitives.reduction import sum as sum_over
 from lamina.primitives.shape import diagonal_, permute_
 from lamina.primitives.signature import not_tensor, scalar_name
@@ -199,11 +199,10 @@ def _pair(x: Tensor, xl: Labels, y: Tensor, yl: Labels, kept: set[int]) -> tuple
         return e.mul(left, right), out
     if x._kind.dtype is not y._kind.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(x._kind.dtype)} but found {scalar_name(y._kind.dtype)}")
-    check_not_bool("bmm", x)
     b, n, m, p = (math.prod(sizes[v] for v in group) for group in (batch, rows, inner, columns))
     left = _ordered(x, xl, [*batch, *rows, *inner]).reshape(b, n, m)  # type: ignore[attr-defined]
     right = _ordered(y, yl, [*batch, *inner, *columns]).reshape(b, m, p)  # type: ignore[attr-defined]
-    return bmm_(left, right).reshape(tuple(sizes[v] for v in out)), out
+    return bmm(left, right).reshape(tuple(sizes[v] for v in out)), out
 
 
 def _next_pair(operands: list[tuple[Tensor, Labels]], output: Labels) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.primitives.decompositions import unpacked
+from lamina.primitives.decompositions import permutation_, unpacked
 from lamina.primitives.kernels import factorizations as kernels
 from lamina.primitives.linalg_common import (
     LinAlgError,
@@ -21,7 +21,6 @@ from lamina.primitives.linalg_common import (
     check_kernel,
     check_same,
     check_square,
-    like,
     numpy_dtype,
     values,
 )
@@ -51,8 +50,7 @@ def _lu_by_factor(g: Any, lu: Any, pivots: Any, out: Any, left: bool, adjoined: 
         ga = -(out @ adjoint(gb)) if adjoined else -(gb @ adjoint(out))
     else:
         ga = -(adjoint(gb) @ out) if adjoined else -(adjoint(out) @ gb)
-    order = kernels.permutation_matrix(values(pivots), lu.shape[-1], numpy_dtype(lu))
-    inner = like(order, lu).mT @ ga
+    inner = permutation_(pivots, m=lu.shape[-1], dtype=numpy_dtype(lu)).mT @ ga
     lower, upper = unpacked(lu)
     return tril_(inner @ adjoint(upper), diagonal=-1) + triu_(adjoint(lower) @ inner, diagonal=0)
 
@@ -78,7 +76,8 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoin
         raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix")
     if pivots._array.shape[:-1] != LU._array.shape[:-2]:
         raise RuntimeError(
-            f"linalg.lu_solve: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape {list(pivots._array.shape)} instead"
+            f"linalg.lu_solve: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
+            f"{list(pivots._array.shape)} instead"
         )
     check_batches(LU, B)
     return lu_solve_(LU, pivots, B, left=bool(left), adjoined=bool(adjoint))  # type: ignore[no-any-return]
@@ -138,10 +137,10 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """The inverse of L L^H (upper=True: L^H L). Raises LinAlgError where L is singular."""
     check_square(L, "cholesky_inverse")
     check_kernel(L, "cholesky_inverse_out_cpu")
-    zeros = np.argwhere(np.diagonal(L._array, 0, -2, -1) == 0)
+    zeros = np.argwhere(np.diagonal(values(L), 0, -2, -1) == 0)
     if len(zeros):
         *batch, at = zeros[0]
-        place = f"(Batch element {int(np.ravel_multi_index(batch, L._array.shape[:-2]))}): " if batch else ""
+        place = f"(Batch element {int(np.ravel_multi_index(batch, values(L).shape[:-2]))}): " if batch else ""
         raise LinAlgError(
             f"cholesky_inverse: {place}The diagonal element {int(at) + 1} is zero, the inversion could not be completed because the "
             "input matrix is singular."
@@ -163,7 +162,10 @@ def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False)
     """X of A X = B, A given by ldl_factor."""
     check_square(LD, "torch.linalg.ldl_solve")
     if B._array.ndim < 2:
-        raise RuntimeError(f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B._array.ndim} dimensions instead")
+        n = B._array.ndim
+        raise RuntimeError(
+            f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {n} dimensions instead"
+        )
     if pivots._kind.dtype.category != 1:
         raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {scalar_name(pivots._kind.dtype)}")
     if pivots._array.shape != LD._array.shape[:-1]:

@@ -123,7 +123,7 @@ def _resized(t: Tensor, sizes: dict[int, int]) -> Tensor:
             t = slice_(t, dim=d, part=slice(0, n))
         elif n > shape[d]:
             pad[d] = (0, n - shape[d])
-    return constant_pad(t, pad=tuple(pad), value=0) if any(b for _, b in pad) else t  # type: ignore[no-any-return]
+    return constant_pad(t, pad=tuple(pad), value=0) if any(b for _, b in pad) else t
 
 
 def _shape_and_dims(t: Tensor, s: Any, dim: Any) -> tuple[dict[int, int | None], Dims]:

@@ -47,7 +47,7 @@ def _check_length(n: int) -> None:
 def _shifted(input: Tensor, dim: Any, up: bool) -> Tensor:
     dims = wrap_dims(dim, input._array.ndim)
     sizes = [input._array.shape[d] if input._array.ndim else 1 for d in dims]
-    return roll(input, [n // 2 if up else (n + 1) // 2 for n in sizes], list(dims)) if dims else roll(input, 0)  # type: ignore[no-any-return]
+    return roll(input, [n // 2 if up else (n + 1) // 2 for n in sizes], list(dims))  # type: ignore[no-any-return]
 
 
 @parsed

@@ -24,7 +24,7 @@ def _reflected(vectors: Tensor, tau: Tensor, x: Any, first_to_last: bool, left: 
         none = columns[..., :, :0]
         return x + none @ (none.mT @ x) if left else x + (x @ none) @ none.mT
     for i in range(tau._array.shape[-1]) if first_to_last else range(tau._array.shape[-1] - 1, -1, -1):
-        v, scale = columns[..., :, i : i + 1], tau[..., i, None, None]
+        v, scale = columns[..., :, i : i + 1], tau[..., i, None, None]  # type: ignore[index]
         if left:
             x = x - (v * scale) @ (adjoint(v) @ x)
         else:
@@ -94,8 +94,6 @@ def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpos
     if len(b) < 2:
         raise RuntimeError(f"{function}: other must have at least 2 dimensions.")
     at = -2 if left else -1
-    if b[at] < tau._array.shape[-1]:
-        raise RuntimeError(f"{function}: other.shape[{at}] must be greater than or equal to tau.shape[-1]")
     if b[at] != a[-2]:
         raise RuntimeError(f"{function}: other.shape[{at}] must be equal to input.shape[-2]")
     if tau._array.shape[-1] != min(b[at], a[-1]):

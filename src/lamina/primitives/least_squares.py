@@ -32,7 +32,7 @@ def _pinv(a: Array, atol: Array, rtol: Array, *, hermitian: bool) -> Array:
         s, v = w, np.swapaxes(vh, -1, -2).conj()
     kept = s > np.maximum(atol[..., None], rtol[..., None] * s.max(-1, keepdims=True))
     inverse = np.where(kept, 1 / np.where(kept, w, 1), 0).astype(w.dtype)
-    return (v * inverse[..., None, :]) @ np.swapaxes(u, -1, -2).conj()
+    return (v * inverse[..., None, :]) @ np.swapaxes(u, -1, -2).conj()  # type: ignore[no-any-return]
 
 
 def pinv_back(g: Any, x: Any, out: Any) -> Any:

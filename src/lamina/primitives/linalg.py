@@ -25,7 +25,7 @@ from lamina.primitives.matmul import matmul
 from lamina.primitives.reduction import sum as sum_over
 from lamina.primitives.registry import primitive
 from lamina.primitives.scans import cumprod
-from lamina.primitives.signature import not_tensor, parsed
+from lamina.primitives.signature import not_tensor, parsed, scalar_name
 from lamina.primitives.solvers import inv, solve
 
 
@@ -48,7 +48,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         n >>= 1
         if not n:
             assert out is not None
-            return out  # type: ignore[no-any-return]
+            return out
         base = matmul(base, base)
 
 
@@ -111,7 +111,7 @@ def _powers(x: Tensor, n: int) -> Tensor:
         return one if n else rearrange.narrow(one, -1, 0, 0)
     column = rearrange.unsqueeze(x, -1)
     rest = cumprod(rearrange.expand(column, (*x._array.shape, n - 1)), -1)
-    return cat((to(one, rest.dtype), rest), -1)
+    return cat((to(one, rest.dtype), rest), -1)  # type: ignore[no-any-return]
 
 
 @parsed
@@ -135,7 +135,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     if x._kind.dtype.category < 2:
         x = to(x, wrap(np.zeros(0, np.int64)).dtype)
     out = _powers(x, n)
-    return out if increasing or n < 2 else index_select(out, 1, wrap(np.arange(n - 1, -1, -1)))  # type: ignore[no-any-return]
+    return out if increasing or n < 2 else index_select(out, 1, wrap(np.arange(n - 1, -1, -1)))
 
 
 @parsed
@@ -148,7 +148,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     if x._array.ndim == y._array.ndim == 1:
         wrap_dim(dim, 1)
         return vdot(x, y)  # type: ignore[no-any-return]
-    return sum_over(e.mul(x.conj(), y), dim)  # type: ignore[attr-defined]
+    return sum_over(e.mul(x.conj(), y), dim)  # type: ignore[attr-defined,no-any-return]
 
 
 def _cross(x: Array, y: Array, *, dim: int) -> Array:
@@ -176,6 +176,8 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     sizes = [t._array.shape[at] if n else 1 for t in (input, other)]
     if sizes != [3, 3]:
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {sizes[0]} and {sizes[1]}")
+    if input._kind.dtype is not other._kind.dtype:
+        raise RuntimeError(f"expected scalar type {scalar_name(input._kind.dtype)} but found {scalar_name(other._kind.dtype)}")
     rearrange.broadcast_tensors(input, other)
     return cross_(input, other, dim=at - n)  # type: ignore[no-any-return]
 

@@ -20,6 +20,14 @@ class LinAlgError(RuntimeError):
 
     __module__ = "torch._C"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _failed, self.args  # the name under which the class goes is the stand-in's
+
+
+
+def _failed(*args: Any) -> LinAlgError:
+    return LinAlgError(*args)
+
 
 LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
 
@@ -76,7 +84,7 @@ def check_fit(a: Tensor, b: Tensor, left: bool, function: str) -> None:
 
 def first_bad(info: Tensor) -> tuple[str, int] | None:
     """The place ("(Batch element 1): " in a batch) and the code of the first matrix that failed; None where none did."""
-    codes = info._array
+    codes = values(info)
     if not codes.any():
         return None
     at = int(np.flatnonzero(codes)[0])
@@ -119,8 +127,11 @@ def diagonal_matrix(d: Any) -> Any:
 
 
 def is_complex(x: Any) -> bool:
-    return numpy_dtype(x).kind == "c"
+    return numpy_dtype(x).kind == "c"  # type: ignore[no-any-return]
 
 
 def values(x: Any) -> Array:
-    return x._array if isinstance(x, Tensor) else x
+    """The numbers of an array or Tensor; of a batched one those of all entries."""
+    while isinstance(x, Tensor):
+        x = getattr(x, "_value", x._array)
+    return x  # type: ignore[no-any-return]

@@ -55,7 +55,13 @@ def autocast(*tensors: Any) -> tuple[Any, ...]:
     mode = modes.current()
     if mode is None or mode.autocast is None:
         return tensors
-    return tuple(to(t, mode.autocast) if isinstance(t, Tensor) and t._kind.dtype.category == 2 and t._kind.dtype.itemsize < 8 else t for t in tensors)
+    wanted = mode.autocast
+
+    def cast(t: Any) -> Any:
+        single = isinstance(t, Tensor) and t._kind.dtype.category == 2 and t._kind.dtype.itemsize < 8
+        return to(t, wanted) if single else t
+
+    return tuple(map(cast, tensors))
 
 
 _KERNELS = {"mm": "addmm_impl_cpu_", "addmm": "addmm_impl_cpu_", "mv": "addmv_impl_cpu"}
@@ -105,7 +111,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     b, n, m = input._array.shape
     if mat2._array.shape[:2] != (b, m):
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: [{mat2._array.shape[0]}, {mat2._array.shape[1]}]."
+            f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: "
+            f"[{mat2._array.shape[0]}, {mat2._array.shape[1]}]."
         )
     check_same("bmm", input, mat2)
     return bmm_(input, mat2)  # type: ignore[no-any-return]
@@ -120,7 +127,8 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input._array.ndim}, {vec._array.ndim}")
     if input._array.shape[1] != vec._array.shape[0]:
         raise RuntimeError(
-            f"size mismatch, got input ({input._array.shape[0]}), mat ({input._array.shape[0]}x{input._array.shape[1]}), vec ({vec._array.shape[0]})"
+            f"size mismatch, got input ({input._array.shape[0]}), mat "
+            f"({input._array.shape[0]}x{input._array.shape[1]}), vec ({vec._array.shape[0]})"
         )
     if input._kind.dtype is not vec._kind.dtype:
         got = (scalar_name(t._kind.dtype) for t in (vec, input, vec))
@@ -143,7 +151,8 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
         )
     if input._array.shape != tensor._array.shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{input._array.size}] and src [{tensor._array.size}] to have the same number of elements, "
+            f"inconsistent tensor size, expected tensor [{input._array.size}] and src [{tensor._array.size}] to "
+            f"have the same number of elements, "
             f"but got {input._array.size} and {tensor._array.size} elements respectively"
         )
     check_not_bool("dot", input)
@@ -151,7 +160,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 
 def matmul_operator(self: Tensor, other: Any) -> Tensor:
-    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented  # type: ignore[no-any-return]
+    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
 @with_out
@@ -177,7 +186,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         if input._array.shape[0] != other._array.shape[-2]:
             raise errors.ShapeError(input, other)
         row = matmul(input.unsqueeze(0), other)  # type: ignore[attr-defined]
-        return row.squeeze_(0) if m == 2 else row.squeeze(-2)  # as PyTorch's: its version shows it
+        return row.squeeze_(0) if m == 2 else row.squeeze(-2)  # as PyTorch's: its version shows it  # type: ignore[no-any-return]
     if m == 1:
         return matmul(input, other.unsqueeze(-1)).squeeze(-1)  # type: ignore[attr-defined,no-any-return]
     rows, columns = input._array.shape[-1], other._array.shape[-2]

@@ -16,7 +16,7 @@ from lamina.primitives import rearrange
 from lamina.primitives.eigen import svdvals
 from lamina.primitives.elementwise import where_
 from lamina.primitives.extremes import amax, amin
-from lamina.primitives.linalg_common import check_floating, check_matrix, check_square
+from lamina.primitives.linalg_common import check_floating, check_matrix, check_square, values
 from lamina.primitives.norms import vector_norm, vector_norm_
 from lamina.primitives.reduction import sum as sum_over
 from lamina.primitives.signature import parsed, scalar_name
@@ -31,10 +31,10 @@ def _as(x: Tensor, dtype: Any, function: str) -> Tensor:
         return x
     d = x._kind.dtype
     if dtype.category < 2:
-        raise RuntimeError(f"{function}: dtype should be floating point or complex. Got {scalar_name(dtype)}")
+        raise RuntimeError(f"{function}: dtype should be floating point or complex, but got {scalar_name(dtype)}")
     if d.is_complex != dtype.is_complex:
-        kinds = ("complex", "complex") if d.is_complex else ("floating", "real")
-        raise RuntimeError(f"{function}: dtype should be {kinds[1]} for {'complex' if d.is_complex else 'real'} inputs. Got {scalar_name(dtype)}")
+        kind = "complex" if d.is_complex else "real"
+        raise RuntimeError(f"{function}: dtype should be {kind} for {kind} inputs, but got {scalar_name(dtype)}")
     if dtype.itemsize < d.itemsize:
         raise RuntimeError(
             f"{function}: the dtype of the input ({scalar_name(d)}) should be convertible without narrowing to the specified dtype "
@@ -88,12 +88,13 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool 
     if math.isinf(ord):
         rows, columns = columns, rows
     sums = vector_norm_(A, p=1.0, dims=(rows,), keepdim=bool(keepdim))
-    return pick(sums, columns if keepdim or columns < rows else columns - 1, bool(keepdim))  # type: ignore[no-any-return]
+    return pick(sums, columns if keepdim or columns < rows else columns - 1, bool(keepdim))
 
 
 @parsed
 def norm(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """A matrix norm over two dims or for a named `ord`, else a vector norm. Without `ord` and `dim`: 2-norm of all elements."""
+    given: Any = None
     if dim is not None:
         given = (dim,) if isinstance(dim, int) else tuple(dim)
         if len(given) not in (1, 2):
@@ -103,8 +104,6 @@ def norm(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False,
         if n not in (1, 2):
             raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {n}D.")
         given = tuple(range(n)) if n == 2 or isinstance(ord, str) else None
-    else:
-        given = None
     if ord is not None and given is not None and (len(given) == 2 or isinstance(ord, str)):
         return matrix_norm(input, ord, given, keepdim, dtype=dtype)  # type: ignore[no-any-return]
     return vector_norm(input, 2 if ord is None else ord, given, keepdim, dtype=dtype)  # type: ignore[no-any-return]
@@ -125,7 +124,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     if p is None or p in (2, -2):
         s = svdvals(A)
         first, last = rearrange.narrow(s, -1, 0, 1), rearrange.narrow(s, -1, s._array.shape[-1] - 1, 1)
-        return rearrange.squeeze(last / first if p == -2 else first / last, -1)
+        return rearrange.squeeze(last / first if p == -2 else first / last, -1)  # type: ignore[operator]
     shown = f"linalg.cond(ord={p})"
     check_square(A, shown)
     check_floating(A, shown, low=False)
@@ -133,7 +132,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     if p != "nuc":
         found = matrix_norm(A, p) * matrix_norm(inverse, p)
         return where_(found != found, math.inf, found)  # type: ignore[no-any-return]
-    singular = wrap(info._array > 0)
-    if singular._array.any():  # singular values refuse NaN
+    singular = info > 0
+    if values(info).any():  # singular values refuse NaN
         inverse = where_(rearrange.unsqueeze(rearrange.unsqueeze(singular, -1), -1), 0.0, inverse)
-    return where_(singular, math.inf, matrix_norm(A, p) * matrix_norm(inverse, p))  # type: ignore[no-any-return]
+    return matrix_norm(A, p) * where_(singular, math.inf, matrix_norm(inverse, p))  # type: ignore[no-any-return]

@@ -101,7 +101,7 @@ def _cofactors(a: Array) -> Array:
     n = s.shape[-1]
     others = np.where(np.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :]).prod(-1)
     scale = (np.linalg.det(u) * np.linalg.det(vh))[..., None] * others
-    return (u.conj() * scale[..., None, :]) @ vh.conj()
+    return (u.conj() * scale[..., None, :]) @ vh.conj()  # type: ignore[no-any-return]
 
 
 def _cofactors_back(h: Any, a: Any, out: Any) -> Any:
@@ -212,12 +212,12 @@ def _system(A: Tensor, B: Tensor, left: bool, function: str, check_errors: bool)
     a, b = A._array.shape, B._array.shape
     vector = len(b) == 1 or (len(b) == len(a) - 1 and b == a[:-1])
     if vector:
+        check_fit(A, B.unsqueeze(-1), left, "linalg.solve")  # type: ignore[attr-defined]
         if not left:
             raise RuntimeError(
                 "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve "
                 "is equivalent to B / A.squeeze(-1)"
             )
-        check_fit(A, B.unsqueeze(-1), True, "linalg.solve")  # type: ignore[attr-defined]
     else:
         check_fit(A, B, left, "linalg.solve")
         check_batches(A, B)

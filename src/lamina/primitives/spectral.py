@@ -47,7 +47,7 @@ def _centred(window: Tensor, n_fft: int) -> Tensor:
     """A window in the middle of n_fft samples."""
     n = window._array.shape[0]
     left = (n_fft - n) // 2
-    return window if n == n_fft else constant_pad(window, pad=((left, n_fft - n - left),), value=0)  # type: ignore[no-any-return]
+    return window if n == n_fft else constant_pad(window, pad=((left, n_fft - n - left),), value=0)
 
 
 @parsed
@@ -146,7 +146,7 @@ def istft(
     if not input._array.size:
         raise RuntimeError(f"{given}: input tensor cannot be empty.")
     if ndim not in (2, 3):
-        raise RuntimeError(f"{given}: expected a tensor with 2 or 3 dimensions, but got {ndim}")
+        raise RuntimeError(f"{given}: expected a tensor with 3 or 4 dimensions, but got {ndim + 1}")
     x = rearrange.unsqueeze(input, 0) if ndim == 2 else input
     bins = x._array.shape[1]
     has_complex = window is not None and window.is_complex()

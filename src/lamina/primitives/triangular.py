@@ -57,14 +57,14 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
 
 
 legacy_ = primitive(
-    "triangular_solve", lambda b, a, *, upper, transpose, unit: (kernels.triangular(*_turned(a, b, transpose), upper != transpose, unit), a.copy()),
+    "triangular_solve", lambda b, a, *, upper, transpose, unit: (_legacy(a, b, upper, transpose, unit), a.copy()),
     grads=(lambda gs, a, upper, transpose, unit: None if gs[0] is None else _legacy_right(gs[0], a, upper, transpose, unit),
            lambda gs, a, out_0, upper, transpose, unit: _legacy_matrix(gs, a, out_0, upper, transpose, unit)),
     outputs=2, restores=True)  # fmt: skip
 
 
-def _turned(a: Array, b: Array, transpose: bool) -> tuple[Array, Array]:
-    return (np.swapaxes(a, -1, -2) if transpose else a), b
+def _legacy(a: Array, b: Array, upper: bool, transpose: bool, unit: bool) -> Array:
+    return kernels.triangular(np.swapaxes(a, -1, -2) if transpose else a, b, upper != transpose, unit)
 
 
 def _legacy_right(g: Any, a: Any, upper: bool, transpose: bool, unit: bool) -> Any:

@@ -128,19 +128,19 @@ def cholesky(a: Array) -> tuple[Array, Array]:
     """L of A = L L^H, from A's lower triangle, and the order of the first minor that is not positive (or 0)."""
     info = np.zeros(a.shape[:-2], np.int32)
     try:
-        return np.linalg.cholesky(a), info
+        out = np.linalg.cholesky(a)
+        if not np.isnan(np.diagonal(out, 0, -2, -1)).any():
+            return out, info
     except np.linalg.LinAlgError:
-        out = np.tril(a)
+        pass
+    out = np.tril(a)
     for i in np.ndindex(*info.shape):
-        try:
-            out[i] = np.linalg.cholesky(a[i])
-        except np.linalg.LinAlgError:
-            info[i] = _until_it_fails(out[i])
+        info[i] = _until_it_fails(out[i])
     return out, info
 
 
 def _until_it_fails(a: Array) -> int:
-    """Column by column in place; returns the order of the minor that is not positive."""
+    """Column by column in place; returns the order of the minor that is not positive (0: none)."""
     for j in range(len(a)):
         rest = (a[j, j] - (a[j, :j] * a[j, :j].conj()).sum()).real
         if not rest > 0:
@@ -148,7 +148,7 @@ def _until_it_fails(a: Array) -> int:
             return j + 1
         a[j, j] = np.sqrt(rest)
         a[j + 1 :, j] = (a[j + 1 :, j] - a[j + 1 :, :j] @ a[j, :j].conj()) / a[j, j]
-    return len(a)
+    return 0
 
 
 # ---- LDL -------------------------------------------------------------------------------------------------------------
