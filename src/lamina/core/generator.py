@@ -6,7 +6,7 @@ the functions of the public namespace that seed and save (`manual_seed`, `fork_r
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -67,7 +67,7 @@ class Generator:
 
     def seed(self) -> int:
         """Restart the stream from a seed of the operating system's, and return that seed."""
-        seed = secrets.randbits(64)
+        seed = int.from_bytes(os.urandom(8), "little")
         self.manual_seed(seed)
         return seed
 
