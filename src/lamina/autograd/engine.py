@@ -53,6 +53,8 @@ def run(
         order, cells, stops = _prune(order, cells, captures, accumulates)
     sums = _Sums(cells, create, captures, accumulates)
     place = users_place(3)
+    if place is not None:
+        _run.last = place
     now = modes.current()
     anomaly = now.anomaly if now is not None else None
     special = captures is not None or anomaly is not None
@@ -115,6 +117,7 @@ class _Run(local):
     callbacks: list[Callable[[], Any]] = []  # noqa: RUF012 (each run has a list of its own)
     node: Any = None  # whose function of the user's runs
     sums: Any = None  # the innermost backward
+    last: Any = None  # where the program started the last one
 
 
 _run = _Run()
@@ -146,6 +149,11 @@ def queue_callback(callback: Callable[[], Any]) -> None:
     if not _run.depth:
         raise RuntimeError("Final callbacks can only be installed during backward pass.")
     _run.callbacks.append(callback)
+
+
+def last_backward() -> Any:
+    """Where this thread's program started its last backward; None before the first."""
+    return _run.last
 
 
 def current_run() -> Any:

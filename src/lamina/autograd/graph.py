@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 from weakref import ref
 
-from lamina.autograd import modes
+from lamina.autograd import errors, modes
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 from lamina.core.version import Place, Version, users_place
 
@@ -191,6 +191,8 @@ def make(cls: type[Node], edges: tuple[Any, ...], saved: tuple[Any, ...] = (), v
 
 def edge_of(t: Any) -> Any:
     """The edge that leads to tensor `t`; None where it does not require grad."""
+    if t._more is not None and t._more.broken:
+        raise errors.ViewInPlaceError(t, "", t._more.view, base_modified=True)
     node = t._node
     return t if node is LEAF else None if node is NOWHERE else node
 

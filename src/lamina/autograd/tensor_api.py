@@ -220,7 +220,7 @@ def _get_grad_fn(self: Tensor) -> Node | None:
 
 
 def _get_is_leaf(self: Tensor) -> bool:
-    return self._node in (None, LEAF, NOWHERE) and _get_grad_fn(self) is None
+    return _get_grad_fn(self) is None
 
 
 def _get_retains_grad(self: Tensor) -> bool:
@@ -267,7 +267,9 @@ def detach(self: Tensor) -> Tensor:
 
 
 def detach_(self: Tensor) -> Tensor:
-    """Cut this tensor from its history, in place. Raises RuntimeError for a view."""
+    """Cut this tensor from its history, in place (but not in inference mode). Raises RuntimeError for a view."""
+    if modes.is_inference_mode_enabled():
+        return self
     if self._more is not None and self._more.view is not None:
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
@@ -349,4 +351,6 @@ METHODS = {
     "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
     "retain_grad": retain_grad,
 }
-Slots.recording, Slots.inference = modes.is_grad_enabled, modes.is_inference_mode_enabled  # type: ignore[method-assign]
+Slots.recording, Slots.inference, Slots.left = (  # type: ignore[method-assign]
+    modes.is_grad_enabled, modes.is_inference_mode_enabled, errors.note_left,
+)  # fmt: skip

@@ -90,6 +90,8 @@ def attach_plain(out: Tensor, source: Tensor, maker: str, no_grad: bool) -> None
         record = _PLAIN[maker, no_grad] = View("no_grad" if no_grad else "", maker, None)
     own = out._more = More()
     own.base, own.view, own.seen = base, record, counter.n
+    if no_grad and base._node is not None:
+        out._node = NOWHERE
     base_about = base._more
     if base_about is None:
         base_about = base._more = More()
@@ -120,9 +122,10 @@ def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
         if about is not None and about.base is not None:
             if about.view.made_in:
                 raise errors.ViewInPlaceError(t, operation, about.view, base_modified=False)
-            if t._node is not None and about.base._node in (None, LEAF, NOWHERE):
+            base = about.base._node
+            if t._node is not None and (base in (None, LEAF, NOWHERE) or getattr(base, "open", False)):
                 raise errors.LeafInPlaceError(t, operation, view=True)
-        if t._node is LEAF:
+        if t._node is LEAF or getattr(t._node, "open", False):  # a leaf, or what a transform differentiates by
             raise errors.LeafInPlaceError(t, operation, view=False)
     if about is not None and about.inference and not (now is not None and now.inference):
         raise errors.InferenceInPlaceError(t, operation)

@@ -7,6 +7,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
+from lamina.core.explained import BroadcastError
+
 
 class Size(tuple[int, ...]):
     __slots__ = ()
@@ -105,8 +107,6 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         a, b = (1,) * (n - len(out)) + tuple(out), (1,) * (n - len(shape)) + tuple(shape)
         for i in range(n - 1, -1, -1):
             if a[i] != b[i] and a[i] != 1 and b[i] != 1:
-                raise RuntimeError(
-                    f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at non-singleton dimension {i}"
-                )
+                raise BroadcastError(a[i], b[i], i, out, shape)
         out = tuple(q if p == 1 else p for p, q in zip(a, b, strict=True))
     return out

@@ -34,6 +34,7 @@ class Slots:
 
     recording: Callable[[], bool] = staticmethod(lambda: True)  # type: ignore[assignment]  # operations of this thread are recorded
     inference: Callable[[], bool] = staticmethod(lambda: False)  # type: ignore[assignment]  # this thread is in inference mode
+    left: Callable[[str], None] = staticmethod(lambda what: None)  # type: ignore[assignment]  # values with history leave as numbers
     scalar_warned = False
 
 
@@ -269,12 +270,14 @@ class Tensor(TensorBase, metaclass=TensorType):
         if self._array.size != 1:
             raise RuntimeError(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
         self._refuse_meta("item")
+        self._leaving("item()")
         value = self._array.item()
         return value if value.__class__ in _NUMBERS else float(value)
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a 0-d tensor."""
         self._refuse_meta("tolist")
+        self._leaving("tolist()")
         array = self._array
         return (array.astype(np.float32) if array.dtype.kind == "V" or self._kind.dtype.is_low else array).tolist()
 
@@ -322,6 +325,7 @@ class Tensor(TensorBase, metaclass=TensorType):
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
         self._refuse_meta("numpy")
+        self._leaving("numpy()")
         if self._kind.dtype is dtypes.bfloat16 or self._kind.dtype.name.startswith("float8"):
             raise TypeError(f"Got unsupported ScalarType {_SCALAR_NAMES[self._kind.dtype.name]}")
         return self._array.view()
@@ -344,6 +348,11 @@ class Tensor(TensorBase, metaclass=TensorType):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)
+
+    def _leaving(self, what: str) -> None:
+        """Values with history are about to leave the graph: an error may have to tell."""
+        if self._node is not None or (self._more is not None and self._more.cut is not None):
+            Slots.left(what)
 
     def _refuse_meta(self, what: str) -> None:
         if self._kind.device is devices.meta:

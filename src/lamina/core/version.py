@@ -1,6 +1,6 @@
 """Version counters and places: which call modified a tensor's memory, told by code object and instruction offset.
 
-Here: the counter that a tensor shares with its views and its `detach()`. Not here: text (autograd/explain.py).
+Here: the counter that a tensor shares with its views and its `detach()`. Not here: text (explained.py).
 """
 
 from __future__ import annotations
@@ -51,14 +51,17 @@ UNTRACKED = Untracked()
 
 
 OWN_FILES: dict[str, bool] = {}
-"""File name -> whether it is lamina's; filled by `is_own`. A plain dict, for the operations that look here first."""
+"""File name -> whether it is lamina's, or installed; filled by `is_own`. A plain dict, for the operations that look here first."""
+
+
+_INSTALLED = ("/site-packages/", "/dist-packages/", "\\site-packages\\", sys.base_prefix + "/lib/python", "<frozen ")
 
 
 def is_own(name: str) -> bool:
-    """Whether a file is lamina's."""
+    """Whether a file is lamina's or belongs to what is installed: the user has not written it."""
     own = OWN_FILES.get(name)
     if own is None:
-        own = OWN_FILES[name] = name.startswith(_OWN)
+        own = OWN_FILES[name] = name.startswith(_OWN) or any(part in name for part in _INSTALLED)
     return own
 
 
@@ -68,8 +71,12 @@ def users_place(depth: int = 2) -> Place | None:
         frame: FrameType | None = getframe(depth)
     except ValueError:  # called from C, or from the top
         return None
+    packaged: FrameType | None = None  # a package that is run itself has no user's frame behind it
     while frame is not None and is_own(frame.f_code.co_filename):
+        if packaged is None and not frame.f_code.co_filename.startswith(_OWN):
+            packaged = frame
         frame = frame.f_back
+    frame = frame or packaged
     return None if frame is None else (frame.f_code, frame.f_lasti)
 
 

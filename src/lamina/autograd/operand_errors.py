@@ -1,0 +1,102 @@
+"""Errors of operands: shapes and dtypes that do not go together, and PyTorch's names of dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.autograd.history import maker_of
+from lamina.core.explained import Explained, operands, where
+from lamina.core.version import users_place
+
+
+def scalar_name(t: Any) -> str:
+    """PyTorch's C++ name of a tensor's dtype, as its messages spell it."""
+    return _SCALARS[t._kind.dtype.name]
+
+
+def c_type(t: Any) -> str:
+    """PyTorch's C++ type of a tensor's elements."""
+    return _C_TYPES[t._kind.dtype.name]
+
+
+_SCALARS = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
+    "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "float8_e4m3fn": "Float8_e4m3fn", "float8_e5m2": "Float8_e5m2",
+}  # fmt: skip
+_C_TYPES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long int",
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
+class ShapeError(Explained, RuntimeError):
+    """Two matrices whose shapes do not fit a product. transposed: the second is a weight, used as its transpose."""
+
+    def __init__(self, first: Any, second: Any, transposed: bool = False) -> None:
+        shape, other = tuple(first._array.shape), tuple(second._array.shape)
+        super().__init__(shape, other, transposed, users_place(3), maker_of(first), maker_of(second))
+
+    def sentence(self) -> str:
+        shape, other, transposed, *_ = self.fields
+        seen = other[:-2] + other[-2:][::-1] if transposed else other
+        return f"mat1 and mat2 shapes cannot be multiplied ({_matrix(shape)} and {_matrix(seen, row=False)})"
+
+    def story(self) -> list[tuple[str, str]]:
+        shape, other, transposed, place, first, second = self.fields
+        last = (shape or (1,))[-1]
+        if transposed:
+            names = [*operands(place, 1), "the weight"] if operands(place, 1) else ["the input", "the weight"]
+            wanted = (other or (1,))[-1]
+        else:
+            names = operands(place, 2) or ["mat1", "mat2"]
+            wanted = (other or (1,))[-2 if len(other) > 1 else -1]
+        return [
+            ("at", where(place)),
+            ("mat1", _described(names[0], shape, first)),
+            ("mat2", _described(names[1], other, second)),
+            ("expected", f"{wanted} as the last dimension of {names[0]}, not {last}"),
+        ]
+
+
+def _described(name: str, what: Any, maker: Any) -> str:
+    made = where(maker)
+    text = f"{name}  {list(what) if isinstance(what, tuple) else what}"
+    return f"{text}, made at {made}" if made else text
+
+
+def _matrix(shape: tuple[int, ...], row: bool = True) -> str:
+    if len(shape) == 1:
+        return f"1x{shape[0]}" if row else f"{shape[0]}x1"
+    rows = 1
+    for n in shape[:-1]:
+        rows *= n
+    return f"{rows}x{shape[-1]}" if row else f"{shape[-2]}x{shape[-1]}"
+
+
+class DtypeError(Explained, RuntimeError):
+    """Two operands of a product in different dtypes."""
+
+    def __init__(self, name: str, first: Any, second: Any) -> None:
+        super().__init__(name, first._kind.dtype, second._kind.dtype, users_place(4), maker_of(first), maker_of(second))
+
+    def sentence(self) -> str:
+        name, first, second, *_ = self.fields
+        if name == "addmm":
+            return f"mat1 and mat2 must have the same dtype, but got {_SCALARS[first.name]} and {_SCALARS[second.name]}"
+        if name == "self":
+            return f"self and mat2 must have the same dtype, but got {_SCALARS[first.name]} and {_SCALARS[second.name]}"
+        if name == "mm":
+            return f"expected m1 and m2 to have the same dtype, but got: {_C_TYPES[first.name]} != {_C_TYPES[second.name]}"
+        return f"expected scalar type {_SCALARS[first.name]} but found {_SCALARS[second.name]}"
+
+    def story(self) -> list[tuple[str, str]]:
+        _, first, second, place, one, two = self.fields
+        names = operands(place, 2)
+        return [
+            ("at", where(place)),
+            ("first", _described(names[0] if names else "", first, one).strip()),
+            ("second", _described(names[1] if names else "", second, two).strip()),
+            ("fix", f"convert one of them: .to({first}) or .to({second})"),
+        ]

@@ -1,0 +1,112 @@
+"""Errors of writes in place: leaves, views whose history cannot follow, inference tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.autograd.history import maker_of, place_of
+from lamina.core.explained import Explained, operands, where
+from lamina.core.version import Untracked, users_place
+
+
+class LeafInPlaceError(Explained, RuntimeError):
+    """A leaf that requires grad, or a view of one, was written to."""
+
+    def __init__(self, t: Any, operation: str, view: bool) -> None:
+        super().__init__(operation, view, users_place(3), maker_of(t))
+
+    def sentence(self) -> str:
+        return ("a view of a leaf" if self.fields[1] else "a leaf") + (
+            " Variable that requires grad is being used in an in-place operation."
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        operation, view, place, maker = self.fields
+        name = (operands(place, 2) or operands(place, 1) or [""])[0]
+        return [
+            ("in-place", f"{where(place)}  ({operation}{' on ' + name if name else ''})"),
+            ("view", where(maker) if view else ""),
+            ("fix", "with torch.no_grad(): ... to change its value, or compute a new tensor out of place"),
+        ]
+
+
+class ViewInPlaceError(Explained, RuntimeError):
+    """A view whose history cannot follow a write was written to, or used after its base was."""
+
+    def __init__(self, t: Any, operation: str, view: Any, base_modified: bool) -> None:
+        edge = t._node
+        has_history = hasattr(edge, "_edges") or hasattr(edge, "node")
+        super().__init__(
+            f"Output {getattr(edge, 'nr', 0)} of {view.maker.partition('Backward')[0]} is a view" if has_history else None,
+            operation, view.made_in, base_modified, place_of(getattr(edge, "node", edge)),
+            [(o, p) for _, o, p in (t._version_.log or ())][-1:] if base_modified and t._version_ is not None else [],
+        )  # fmt: skip
+
+    def sentence(self) -> str:
+        view, _, made_in, base_modified, *_ = self.fields
+        what = "its base or another view of its base has been modified inplace" if base_modified else "is being modified inplace"
+        if view is not None:
+            start = f"{view} and {what}."
+        elif made_in == "inference":
+            start = f"A view was created in inference mode and {what} in normal mode."
+        else:
+            start = f"A view was created in no_grad mode and {what} with grad mode enabled."
+        return f"{start} {_WHY[made_in]}"
+
+    def story(self) -> list[tuple[str, str]]:
+        _, operation, _, _, place, writes = self.fields
+        rows = [("view", where(place)), ("in-place", operation)]
+        rows += [("modified", f"{where(p)}  ({o})") for o, p in writes]
+        return [*rows, ("fix", "write out of place, or to a clone() of the view")]
+
+
+_AMBIGUOUS = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
+    "inplace either both inside the {} block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
+    "be tracked)."
+)
+
+
+_WHY = {
+    "several": (
+        "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified "
+        "inplace. You should replace the inplace operation by an out-of-place one."
+    ),
+    "function": (
+        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle "
+        "view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    ),
+    "no_grad": _AMBIGUOUS.format("no_grad"),
+    "inference": _AMBIGUOUS.format("inference_mode"),
+}
+
+
+class InferenceInPlaceError(Explained, RuntimeError):
+    """A tensor made in inference mode was written to outside of it."""
+
+    def __init__(self, t: Any, operation: str) -> None:
+        super().__init__(operation)
+
+    def sentence(self) -> str:
+        return (
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before "
+            "doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        return [("in-place", self.fields[0])]
+
+
+class InferenceSavedError(Explained, RuntimeError):
+    """A tensor made in inference mode takes part in recorded computation."""
+
+    def sentence(self) -> str:
+        return (
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked "
+            "by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+            "`torch.no_grad()` instead of `torch.inference_mode()`."
+        )
+
+
+Untracked.refusal = InferenceSavedError

@@ -1,0 +1,146 @@
+"""Errors that tell the user's lines: PyTorch's sentence, then where in the program it came about, then what to write instead.
+
+`str(error)` is PyTorch's text; the rest are the exception's notes, which a traceback shows below it. Exceptions hold fields; text is
+made when it is printed. Here: the base class, places as text, and the errors of shapes and indices that this room raises. Not here:
+autograd's errors (autograd/errors.py).
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from lamina.core.version import Place, line_of, users_place
+
+MODULES = "_lamina_modules"
+"""Where nn.Module leaves the modules that an exception has passed: (class name, name in the module around it), innermost first."""
+
+
+def where(place: Place | None) -> str:
+    """`file:line  source` of a place; empty where nothing is known. A cell of a notebook has no file name worth telling."""
+    if place is None:
+        return ""
+    file, line, text = line_of(place)
+    name = file.replace("\\", "/").rsplit("/", 1)[-1]
+    if "/ipykernel_" in file or name.startswith("<ipython-input"):
+        name = "cell"
+    return f"{name}:{line}" + (f"  {text}" if text else "")
+
+
+def operands(place: Place | None, count: int) -> list[str]:
+    """How the program spells the first `count` operands of the operator or call at a place; empty where there is no source."""
+    import ast  # only for messages
+
+    if place is None:
+        return []
+    code, offset = place
+    line, last, start, end = list(code.co_positions())[offset // 2]
+    if line is None or last is None or start is None or end is None:
+        return []
+    import linecache  # only for messages
+
+    lines = [linecache.getline(code.co_filename, n).encode() for n in range(line, last + 1)]
+    if not all(lines):
+        return []
+    lines[-1] = lines[-1][:end]
+    lines[0] = lines[0][start:]
+    try:
+        statement = ast.parse(b"".join(lines).decode().strip()).body[0]
+    except (SyntaxError, IndexError, UnicodeDecodeError):
+        return []
+    found: list[ast.expr] = []
+    if isinstance(statement, ast.AugAssign):
+        found = [statement.target, statement.value]
+    elif isinstance(statement, ast.Expr):
+        e = statement.value
+        if isinstance(e, ast.BinOp):
+            found = [e.left, e.right]
+        elif isinstance(e, ast.Compare):
+            found = [e.left, *e.comparators]
+        elif isinstance(e, ast.Subscript):
+            found = [e.value, e.slice]
+        elif isinstance(e, ast.Call):
+            found = list(e.args)
+            if len(found) < count and isinstance(e.func, ast.Attribute):
+                found = [e.func.value, *found]
+    texts = [ast.unparse(e) for e in found[:count]]
+    return texts if len(texts) == count and all(len(t) <= 40 for t in texts) else []
+
+
+class Explained(Exception):
+    """An exception whose text is made when it is printed; it pickles as that text. Mixed with the type that PyTorch raises."""
+
+    def __init_subclass__(cls) -> None:
+        # what a traceback shows, and what programs print, is PyTorch's type
+        cls.__name__ = cls.__qualname__ = next(b for b in cls.__mro__ if b.__module__ == "builtins").__name__
+        cls.__module__ = "builtins"
+
+    def __init__(self, *fields: Any) -> None:
+        super().__init__(*fields)
+        self.fields = fields
+
+    def sentence(self) -> str:
+        raise NotImplementedError
+
+    def story(self) -> list[tuple[str, str]]:
+        """(word, what happened there), in the order in which it happened."""
+        return []
+
+    def __str__(self) -> str:
+        # PyTorch's text and no more: programs print it and match on it. The story comes below it in a traceback.
+        return self.sentence()
+
+    @property
+    def __notes__(self) -> list[str]:  # what Python prints below an exception (PEP 678), and `add_note` adds to
+        notes = self.__dict__.get("notes")
+        if notes is None:
+            rows = [("module", self._module()), *self.story()]
+            notes = self.__dict__["notes"] = [f"  {word:9} {text}" for word, text in rows if text]
+        return notes  # type: ignore[no-any-return]
+
+    def _module(self) -> str:
+        """Where in the network it came from, as in "Net.fc1"."""
+        path: list[tuple[str, str]] | None = self.__dict__.get(MODULES)
+        if not path:
+            return ""
+        return ".".join([path[-1][0], *(name or type_name for type_name, name in reversed(path[:-1]))])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr(builtins, type(self).__name__), (str(self),)
+
+
+class BroadcastError(Explained, RuntimeError):
+    """Shapes that do not broadcast together."""
+
+    def __init__(self, a: int, b: int, dim: int, first: tuple[int, ...], second: tuple[int, ...]) -> None:
+        super().__init__(a, b, dim, list(first), list(second), users_place(3))
+
+    def sentence(self) -> str:
+        a, b, dim, *_ = self.fields
+        return f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {dim}"
+
+    def story(self) -> list[tuple[str, str]]:
+        *_, first, second, place = self.fields
+        names = operands(place, 2) or ["a", "b"]
+        width = max(map(len, names))
+        return [
+            ("at", where(place)),
+            ("a", f"{names[0]:{width}}  {first}" if names[0] != "a" else f"{first}"),
+            ("b", f"{names[1]:{width}}  {second}" if names[1] != "b" else f"{second}"),
+            ("fix", "sizes must be equal or 1, counted from the last dimension: unsqueeze, transpose or expand one of them"),
+        ]
+
+
+class IndexRangeError(Explained, IndexError):
+    """An index outside of a dimension."""
+
+    def __init__(self, sentence: str, index: int, size: int) -> None:
+        super().__init__(sentence, index, size, users_place(3))
+
+    def sentence(self) -> str:
+        return str(self.fields[0])
+
+    def story(self) -> list[tuple[str, str]]:
+        _, index, size, place = self.fields
+        inside = f"0 to {size - 1}, or {-size} to -1 from the end" if size else "none: the dimension is empty"
+        return [("at", where(place)), ("index", str(index)), ("inside", inside)]
