@@ -6,6 +6,7 @@ Not here: the products (matmul.py), tensordot and its like (contractions.py).
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Sequence
@@ -52,6 +53,7 @@ def _read(text: str, start: int, operand: int | None) -> Labels:
     return labels
 
 
+@functools.lru_cache(maxsize=512)
 def _read_equation(equation: str, count: int) -> tuple[list[Labels], Labels | None]:
     arrow = equation.find("->")
     left = equation if arrow < 0 else equation[:arrow]

@@ -44,7 +44,8 @@ c2c = primitive(
 def _r2c(x: Array, *, dims: Dims, norm: Any, forward: bool, onesided: bool) -> Array:
     if not onesided:
         return _c2c(x, dims=dims, norm=norm, forward=forward)
-    out: Array = np.fft.rfftn(x, axes=dims, norm=norm if forward else SWAPPED[norm])  # type: ignore[arg-type]
+    mode: Any = norm if forward else SWAPPED[norm]
+    out: Array = np.fft.rfft(x, axis=dims[0], norm=mode) if len(dims) == 1 else np.fft.rfftn(x, axes=dims, norm=mode)
     return out if forward else out.conj()
 
 
