@@ -12,6 +12,7 @@ import numpy as np
 
 from lamina.autograd import engine, modes
 from lamina.autograd.forward_ad import check_dual
+from lamina.autograd.graph import edge_of
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.func.gradients import Places, apart
 from lamina.primitives.levels import Level, fresh, lowered, raised, tangent_of, with_tangent
@@ -71,7 +72,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     cotangents = [wrap(np.zeros(w._array.shape, w._kind.np), w._kind) for w in wholes]
     for u in cotangents:
         u._node = LEAF
-    roots = [(w._node, u) for w, u in zip(wholes, cotangents, strict=True) if w._node is not None]
+    roots = [(edge_of(w), u) for w, u in zip(wholes, cotangents, strict=True) if edge_of(w) is not None]
     captures = {edge: i for i, edge in enumerate(places.edges)}
     pulled: list[Any] = [None] * len(given)
     if roots:
@@ -91,7 +92,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
                     )
         record = modes.is_grad_enabled() and (outside or any(t._node is not None for t in along))
         pairs = [
-            (g._node, lowered(t, places.levels)) for g, t in zip(pulled, along, strict=True) if g is not None and g._node is not None
+            (edge_of(g), lowered(t, places.levels)) for g, t in zip(pulled, along, strict=True) if g is not None and edge_of(g) is not None
         ]
         found: list[Any] = [None] * len(outs)
         if pairs:

@@ -113,8 +113,23 @@ def first_only(change: Callable[..., Params]) -> Callable[..., Any]:
     return rule
 
 
+def moved_back(*names: str) -> Callable[..., Any]:
+    """Dimensions, given by number from the front, lie one further back, of all tensors alike."""
+
+    def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+        return apply(p, values_at(tensors, level), _back(params, names))
+
+    return rule
+
+
+def _back(params: Params, names: Sequence[str]) -> Params:
+    return {
+        n: v if n not in names else tuple([d + 1 for d in v]) if isinstance(v, tuple) else v + 1 for n, v in params.items()
+    }
+
+
 def shifted(*names: str) -> Callable[..., Any]:
-    """Dimensions, given by number from the front, lie one further back, of all tensors alike. 0-d entries have one for this while."""
+    """As `moved_back`; 0-d entries, which have their only element along dimension 0, get that dimension for this while."""
 
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
         values = values_at(tensors, level)
@@ -122,10 +137,7 @@ def shifted(*names: str) -> Callable[..., Any]:
         flat = all(lone) and not all(params[n] == () for n in names)
         if flat:
             values = [v.reshape((level.size, 1)) for v in values]
-        changed = {
-            n: (tuple([d + 1 for d in v]) if isinstance(v, tuple) else v + 1) if n in names else v for n, v in params.items()
-        }
-        result = apply(p, values, changed)
+        result = apply(p, values, _back(params, names))
         if not flat:
             return result
         if isinstance(result, tuple):
@@ -137,15 +149,17 @@ def shifted(*names: str) -> Callable[..., Any]:
 
 register(
     shifted("dims"), "sum", "mean", "prod", "nansum", "logsumexp", "amax", "amin", "aminmax", "var", "std", "var_mean", "std_mean",
-    "all", "any", "count_nonzero", "linalg_vector_norm", "squeeze", "squeeze_dim", "squeeze_dims",
+    "all", "any", "count_nonzero", "linalg_vector_norm", "squeeze_dim", "squeeze_dims",
 )  # fmt: skip
 register(
-    shifted("dim"), "unsqueeze", "select", "slice", "unfold", "split", "unbind", "cat", "stack", "cumsum", "cumprod", "cummax", "cummin",
+    shifted("dim"), "unfold", "cumsum", "cumprod", "cummax", "cummin",
     "logcumsumexp", "shifted", "recurrence", "softmax", "log_softmax", "max_dim", "min_dim", "sort", "sort_stable", "topk", "gather",
     "scatter", "scatter_value", "scatter_add", "scatter_with", "scatter_reduce",
 )  # fmt: skip
-register(shifted("dim0", "dim1"), "transpose")
-register(shifted("dim1", "dim2"), "diagonal")
+register(moved_back("dim"), "unsqueeze", "select", "slice", "split", "unbind", "cat", "stack")
+register(moved_back("dims"), "squeeze")
+register(moved_back("dim0", "dim1"), "transpose")
+register(moved_back("dim1", "dim2"), "diagonal")
 register(
     same, "to_copy", "real", "imag", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "view_dtype",
     "tril", "triu", "logit_clamped", "round_decimals", "frexp", "nan_to_num", "polygamma", "mvlgamma", "zero", "alias",

@@ -202,6 +202,11 @@ def _raised(t: Tensor, level: Level) -> Tensor:
     return batched(t, level)
 
 
+def differs(t: Tensor) -> bool:
+    """Whether `t` has values that differ from entry to entry of a batch, so that nothing may be decided by them."""
+    return t._array.__class__ is Entry
+
+
 def alike(source: Tensor, shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
     """A new tensor `make(shape)`; where `source` is a batch, one with memory for each entry."""
     if source.__class__ is Batched:

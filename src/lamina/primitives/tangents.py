@@ -55,7 +55,7 @@ def _moved(p: Primitive, tensors: Sequence[Any], tangents: list[Any], params: di
             return (None,) * len(outs)
         moved = apply(p, (tangents[0], *tensors[1:]), params)
         return moved if isinstance(moved, tuple) else (moved,)
-    if p.elementwise and (p.holomorphic or not any(isinstance(t, Tensor) and t._kind.dtype.category == 3 for t in tensors)):
+    if p.elementwise and (p.holomorphic or not any(isinstance(t, Tensor) and t._kind.dtype.category == 3 for t in (*tensors, *outs))):
         return (_elementwise(p, tensors, tangents, outs[0]),)
     return pushed(p, tensors, tangents, params, outs)
 

@@ -101,8 +101,8 @@ def _before(t: Tensor, copied: bool) -> Tensor:
         return rebatched(_before(t._value, copied), t)  # type: ignore[attr-defined,arg-type]
     old = wrap(t._array.copy() if copied else t._array, t._kind)
     old._node = None if t._node is LEAF else t._node
-    if t._more is not None and t._more.tangents:
-        more(old).tangents = t._more.tangents
+    if t._more is not None and t._more.tangents:  # they are written in place as well
+        more(old).tangents = {n: _before(tangent, copied) for n, tangent in t._more.tangents.items()}
     return old
 
 

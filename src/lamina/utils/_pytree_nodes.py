@@ -179,7 +179,7 @@ _is_namedtuple_instance = is_namedtuple_instance
 
 def is_structseq_class(cls: type) -> bool:
     """Whether `cls` is one of C's named tuples, such as time.struct_time."""
-    return isinstance(cls, type) and cls.__bases__ == (tuple,) and all(isinstance(getattr(cls, n, None), int) for n in ("n_fields", "n_sequence_fields"))
+    return isinstance(cls, type) and issubclass(cls, tuple) and all(isinstance(getattr(cls, n, None), int) for n in ("n_fields", "n_sequence_fields"))
 
 
 def is_structseq(obj: Any) -> bool:
