@@ -17,6 +17,7 @@ from lamina.primitives.gathering import masked_select_
 from lamina.primitives.index_checks import check_mask, fill_value
 from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels.select import select
+from lamina.primitives.nodes import overload
 from lamina.primitives.padding import constant_pad as padded
 from lamina.primitives.registry import elementwise, primitive
 from lamina.primitives.signature import parsed
@@ -32,7 +33,7 @@ _dropped = elementwise(
     grads=(lambda g, mask: _dropped(g, mask), None), promote="none", node="MaskedFill")  # fmt: skip
 
 masked_filled = elementwise(
-    "masked_fill", lambda x, mask, value: select(mask, value, x),
+    "masked_fill", lambda x, mask, value: select(np.asarray(mask, order="C"), value, np.asarray(x, order="C")),
     grads=(lambda g, mask: _dropped(g, mask), None, lambda g, mask: _kept(g, mask)), promote="none")  # fmt: skip
 
 
@@ -40,7 +41,8 @@ masked_filled = elementwise(
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`input` with `value` (a number or a 0-d tensor) where `mask` (bool) holds; input and mask broadcast."""
     check_mask(mask, "masked_fill_")
-    return masked_filled(input, mask, fill_value(input, value, "masked_fill_"))  # type: ignore[no-any-return]
+    out: Tensor = masked_filled(input, mask, fill_value(input, value, "masked_fill_"))
+    return overload(out) if isinstance(value, Tensor) else out
 
 
 # ---- masked_scatter --------------------------------------------------------------------------------------------------
