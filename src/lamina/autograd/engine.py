@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors, modes
-from lamina.autograd.graph import Node, Output, accumulator, make
+from lamina.autograd.graph import NOWHERE, Node, Output, accumulator, make
 from lamina.core.device import contiguous_format
 from lamina.core.strided import Array, is_dense, overlaps_itself
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
@@ -372,8 +372,7 @@ def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
         if g is not None:
             accumulate(leaf, g, create, False)  # a hook may have kept it
     if about.post_hooks:
-        for hook in tuple(about.post_hooks.values()):
-            hook(leaf)
+        _post_accumulate(about.post_hooks, leaf)
     if extra is not None and extra.post_hooks:
         _after(extra, (), g, accumulator(leaf), create)
 
@@ -456,6 +455,18 @@ def _through(hooks: Any, value: Any, create: bool) -> Any:
     return t if create or t is None else t._array
 
 
+def _post_accumulate(hooks: Any, leaf: Tensor) -> None:
+    """Hooks of a leaf whose gradient is there; PyTorch hands on what one returns, and then complains."""
+    shown: Any = leaf
+    complain = False
+    for hook in tuple(hooks.values()):
+        result = hook(shown)
+        if result is not None:
+            shown, complain = _checked(hook, result, None), True
+    if complain:
+        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+
+
 def _checked(hook: Any, result: Any, t: Any) -> Any:
     if not isinstance(result, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
@@ -503,7 +514,7 @@ def _pre_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
 def _after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
     """Post-hooks: they see what the node returned and what it was given."""
     given = (tuple(g) if g is not None else (None,) * node._width) if node._width > 1 else (g,)
-    results = [results[i] if i < len(results) else None for i in range(len(node._edges))]
+    results = [results[i] if i < len(results) and edge is not NOWHERE else None for i, edge in enumerate(node._edges)]
     seen = node._shown
     ins, given = _shown(tuple(results[i] for i in seen), create), _shown(given, create)
     for hook in tuple(extra.post_hooks.values()):
@@ -539,3 +550,4 @@ def _checked_tuple(hook: Any, result: Any, before: tuple[Any, ...]) -> tuple[Any
 
 _alone_count = 0
 _alone_count = _calibrate()
+_run.last = None

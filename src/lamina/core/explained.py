@@ -134,13 +134,14 @@ class BroadcastError(Explained, RuntimeError):
 class IndexRangeError(Explained, IndexError):
     """An index outside of a dimension."""
 
-    def __init__(self, sentence: str, index: int, size: int) -> None:
-        super().__init__(sentence, index, size, users_place(3))
+    def __init__(self, sentence: str, index: Any, size: int, from_end: bool = True) -> None:
+        super().__init__(sentence, index, size, from_end, users_place(3))
 
     def sentence(self) -> str:
         return str(self.fields[0])
 
     def story(self) -> list[tuple[str, str]]:
-        _, index, size, place = self.fields
-        inside = f"0 to {size - 1}, or {-size} to -1 from the end" if size else "none: the dimension is empty"
-        return [("at", where(place)), ("index", str(index)), ("inside", inside)]
+        _, index, size, from_end, place = self.fields
+        inside = f"0 to {size - 1}{f', or {-size} to -1 from the end' if from_end else ''}" if size else "none: there is no element"
+        name = (operands(place, 2) or operands(place, 1) or [""])[0]
+        return [("at", where(place)), ("tensor", name), ("index", str(index)), ("inside", inside)]

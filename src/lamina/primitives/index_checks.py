@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core.explained import IndexRangeError
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 
@@ -28,6 +29,8 @@ def check_within(index: Array, n: int, message: str, error: type[Exception] = Ru
     """Raises `error` about the first index outside 0..n-1; `{index}` in the message is it."""
     if index.size and (index.min() < 0 or index.max() >= n):
         bad = index[(index < 0) | (index >= n)].flat[0]
+        if error is IndexError:
+            raise IndexRangeError(message.format(index=bad), bad, n, from_end=False)
         raise error(message.format(index=bad))
 
 
