@@ -15,6 +15,7 @@ import numpy as np
 from lamina.autograd import modes, views
 from lamina.autograd.graph import Output, SavedOutput
 from lamina.core import device as devices
+from lamina.core import strided
 from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import LEAF, Tensor, version, wrap
@@ -32,7 +33,7 @@ NAMES = {
 def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     """The method `name`: `op` on self, written into self, which is returned."""
     label = name or op.__name__ + "_"
-    p = getattr(op, "primitive", None)
+    p, composite = getattr(op, "primitive", None), hasattr(op, "fused")
     ufunc = p.forward if p is not None and isinstance(p.forward, np.ufunc) and p.promote in ("same", "float") else None
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -66,13 +67,15 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
         if mode is not None and mode.plain and not mode.grad and (self.__class__ is Tensor or self.__class__ is Parameter):
             # nothing is recorded: an optimizer's update
             about, array = self._more, self._array
-            if self._kind.simple and array.flags.c_contiguous and (about is None or (about.base is None and not about.inference)):
+            if self._kind.simple and array.flags.c_contiguous and (
+                about is None or (about.base is None and about.views is None and not about.inference)
+            ):
                 result = op(self, *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape:
                     np.copyto(array, result._array)
                     version(self).bump(label, users_place(2))
                     return self
-        return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()))
+        return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()), composite)
 
     method.__name__ = method.__qualname__ = label
     return method
@@ -84,8 +87,11 @@ def _requires(values: Any) -> bool:
     )
 
 
-def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: Any = ()) -> Tensor:
-    """Put `compute(self)` into self's memory, with its history. Nothing is changed when anything is wrong."""
+def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: Any = (), composite: bool = False) -> Tensor:
+    """Put `compute(self)` into self's memory, with its history. Nothing is changed when anything is wrong.
+
+    composite: the node keeps a graph inside, which sees the old values.
+    """
     mode = modes.current()
     if not isinstance(self, Tensor):
         raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(self).__name__}")
@@ -97,7 +103,7 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
     recorded = grad and (self._node is not None or _requires(args))
     views.check_inplace(self, name, recorded)
     views.check_memory(self, name, args)
-    old = wrap(self._array, self._kind)
+    old = wrap(self._array.copy() if composite and recorded else self._array, self._kind)
     old._node = None if self._node is LEAF else self._node
     result = compute(old)
     check_target(self, result, name)
@@ -107,7 +113,9 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
         if any(kept is old for kept in holder._saved):
             old._array = old._array.copy()
     if self._kind.device is not devices.meta:
-        np.copyto(self._array, result._array, casting="unsafe")
+        # elements that are one in memory: an old value must not be written after the new one
+        where: Any = result._array != self._array if strided.overlaps_itself(self._array) else True
+        np.copyto(self._array, result._array, casting="unsafe", where=where)
     counter = version(self)
     counter.bump(name, users_place(2))
     if holder is not None and holder._saved:
