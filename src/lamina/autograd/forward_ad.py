@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lamina.autograd import modes
+from lamina.autograd import (
+    function_transforms,  # noqa: F401 (tells Function what to do at a level)
+    modes,
+)
 from lamina.core.tensor import Tensor
 from lamina.primitives.levels import Level, fresh, tangent_of, with_tangent
 

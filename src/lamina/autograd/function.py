@@ -301,8 +301,13 @@ class Function(metaclass=FunctionMeta):
         return _applied(cls, args, new_style, mode, users_place(2))
 
 
-def _applied(cls: type[Function], args: tuple[Any, ...], new_style: bool, mode: Any, place: Place | None) -> Any:
-    ctx: BackwardCFunction = new(cls._backward_cls)
+def _applied(
+    cls: type[Function], args: tuple[Any, ...], new_style: bool, mode: Any, place: Place | None, ctx: BackwardCFunction | None = None
+) -> Any:
+    """Run forward, and make its outputs the node's. ctx: the node, for a caller who goes on with it."""
+    if ctx is None:
+        ctx = new(cls._backward_cls)
+        assert ctx is not None
     tensors = [a for a in args if isinstance(a, Tensor)]
     grad = mode is None or mode.grad
     recorded = grad and any(t._node is not None for t in tensors)

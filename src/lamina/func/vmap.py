@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lamina.autograd import function_transforms  # noqa: F401 (tells Function what to do at a level)
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 from lamina.primitives.levels import Entry, Level, batched, in_batch, value_at

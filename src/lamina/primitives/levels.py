@@ -262,6 +262,9 @@ class AliasNode(Node):
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         return (g,)
 
+    def name(self) -> str:
+        return "AliasBackward0"
+
 
 class PlaceNode(AliasNode):
     """The place of what a transform differentiates by. `open`: while its function runs."""

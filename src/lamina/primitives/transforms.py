@@ -41,11 +41,11 @@ def transform(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> A
             level = t._level
     if level is not None:
         return batch(p, tensors, params, level)
-    carrier = _innermost_tangent(tensors)
+    carrier = innermost_tangent(tensors)
     return NotImplemented if carrier is None else dual(p, tensors, params, carrier)
 
 
-def _innermost_tangent(tensors: Sequence[Any]) -> Level | None:
+def innermost_tangent(tensors: Sequence[Any]) -> Level | None:
     """The innermost level at which one of these plain tensors has a tangent."""
     mode = modes.mode()
     if not mode.forward_level:
@@ -92,7 +92,7 @@ def inplace(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: 
 def _takes_part(value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return any(map(_takes_part, value))
-    return value.__class__ is Batched or (isinstance(value, Tensor) and _innermost_tangent((value,)) is not None)
+    return value.__class__ is Batched or (isinstance(value, Tensor) and innermost_tangent((value,)) is not None)
 
 
 def _before(t: Tensor, copied: bool) -> Tensor:
