@@ -37,7 +37,7 @@ unit: $(DEV)
 
 # The examples in docs and docstrings.
 doctest: $(DEV)
-	$(ONE_THREAD) .venv/bin/python -m pytest --doctest-modules --doctest-glob='*.md' \
+	$(ONE_THREAD) .venv/bin/python -m pytest --doctest-modules --doctest-glob='*.md' --ignore src/lamina/compat/children \
 	    src/lamina $(wildcard docs README.md CONTRIBUTING.md)
 
 # The core with numpy and ml_dtypes alone.
