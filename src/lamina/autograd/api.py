@@ -100,9 +100,14 @@ def grad(
         if any(r is None and not isinstance(t, Tensor) for r, t in zip(results, wanted, strict=True)):
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
         results = tuple(
-            wrap(np.zeros(t._array.shape, t._kind.np), t._kind) if r is None else r for r, t in zip(results, wanted, strict=True)
+            _zeros(t, create_graph) if r is None else r for r, t in zip(results, wanted, strict=True)
         )
     return results if names is None else dict(zip(names, results, strict=True))
+
+
+def _zeros(t: Tensor, requires_grad: bool) -> Tensor:
+    made = wrap(np.zeros(t._array.shape, t._kind.np), t._kind)
+    return made.requires_grad_(requires_grad)  # type: ignore[attr-defined,no-any-return]
 
 
 def _run(
@@ -118,7 +123,7 @@ def _run(
         places.append(captures.setdefault(t if edge is None else edge, len(captures)))
     now = modes.current()
     tensors = create or (now is not None and bool(now.transforms))
-    found = engine.run(roots, create=tensors, keep=keep, captures=captures, accumulates=False)
+    found = engine.run(roots, create=tensors, keep=keep, captures=captures, accumulates=False, record=create)
     if not allow_unused:
         for i, at in enumerate(places):
             if found[at] is None:
