@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors, modes
-from lamina.autograd.graph import NOWHERE, Node, Output, accumulator, make
+from lamina.autograd.graph import NOWHERE, Node, Output, accumulator, make, several
 from lamina.core.device import contiguous_format
 from lamina.core.strided import Array, is_dense, overlaps_itself
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
@@ -51,6 +51,8 @@ def run(
     stops: set[Node] = set()
     if captures is not None:
         order, cells, stops = _prune(order, cells, captures, accumulates)
+        if accumulates:
+            _visit_unneeded(roots, cells, create)
     sums = _Sums(cells, create, captures, accumulates)
     place = users_place(3)
     if place is not None:
@@ -66,8 +68,9 @@ def run(
     _run.callbacks, _run.node, _run.sums = [], None, sums
     try:
         for edge, value in _by_heap(roots) if len(roots) > 3 else roots:
+            given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
-        del roots
+        del roots, given
         for node in order:
             cell = cells[node]
             g = cell[0]
@@ -291,6 +294,15 @@ def _prune(
 _serial = count().__next__
 
 
+def _visit_unneeded(roots: Sequence[tuple[Any, Any]], cells: dict[Any, Cell], create: bool) -> None:
+    """A root that leads to nothing asked for does not run, but hooks of its tensors do, and its gradient is kept where wanted."""
+    for edge, value in roots:
+        node = edge.node if edge.__class__ is Output else edge
+        if isinstance(node, Node) and node not in cells and node._extra is not None:
+            listed = [value if nr == edge.nr else None for nr in range(node._width)] if edge.__class__ is Output else value
+            _tensor_hooks(node, node._extra, listed, create)
+
+
 class _Sums:
     """The cotangents on their way: summed for each target until all have come."""
 
@@ -340,7 +352,7 @@ class _Sums:
 
     def capture(self, node: Node, g: Any) -> None:
         assert self.captures is not None
-        if node._width == 1:
+        if not several(node):
             at = self.captures.get(node)
             if at is not None:
                 self.found[at] = g
@@ -467,6 +479,18 @@ def _post_accumulate(hooks: Any, leaf: Tensor) -> None:
         raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
+def _post_accumulate(hooks: Any, leaf: Tensor) -> None:
+    """Hooks of a leaf whose gradient is there; PyTorch hands on what one returns, and then complains."""
+    shown: Any = leaf
+    complain = False
+    for hook in tuple(hooks.values()):
+        result = hook(shown)
+        if result is not None:
+            shown, complain = _checked(hook, result, None), True
+    if complain:
+        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+
+
 def _checked(hook: Any, result: Any, t: Any) -> Any:
     if not isinstance(result, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
@@ -479,41 +503,41 @@ def _checked(hook: Any, result: Any, t: Any) -> Any:
 
 def _tensor_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
     """The hooks of the tensors that are this node's outputs; then, whenever it was asked for, their gradients are kept."""
-    several = node._width > 1
-    if several and g is None:
+    listed = several(node)
+    if listed and g is None:
         g = [None] * node._width
     for nr, hooks in tuple(extra.tensor_hooks.items()):
-        if several:
+        if listed:
             g[nr] = _through(hooks, g[nr], create)
         else:
             g = _through(hooks, g, create)
     for nr, held in tuple(extra.retain.items()):
-        t, value = held(), g[nr] if several else g
+        t, value = held(), g[nr] if listed else g
         if t is not None and value is not None:
             about = more(t)
             value = value.clone(memory_format=contiguous_format) if create else wrap(np.array(value, order="C"))
             about.grad = value if about.grad is None else about.grad + value
-    return None if several and all(v is None for v in g) else g
+    return None if listed and all(v is None for v in g) else g
 
 
 def _pre_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
     """The node's own hooks, which see its cotangents together."""
-    several = node._width > 1
-    values = (tuple(g) if g is not None else (None,) * node._width) if several else (g,)
+    listed = several(node)
+    values = (tuple(g) if g is not None else (None,) * node._width) if listed else (g,)
     shown = _shown(values, create)
     for hook in tuple(extra.pre_hooks.values()):
         result = hook(shown)
         if result is not None:
             shown = _checked_tuple(hook, result, shown)
     values = _bare(shown, create)
-    if several:
+    if listed:
         return None if all(v is None for v in values) else list(values)
     return values[0]
 
 
 def _after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
     """Post-hooks: they see what the node returned and what it was given."""
-    given = (tuple(g) if g is not None else (None,) * node._width) if node._width > 1 else (g,)
+    given = (tuple(g) if g is not None else (None,) * node._width) if several(node) else (g,)
     results = [results[i] if i < len(results) and edge is not NOWHERE else None for i, edge in enumerate(node._edges)]
     seen = node._shown
     ins, given = _shown(tuple(results[i] for i in seen), create), _shown(given, create)

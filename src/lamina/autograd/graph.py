@@ -51,6 +51,7 @@ class Node:
 
     _width = 1
     _holds = False  # whether it saves tensors, so that a second backward must be refused
+    _lists = False  # whether it counts as one of several outputs also when it has one
     _takes_none = False  # whether it runs also when no gradient came (a user's Function does)
     _family = ""  # before its name, where PyTorch has written the node by hand
 
@@ -118,7 +119,7 @@ class Node:
         if all(g is None for g in grads):
             results: Sequence[Any] = (None,) * len(self._edges)
         else:
-            results = self._vjp(list(grads) if self._width > 1 else grads[0], True)
+            results = self._vjp(list(grads) if several(self) else grads[0], True)
         results = [results[i] if i < len(results) else None for i in self._shown]
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -167,6 +168,11 @@ class Nowhere(Node):
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         return ()
+
+
+def several(node: Node) -> bool:
+    """Whether the edges to a node are `Output`s, and its cotangents come in a list."""
+    return node._width > 1 or node._lists
 
 
 def extra_of(node: Node) -> Extra:
@@ -328,7 +334,7 @@ class Packed:
         if leaf:
             t._node = make(AliasNode, (self.edge,))  # the gradient goes to the leaf itself
         elif self.nr is not None:
-            t._node = Output(node, self.nr) if node._width > 1 else node
+            t._node = Output(node, self.nr) if several(node) else node
         else:
             t._node = self.edge
         return t
@@ -391,7 +397,7 @@ class GradientEdge(NamedTuple):
         """The engine's name for it."""
         if isinstance(self.node, AccumulateGrad):
             return self.node.variable
-        return Output(self.node, self.output_nr) if self.node._width > 1 else self.node
+        return Output(self.node, self.output_nr) if several(self.node) else self.node
 
 
 GradientEdge.__module__ = Node.__module__ = "torch.autograd.graph"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.autograd.history import cut_rows, maker_of, place_of
-from lamina.core.explained import Explained, where
+from lamina.core.explained import Explained, where, where_defined
 
 
 class FreedGraphError(Explained, RuntimeError):
@@ -139,18 +139,15 @@ class HookShapeError(Explained, RuntimeError):
     """A hook returned a gradient of another shape."""
 
     def __init__(self, hook: Any, given: Any, returned: Any) -> None:
-        code = getattr(hook, "__code__", None)
-        super().__init__(
-            getattr(hook, "__name__", repr(hook)), (code, 0) if code is not None else None, list(given.shape), list(returned.shape)
-        )
+        super().__init__(getattr(hook, "__name__", repr(hook)), hook, list(given.shape), list(returned.shape))
 
     def sentence(self) -> str:
         return f"hook '{self.fields[0]}' has changed the size of value"
 
     def story(self) -> list[tuple[str, str]]:
-        _, place, given, returned = self.fields
+        _, hook, given, returned = self.fields
         return [
-            ("hook", where(place)),
+            ("hook", where_defined(hook)),
             ("given", f"a gradient of shape {given}"),
             ("returned", f"one of shape {returned}"),
             ("fix", f"return a tensor of shape {given}, or None to leave the gradient as it is"),
@@ -171,9 +168,9 @@ class HookTypeError(HookShapeError):
         )
 
     def story(self) -> list[tuple[str, str]]:
-        _, place, given, returned = self.fields
+        _, hook, given, returned = self.fields
         return [
-            ("hook", where(place)),
+            ("hook", where_defined(hook)),
             ("given", f"a gradient of {given}"),
             ("returned", f"one of {returned}"),
             ("fix", f"return it as .to({given})"),
@@ -184,8 +181,7 @@ class BackwardCountError(Explained, RuntimeError):
     """A user's backward returned more or fewer gradients than forward has arguments."""
 
     def __init__(self, node: Any, wanted: int, given: int) -> None:
-        user = getattr(node._forward_cls.backward, "__code__", None)
-        super().__init__(type(node).__name__, wanted, given, place_of(node), (user, 0) if user is not None else None)
+        super().__init__(type(node).__name__, wanted, given, place_of(node), node._forward_cls.backward)
 
     def sentence(self) -> str:
         name, wanted, given, *_ = self.fields
@@ -194,7 +190,7 @@ class BackwardCountError(Explained, RuntimeError):
     def story(self) -> list[tuple[str, str]]:
         name, wanted, _, place, backward = self.fields
         return [
-            ("backward", where(backward)),
+            ("backward", where_defined(backward)),
             ("called", where(place)),
             ("fix", f"return {wanted} values, one for each argument of forward (None for those without a gradient)"),
         ]

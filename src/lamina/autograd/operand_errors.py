@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.autograd.history import maker_of
-from lamina.core.explained import Explained, operands, where
+from lamina.core.explained import MODULES, Explained, operands, where
 from lamina.core.version import users_place
 
 
@@ -46,12 +46,11 @@ class ShapeError(Explained, RuntimeError):
     def story(self) -> list[tuple[str, str]]:
         shape, other, transposed, place, first, second = self.fields
         last = (shape or (1,))[-1]
-        if transposed:
-            names = [*operands(place, 1), "the weight"] if operands(place, 1) else ["the input", "the weight"]
-            wanted = (other or (1,))[-1]
+        wanted = (other or (1,))[-1 if transposed or len(other) < 2 else -2]
+        if transposed or MODULES in self.__dict__:  # a layer was called: the second operand is its own
+            names, second = [(operands(place, 1) or ["the input"])[0], "the weight"], None
         else:
             names = operands(place, 2) or ["mat1", "mat2"]
-            wanted = (other or (1,))[-2 if len(other) > 1 else -1]
         return [
             ("at", where(place)),
             ("mat1", _described(names[0], shape, first)),

@@ -55,7 +55,8 @@ def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: A
     base = source if source_about is None or source_about.base is None else source_about.base
     if source_about is not None and source_about.view is not None:
         before: View = source_about.view
-        made_in = made_in or before.made_in
+        if not made_in or before.made_in == "inference":
+            made_in = before.made_in
         if replay is not None or before.replay is not None:
             replay = _composed(before.replay, source, base, replay, out)
     if base._node is not None:
@@ -133,7 +134,9 @@ def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
 
 def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
     """Refuse a write whose result would depend on the order in which the elements are written. read: what the operation reads."""
-    if operation not in _SAME_EVERYWHERE and strided.overlaps_itself(t._array):
+    if operation in _SAME_EVERYWHERE:
+        return
+    if operation != "index_put_" and strided.overlaps_itself(t._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
@@ -147,7 +150,7 @@ def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
             )
 
 
-_SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_", "index_put_"))
+_SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_"))
 _IN_NO_ORDER = frozenset(("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_"))
 
 

@@ -35,27 +35,26 @@ class ViewInPlaceError(Explained, RuntimeError):
 
     def __init__(self, t: Any, operation: str, view: Any, base_modified: bool) -> None:
         edge = t._node
-        has_history = hasattr(edge, "_edges") or hasattr(edge, "node")
+        has_history = hasattr(edge, "node") or bool(getattr(edge, "_edges", ()))
         super().__init__(
             f"Output {getattr(edge, 'nr', 0)} of {view.maker.partition('Backward')[0]} is a view" if has_history else None,
             operation, view.made_in, base_modified, place_of(getattr(edge, "node", edge)),
             [(o, p) for _, o, p in (t._version_.log or ())][-1:] if base_modified and t._version_ is not None else [],
+            users_place(3),
         )  # fmt: skip
 
     def sentence(self) -> str:
         view, _, made_in, base_modified, *_ = self.fields
         what = "its base or another view of its base has been modified inplace" if base_modified else "is being modified inplace"
-        if view is not None:
-            start = f"{view} and {what}."
-        elif made_in == "inference":
-            start = f"A view was created in inference mode and {what} in normal mode."
-        else:
-            start = f"A view was created in no_grad mode and {what} with grad mode enabled."
-        return f"{start} {_WHY[made_in]}"
+        if made_in not in _MODES:
+            return f"{view} and {what}. {_WHY[made_in]}"
+        mode, outside = _MODES[made_in]
+        start = "A view was" if view is None else f"{view} of a view which was"
+        return f"{start} created in {mode} mode and {what} {outside}. {_WHY[made_in]}"
 
     def story(self) -> list[tuple[str, str]]:
-        _, operation, _, _, place, writes = self.fields
-        rows = [("view", where(place)), ("in-place", operation)]
+        _, operation, _, base_modified, place, writes, now = self.fields
+        rows = [("view", where(place)), ("used" if base_modified else "in-place", where(now) + (f"  ({operation})" if operation else ""))]
         rows += [("modified", f"{where(p)}  ({o})") for o, p in writes]
         return [*rows, ("fix", "write out of place, or to a clone() of the view")]
 
@@ -67,6 +66,7 @@ _AMBIGUOUS = (
 )
 
 
+_MODES = {"no_grad": ("no_grad", "with grad mode enabled"), "inference": ("inference", "in normal mode")}
 _WHY = {
     "several": (
         "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified "
@@ -100,6 +100,12 @@ class InferenceInPlaceError(Explained, RuntimeError):
 
 class InferenceSavedError(Explained, RuntimeError):
     """A tensor made in inference mode takes part in recorded computation."""
+
+    def __init__(self) -> None:
+        super().__init__(users_place(2))
+
+    def story(self) -> list[tuple[str, str]]:
+        return [("at", where(self.fields[0])), ("fix", "a clone() of that tensor, or no_grad in place of inference_mode")]
 
     def sentence(self) -> str:
         return (

@@ -20,11 +20,28 @@ def where(place: Place | None) -> str:
     """`file:line  source` of a place; empty where nothing is known. A cell of a notebook has no file name worth telling."""
     if place is None:
         return ""
-    file, line, text = line_of(place)
+    return _shown(*line_of(place))
+
+
+def where_defined(function: Any) -> str:
+    """`file:line  source` of a function's `def`, behind its decorators; empty for what is not written in Python."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    import linecache  # only for messages
+
+    for line in range(code.co_firstlineno, code.co_firstlineno + 20):
+        text = linecache.getline(code.co_filename, line).strip()
+        if not text.startswith("@"):
+            break
+    return _shown(code.co_filename, line, text)
+
+
+def _shown(file: str, line: int, text: str) -> str:
     name = file.replace("\\", "/").rsplit("/", 1)[-1]
     if "/ipykernel_" in file or name.startswith("<ipython-input"):
         name = "cell"
-    return f"{name}:{line}" + (f"  {text}" if text else "")
+    return f"{name}:{line}" + (f"  {text if len(text) <= 90 else text[:87] + '...'}" if text else "")
 
 
 def operands(place: Place | None, count: int) -> list[str]:
@@ -143,5 +160,5 @@ class IndexRangeError(Explained, IndexError):
     def story(self) -> list[tuple[str, str]]:
         _, index, size, from_end, place = self.fields
         inside = f"0 to {size - 1}{f', or {-size} to -1 from the end' if from_end else ''}" if size else "none: there is no element"
-        name = (operands(place, 2) or operands(place, 1) or [""])[0]
+        name = "" if MODULES in self.__dict__ else (operands(place, 2) or [""])[0]
         return [("at", where(place)), ("tensor", name), ("index", str(index)), ("inside", inside)]

@@ -1,0 +1,6 @@
+"""An index outside of its dimension."""
+
+import lamina as torch
+
+rows = torch.zeros(3, 2)
+last = rows[3]
