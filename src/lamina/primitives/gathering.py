@@ -58,7 +58,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             f"{input._array.ndim} dimensions for input, and {indices._array.ndim} dimensions for indices"
         )
     d = wrap_dim(dim, input._array.ndim)
-    shape = np.broadcast_shapes(
+    shape = broadcast(
         input._array.shape[:d] + (1,) + input._array.shape[d + 1 :], indices._array.shape[:d] + (1,) + indices._array.shape[d + 1 :]
     )
     n, m = input._array.shape[d], indices._array.shape[d]

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import modes
+from lamina.core.explained import IndexRangeError
 from lamina.core.factories import tensor
 from lamina.core.strided import Array, overlaps_itself
 from lamina.core.tensor import Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.index_keys import basic, read
+from lamina.primitives.index_keys import basic, is_mask, read
 from lamina.primitives.inplace import NAMES, write
 from lamina.primitives.kernels import places
 from lamina.primitives.registry import primitive
@@ -36,7 +37,9 @@ def _key(ndim: int, at: Sequence[int], indices: Sequence[Array]) -> tuple[Any, .
 
 def _picked(x: Array, *indices: Array, at: tuple[int, ...]) -> Array:
     try:
-        return np.take(x, indices[0], at[0]) if len(at) == 1 else x[_key(x.ndim, at, indices)]
+        if len(at) == 1:
+            return np.take(x, indices[0], at[0])
+        return np.asarray(x[_key(x.ndim, at, indices)], order="C")
     except IndexError:
         raise _outside(x, at, indices) from None
 
@@ -46,7 +49,8 @@ def _outside(x: Array, at: Sequence[int], indices: Sequence[Array]) -> IndexErro
         n = x.shape[dim]
         wrong = (index < -n) | (index >= n)
         if wrong.any():
-            return IndexError(f"index {index[wrong].flat[0]} is out of bounds for dimension {dim} with size {n}")
+            bad = index[wrong].flat[0]
+            return IndexRangeError(f"index {bad} is out of bounds for dimension {dim} with size {n}", bad, n)
     return IndexError(f"index is out of bounds for dimension with size {min(x.shape)}")
 
 
@@ -129,7 +133,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         return s.select_(self, dim=0, index=key)  # type: ignore[no-any-return]
     view, at, indices = read(self, key)
     if not at:
-        return view if view is not self else s.slice_(self, dim=0, part=slice(None)) if self._array.ndim else s.view_(self, shape=())
+        return view if view is not self else s.alias_(self)  # type: ignore[no-any-return]
     return index_(view, *indices, at=tuple(at))  # type: ignore[no-any-return]
 
 
@@ -144,8 +148,12 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         shape = view._array.shape
         while value._array.ndim > len(shape) and value._array.shape[0] == 1:
             value = value[0]
-        (self if view is self else view).copy_(value)  # type: ignore[attr-defined]
+        if value._array.ndim or not shape:
+            view.copy_(value)  # type: ignore[attr-defined]
+        else:
+            view.fill_(value)  # type: ignore[attr-defined]
         return
+    value = _of_dtype(view, value, key if isinstance(key, tuple) else (key,))
     _put_into(view, at, indices, value, False, "index_put_")
 
 
@@ -158,7 +166,7 @@ def _set_plainly(self: Tensor, key: Any, value: Any) -> bool:
     if about is not None and (about.inference or (about.base is not None and about.base._node is not None)):
         return False
     if value.__class__ is Tensor:
-        if value._node is not None or value._kind is not self._kind:
+        if value._node is not None or value._kind is not self._kind or (value._more is not None and value._more.base is not None):
             return False
     elif value.__class__ not in _NUMBERS:
         return False
@@ -185,10 +193,20 @@ _NUMBERS = frozenset((int, float, bool))
 
 
 def _put_into(view: Tensor, at: list[int], indices: list[Tensor], value: Tensor, accumulate: bool, name: str) -> Tensor:
-    if value._kind is not view._kind:
-        value = value.to(view.dtype)  # type: ignore[attr-defined]
     _check_values(view, at, indices, value)
-    return write(view, name, lambda v: put_at(v, value, *indices, at=tuple(at), accumulate=accumulate), (value,))
+    return write(view, name, lambda v: put_at(v, value, *indices, at=tuple(at), accumulate=accumulate), (value, *indices))
+
+
+def _of_dtype(target: Tensor, value: Tensor, key: Sequence[Any]) -> Tensor:
+    """What is written to `target` at `key`: of its dtype. Only one value for a mask is converted, as a number is."""
+    if value._kind.dtype is target._kind.dtype:
+        return value
+    if value._array.size == 1 and len(key) == 1 and isinstance(key[0], Tensor) and is_mask(key[0]):
+        return value.to(target.dtype)  # type: ignore[attr-defined,no-any-return]
+    raise RuntimeError(
+        f"Index put requires the source and destination dtypes match, got {NAMES[target.dtype.name]} for the destination and "
+        f"{NAMES[value.dtype.name]} for the source."
+    )
 
 
 def _check_values(view: Tensor, at: list[int], indices: list[Tensor], value: Tensor) -> None:
@@ -223,7 +241,7 @@ def _as_value(value: Any, like: Tensor) -> Tensor:
 # ---- index_put, unravel_index ----------------------------------------------------------------------------------------
 
 
-def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tensor, list[int], list[Tensor]]:
+def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tensor, list[int], list[Tensor], Tensor]:
     if isinstance(indices, Tensor) or not isinstance(indices, (tuple, list)):
         raise TypeError(f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}")
     if not isinstance(values, Tensor):
@@ -231,30 +249,26 @@ def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tens
     for i, index in enumerate(indices):
         if index is not None and not isinstance(index, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(index).__name__}")
-    if values._kind.dtype is not input._kind.dtype:
-        raise RuntimeError(
-            f"Index put requires the source and destination dtypes match, got {NAMES[input.dtype.name]} for the destination and "
-            f"{NAMES[values.dtype.name]} for the source."
-        )
     # a 0-d index stays an index here: its dimension does not go away
     lifted = tuple(
         slice(None) if i is None else i.reshape(1) if not i._array.ndim and i._kind.dtype.category == 1 else i for i in indices
     )
     view, at, found = read(input, lifted)
+    values = _of_dtype(view, values, indices)
     _check_values(view, at, found, values)
-    return view, at, found
+    return view, at, found, values
 
 
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`input` with `values` at `indices` (a tuple of integer or bool tensors); accumulate: added to what is there."""
-    view, at, found = _read_put(input, indices, values, "index_put")
+    view, at, found, values = _read_put(input, indices, values, "index_put")
     out: Tensor = put_at(view, values, *found, at=tuple(at), accumulate=bool(accumulate))
     return out if view is input else out.reshape(input._array.shape)  # type: ignore[attr-defined,no-any-return]
 
 
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Write `values` at `indices`; accumulate: add them, an index that comes twice counts twice."""
-    view, at, found = _read_put(self, indices, values, "index_put_")
+    view, at, found, values = _read_put(self, indices, values, "index_put_")
     _put_into(view, at, found, values, bool(accumulate), "index_put_")
     return self
 
@@ -267,10 +281,10 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
-    rest, found = indices._array, []
-    for n in sizes[::-1]:
-        found.append(wrap(rest % max(n, 1)))
-        rest = rest // max(n, 1)
-    return tuple(found[::-1])
+    rest = indices._array
+    found = np.empty((*rest.shape, len(sizes)), rest.dtype)
+    for d in range(len(sizes) - 1, -1, -1):
+        rest, found[..., d] = np.divmod(rest, max(sizes[d], 1))
+    return tuple(wrap(found[..., d]) for d in range(len(sizes)))
 
 

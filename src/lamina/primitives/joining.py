@@ -201,11 +201,11 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
     if not given:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if any(t._kind is not given[0]._kind for t in given):
+        raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     for t in given:
         if t._array.ndim > 1:
             raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(t._array.shape)}")
-    if any(t._kind is not given[0]._kind for t in given):
-        raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing is None:
         warnings.warn(
             "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", stacklevel=2

@@ -19,6 +19,7 @@ from lamina.primitives.index_checks import check_along, check_bounds, check_flat
 from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels import places
 from lamina.primitives.padding import constant_pad
+from lamina.primitives.nodes import overload
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed
 
@@ -109,7 +110,11 @@ def _combined(x: Array, index: Array, src: Array, *, dim: int, ufunc: Any) -> Ar
     return out
 
 
-scatter_with = primitive("scatter_with", _combined)
+def _no_rule(g: Any) -> Any:
+    raise RuntimeError("derivative for aten::scatter is not implemented: scatter_reduce has one")
+
+
+scatter_with = primitive("scatter_with", _combined, grads=(_no_rule, None, _no_rule), node="NotImplemented")
 
 # ---- scatter_add, index_add ------------------------------------------------------------------------------------------
 
@@ -283,7 +288,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         raise RuntimeError("Index has to be a vector/scalar")
     if isinstance(value, complex) and input._kind.dtype.category < 3:
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
-    return index_filled(input, index, fill_value(input, value, "index_fill_"), dim=d)  # type: ignore[no-any-return]
+    out: Tensor = index_filled(input, index, fill_value(input, value, "index_fill_"), dim=d)
+    return overload(out) if isinstance(value, Tensor) else out
 
 
 # ---- flat places -----------------------------------------------------------------------------------------------------

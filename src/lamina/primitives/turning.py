@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.size import shape_of, wrap_dim, wrap_dims
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.gathering import index_select
+from lamina.primitives.rearrange import expand, reshape, unsqueeze
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
 
@@ -56,7 +58,7 @@ def flipud(input: Tensor) -> Tensor:
 # ---- roll, rot90 -----------------------------------------------------------------------------------------------------
 
 roll_ = primitive(
-    "roll", lambda x, *, shifts, dims: np.roll(np.ascontiguousarray(x), shifts, dims),
+    "roll", lambda x, *, shifts, dims: np.roll(np.asarray(x, order="C"), shifts, dims or None),
     grads=(lambda g, shifts, dims: roll_(g, shifts=tuple(-k for k in shifts), dims=dims),))  # fmt: skip
 
 
@@ -68,8 +70,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
     if not by:
         raise RuntimeError("`shifts` required")
     if not along and len(by) == 1:
-        shape = input._array.shape
-        return roll_(input.reshape(-1), shifts=by, dims=(0,)).reshape(shape)  # type: ignore[attr-defined,no-any-return]
+        return roll_(input, shifts=by, dims=())  # type: ignore[no-any-return]
     if len(by) != len(along):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:{len(along)}")
     if not input._array.ndim:
@@ -165,9 +166,7 @@ def repeat_interleave(
         if isinstance(repeats, (tuple, list)):
             repeats = wrap(np.array(repeats, np.int64))
         else:
-            if repeats < 0:
-                raise RuntimeError("Repeats must be non-negative")
-            repeats = wrap(np.full(1, repeats, np.int64))
+            return _stretched(input, d, repeats)
     if repeats._array.ndim > 1:
         raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
     if repeats._array.size != 1 and repeats._array.shape[0] != n:
@@ -177,6 +176,16 @@ def repeat_interleave(
         )
     counts = wrap(np.broadcast_to(repeats._array.reshape(-1), (n,)))
     return index_select(input, d, wrap(_counted(counts, output_size)))  # type: ignore[no-any-return]
+
+
+def _stretched(input: Tensor, dim: int, times: int) -> Tensor:
+    """Each entry of a dimension as often: stretched along a new dimension, copied, and the two made one."""
+    if times < 0:
+        raise RuntimeError("Repeats must be non-negative")
+    shape = input._array.shape
+    wide = expand(unsqueeze(input, dim + 1), (*shape[: dim + 1], times, *shape[dim + 1 :]))
+    copy = wide.clone(memory_format=devices.contiguous_format)  # type: ignore[attr-defined]
+    return reshape(copy, (*shape[:dim], shape[dim] * times, *shape[dim + 1 :]))
 
 
 def _counted(repeats: Tensor, output_size: int | None) -> Array:
