@@ -152,16 +152,17 @@ register(
     "all", "any", "count_nonzero", "linalg_vector_norm", "squeeze_dim", "squeeze_dims",
 )  # fmt: skip
 register(
-    shifted("dim"), "unfold", "cumsum", "cumprod", "cummax", "cummin",
+    shifted("dim"), "cumsum", "cumprod", "cummax", "cummin",
     "logcumsumexp", "shifted", "recurrence", "softmax", "log_softmax", "max_dim", "min_dim", "sort", "sort_stable", "topk", "gather",
     "scatter", "scatter_value", "scatter_add", "scatter_with", "scatter_reduce",
 )  # fmt: skip
-register(moved_back("dim"), "unsqueeze", "select", "slice", "split", "unbind", "cat", "stack")
+register(moved_back("dim"), "unsqueeze", "select", "slice", "split", "split_with_sizes", "unbind", "cat", "stack")
 register(moved_back("dims"), "squeeze")
 register(moved_back("dim0", "dim1"), "transpose")
-register(moved_back("dim1", "dim2"), "diagonal")
+register(moved_back("dim1", "dim2"), "diagonal", "diag_embed")
+register(moved_back("dims"), "flip", "rot90")
 register(
-    same, "to_copy", "real", "imag", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "view_dtype",
+    same, "to_copy", "real", "imag", "view_as_real", "view_as_real_copy", "view_as_complex_copy", "view_dtype",
     "tril", "triu", "logit_clamped", "round_decimals", "frexp", "nan_to_num", "polygamma", "mvlgamma", "zero", "alias",
     "linalg_cholesky_ex", "cholesky", "linalg_qr", "geqrf", "linalg_lu_factor_ex", "linalg_lu", "linalg_ldl_factor_ex",
     "linalg_inv_ex", "cofactors", "linalg_det", "linalg_slogdet", "linalg_matrix_exp", "linalg_eigh", "linalg_eig", "linalg_svd",
@@ -186,6 +187,40 @@ register(
 register(first_only(lambda t, n, shape, dim, size, step: {"shape": (n, *shape), "dim": dim + 1, "size": size, "step": step}), "unfold_adjoint")
 register(first_only(lambda t, n, order: {"order": "preserve" if order == "preserve" else "contiguous"}), "clone")
 register(first_only(lambda t, n, pad, value: {"pad": ((0, 0), *pad), "value": value}), "constant_pad_nd")
+
+
+def _roll(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    value = tensors[0]._value
+    if params["dims"] or not tensors[0]._array.ndim:
+        return apply(p, (value,), _back(params, ("dims",)))
+    flat = value.reshape((level.size, -1)) if value._array.size else value  # without dims: along the flattened entry
+    return apply(p, (flat,), {**params, "dims": (1,)}).reshape(value._array.shape)
+
+
+def _repeat(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    repeats = params["repeats"]
+    return apply(p, (filled(tensors[0], len(repeats), level),), {"repeats": (1, *repeats)})
+
+
+def _unfold(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    if not tensors[0]._array.ndim:
+        return s.view_(tensors[0]._value, shape=(level.size, params["size"]))
+    return apply(p, (tensors[0]._value,), _back(params, ("dim",)))
+
+
+def _as_complex(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    value = tensors[0]._value
+    return apply(p, (value if value._array.strides[-1] == value._array.itemsize else value.contiguous(),), params)
+
+
+def _trace(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    return s.diagonal_(tensors[0]._value, offset=0, dim1=1, dim2=2).sum(1)
+
+
+def _scattered(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """select_scatter and its kin, whose parameters are those of a view."""
+    names = ("dim", "dim1", "dim2")
+    return apply(p, values_at(tensors, level), {"at": _back(params["at"], names)})
 
 
 def _expand(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -218,6 +253,12 @@ def _of_all(name: str) -> Callable[..., Any]:
 
 
 register(_expand, "expand")
+register(_roll, "roll")
+register(_repeat, "repeat")
+register(_unfold, "unfold")
+register(_as_complex, "view_as_complex", "view_as_complex_copy")
+register(_trace, "trace")
+register(_scattered, "select_scatter", "slice_scatter", "diagonal_scatter")
 register(_transposed, "t")
 register(_as_strided, "as_strided")
 for _whole, _by_dims in (("sum_all", "sum"), ("mean_all", "mean"), ("prod_all", "prod"), ("max_all", "amax"), ("min_all", "amin")):
@@ -319,7 +360,7 @@ def _merged(only: int = 9) -> Callable[..., Any]:
     """A batch of batches of images is a longer batch. only: how many of the inputs have one; others go one by one."""
 
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-        if any(in_batch(t, level) for t in tensors[only:]):
+        if not level.size or any(in_batch(t, level) for t in tensors[only:]):
             return one_by_one(p, tensors, params, level)
         values = [value_at(t, level).reshape((-1, *t._array.shape[1:])) for t in tensors[:only]]
         if "shape" in params:
@@ -333,8 +374,7 @@ def _merged(only: int = 9) -> Callable[..., Any]:
 
 
 def _apart(r: Any, level: Level) -> Any:
-    n = r._array.shape[0] // level.size if level.size else 0
-    return r.reshape((level.size, n, *r._array.shape[1:]))
+    return r.reshape((level.size, r._array.shape[0] // level.size, *r._array.shape[1:]))
 
 
 def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -359,7 +399,7 @@ def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
 
 def _convolution(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     if any(in_batch(t, level) for t in tensors[1:]):
-        return _filters(p, tensors, params, level) if level.size else one_by_one(p, tensors, params, level)
+        return (_filters if level.size else one_by_one)(p, tensors, params, level)
     return _merged(1)(p, tensors, params, level)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors, modes, views
-from lamina.autograd.graph import Node, Output, Packed, SavedOutput, edge_of, extra_of, next_seq
+from lamina.autograd.graph import Node, Output, Packed, SavedOutput, edge_of, extra_of, next_seq, several
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core.device import BY_NUMPY, CPU, KINDS, Kind
@@ -198,12 +198,12 @@ def record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: Any
     node._code, node._lasti = place if place is not None else (None, 0)
     if not p.outputs:
         node._width = len(outs)
-    several = p.outputs == 0 or p.node._width > 1
+    listed = several(node)
     nr = 0
     for i, out in enumerate(outs):
         if i in p.nondiff or out is None or out._kind.dtype.category < 2:
             continue
-        out._node = Output(node, nr) if several else node
+        out._node = Output(node, nr) if listed else node
         nr += 1
     hooks = mode.saved_hooks[-1] if mode is not None and mode.saved_hooks else None
     wanted = wanted_saves(p, node._edges)
@@ -271,7 +271,7 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
         i = int(name[4:] or 0)
         counter = version(outs[i])
         mode = current()
-        nr = sum(1 for k in range(i) if k not in p.nondiff) if node._width > 1 else None
+        nr = sum(1 for k in range(i) if k not in p.nondiff) if several(node) else None
         if i in p.nondiff:
             plain = wrap(outs[i]._array, outs[i]._kind)
             plain._version_ = counter

@@ -17,6 +17,7 @@ from lamina.core.version import users_place
 from lamina.primitives.conversion import _cast
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.inplace import write
+from lamina.primitives.nodes import overload
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
 
@@ -65,8 +66,6 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
-    if src is self:
-        return self
     views.check_inplace(self, "copy_", False)
     views.check_memory(self, "copy_", (src,))
     if self._kind.device is not devices.meta:
@@ -79,8 +78,9 @@ def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one value (a number or a 0-d tensor) everywhere."""
-    value = _filler(self, value)
-    return write(self, "fill_", lambda old: filled_(old, value), (value,))
+    given = _filler(self, value)
+    forms = 3 if isinstance(value, Tensor) else 2  # after those of fill
+    return write(self, "fill_", lambda old: overload(filled_(old, given), forms), (given,))
 
 
 def _filler(self: Tensor, value: Any) -> Tensor:
@@ -95,7 +95,7 @@ def _filler(self: Tensor, value: Any) -> Tensor:
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the shape and dtype of `input`, with one value everywhere."""
-    out: Tensor = filled_(input, _filler(input, value))
+    out: Tensor = overload(filled_(input, _filler(input, value)), 1 if isinstance(value, Tensor) else 0)
     return out.contiguous()  # type: ignore[attr-defined,no-any-return]
 
 

@@ -17,10 +17,11 @@ from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives import filling, rearrange, shape
 from lamina.primitives.inplace import write
+from lamina.primitives.nodes import overload
 
 
-def reseated(view: Callable[..., Tensor], name: str) -> Any:
-    """The method `name`: self looks at its memory as `view(self)` does."""
+def reseated(view: Callable[..., Tensor], name: str, forms: int = 1) -> Any:
+    """The method `name`: self looks at its memory as `view(self)` does. forms: how many PyTorch's `view` has."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         mode = modes.current()
@@ -38,7 +39,7 @@ def reseated(view: Callable[..., Tensor], name: str) -> Any:
         counter = version(self)
         counter.bump(name, users_place(2))
         if grad and out._node is not None:
-            self._node = out._node
+            self._node = overload(out, forms)._node
             if about is not None:
                 about.seen = counter.n
         views.written(self)
@@ -49,11 +50,17 @@ def reseated(view: Callable[..., Tensor], name: str) -> Any:
     return method
 
 
-t_ = reseated(rearrange.t, "t_")
+def _t(self: Tensor) -> Tensor:
+    if self._array.ndim > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self._array.ndim}D")
+    return rearrange.t(self)
+
+
+t_ = reseated(_t, "t_")
 transpose_ = reseated(rearrange.transpose, "transpose_")
 swapaxes_ = reseated(rearrange.transpose, "swapaxes_")
 swapdims_ = reseated(rearrange.transpose, "swapdims_")
-squeeze_ = reseated(rearrange.squeeze, "squeeze_")
+squeeze_ = reseated(rearrange.squeeze, "squeeze_", 3)
 unsqueeze_ = reseated(rearrange.unsqueeze, "unsqueeze_")
 as_strided_ = reseated(shape.as_strided, "as_strided_")
 

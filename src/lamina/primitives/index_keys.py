@@ -13,12 +13,13 @@ import numpy as np
 
 from lamina.core import device as devices
 from lamina.core.dtype import int64
+from lamina.core.explained import IndexRangeError
 from lamina.core.factories import from_numpy, tensor
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import shape as s
+from lamina.primitives.levels import differs
 
 _BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
-_WHOLE = slice(None)
 
 
 def basic(key: Any) -> Any:
@@ -51,7 +52,7 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
     items = list(key) if isinstance(key, tuple) else [key]
     if len(items) == 1 and isinstance(items[0], list) and _stands_for_tuple(items[0]):
         items = list(items[0])
-    items = [_as_index(i) for i in items]
+    items = [_as_index(i, len(items) > 1) for i in items]
     ndim = self._array.ndim
     used = sum(_dims_of(i) for i in items)
     if used > ndim:
@@ -75,11 +76,11 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
         elif item.__class__ is int:
             n = view._array.shape[dim]
             if not -n <= item < n:
-                raise IndexError(f"index {item} is out of bounds for dimension {position} with size {n}")
+                raise IndexRangeError(f"index {item} is out of bounds for dimension {position} with size {n}", item, n)
             view = s.select_(view, dim=dim, index=item)
             position += 1
         elif item.__class__ is slice:
-            if item != _WHOLE:
+            if key.__class__ is slice or not _is_whole(item, view._array.shape[dim]):
                 view = s.slice_(view, dim=dim, part=_slice(item))
             dim += 1
             position += 1
@@ -88,7 +89,7 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
             at.append(dim)
             indices.append(wrap(np.zeros(int(item), np.int64)))
             dim += 1
-        elif _is_mask(item):
+        elif is_mask(item):
             position += item._array.ndim
             if not item._array.ndim:
                 view = s.unsqueeze_(view, dim=dim)
@@ -114,7 +115,7 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
     return view, at, indices
 
 
-def _is_mask(item: Tensor) -> bool:
+def is_mask(item: Tensor) -> bool:
     return item._kind.dtype.category == 0 or item._kind.dtype.name == "uint8"
 
 
@@ -133,6 +134,11 @@ def _positions(item: Tensor, view: Tensor, dim: int, self: Tensor) -> list[Tenso
             )
     if item._kind.device is devices.meta:
         raise NotImplementedError("indexing by a mask needs its values, which a meta tensor has not")
+    if differs(item):
+        raise RuntimeError(
+            "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch over indexing with a boolean "
+            "mask."
+        )
     return [wrap(found) for found in np.nonzero(mask)]
 
 
@@ -143,14 +149,14 @@ def _stands_for_tuple(items: list[Any]) -> bool:
     return any(isinstance(i, slice) or i is None or i is Ellipsis for i in items)
 
 
-def _as_index(item: Any) -> Any:
+def _as_index(item: Any, nested: bool = False) -> Any:
     if item is None or item is Ellipsis or item.__class__ is int or item.__class__ is slice or isinstance(item, bool):
         return item
     if isinstance(item, Tensor):
         category = item._kind.dtype.category
         if category > 1 or item._kind.dtype.name in ("uint16", "uint32", "uint64"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        if not item._array.ndim and category == 1 and item._kind.dtype.name != "uint8" and item._kind.device is devices.cpu:
+        if not item._array.ndim and category == 1 and item._kind.dtype.name != "uint8" and item._kind.device is devices.cpu and not differs(item):
             return int(item._array)
         if category == 1 and item._kind.dtype.name in ("int8", "int16"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
@@ -163,7 +169,9 @@ def _as_index(item: Any) -> Any:
         return _as_index(tensor(list(item), dtype=None if len(item) else int64))
     if hasattr(item, "__index__"):
         return operator.index(item)
-    raise TypeError(
+    if nested and isinstance(item, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(item).__name__}'")
+    raise IndexError(
         f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})"
     )
 
@@ -171,9 +179,14 @@ def _as_index(item: Any) -> Any:
 def _dims_of(item: Any) -> int:
     if item is None or item is Ellipsis or isinstance(item, bool):
         return 0
-    if isinstance(item, Tensor) and _is_mask(item):
+    if isinstance(item, Tensor) and is_mask(item):
         return item._array.ndim
     return 1
+
+
+def _is_whole(part: slice, n: int) -> bool:
+    """Whether a slice among other indices takes everything as it is written, from 0 to the end: then it is passed over."""
+    return part.start in (None, 0) and (part.stop is None or (part.stop.__class__ is int and part.stop >= n)) and part.step in (None, 1)
 
 
 def _slice(part: slice) -> slice:

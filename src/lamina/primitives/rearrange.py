@@ -156,7 +156,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions swapped."""
     n = input._array.ndim
     a, b = wrap_dim(dim0, n), wrap_dim(dim1, n)
-    return s.transpose_(input, dim0=a, dim1=b) if n else view(input, ())  # type: ignore[no-any-return]
+    return s.transpose_(input, dim0=a, dim1=b)  # type: ignore[no-any-return]
 
 
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
@@ -188,6 +188,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     for name, dims in (("source", a), ("destination", b)):
         if len(set(dims)) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(src if name == 'source' else dst)})")
+    if not n:
+        return s.alias_(input)  # type: ignore[no-any-return]
     order = [d for d in range(n) if d not in a]
     for at, d in sorted(zip(b, a, strict=True)):
         order.insert(at, d)
@@ -207,7 +209,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without dimensions of size 1: all, or those among `dim`."""
     shape = input._array.shape
     dims = wrap_dims(dim, len(shape)) if dim is not None else tuple(range(len(shape)))
-    return s.squeeze_(input, dims=tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
+    squeezed = s.squeeze_ if dim is None else s.squeeze_dims_ if isinstance(dim, (tuple, list)) else s.squeeze_dim_
+    return squeezed(input, dims=tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:

@@ -288,7 +288,7 @@ permute_ = primitive(
     grads=(lambda g, dims: g.permute(_inverse(dims)) if isinstance(g, Tensor) else g.transpose(_inverse(dims)),), view=True)  # fmt: skip
 
 transpose_ = primitive(
-    "transpose", lambda x, *, dim0, dim1: x.swapaxes(dim0, dim1),
+    "transpose", lambda x, *, dim0, dim1: x.swapaxes(dim0, dim1) if x.ndim else x.view(),
     grads=(lambda g, dim0, dim1: transpose_(g, dim0=dim0, dim1=dim1),), view=True)  # fmt: skip
 t_ = primitive("t", lambda x: x.T, grads=(lambda g: t_(g),), view=True, node="T")
 
@@ -304,9 +304,15 @@ unsqueeze_ = primitive(
     "unsqueeze", lambda x, *, dim: np.expand_dims(x, dim),
     grads=(lambda g, dim: g.squeeze(dim) if isinstance(g, Tensor) else np.squeeze(g, dim),), view=True)  # fmt: skip
 
-squeeze_ = primitive(
-    "squeeze", lambda x, *, dims: np.squeeze(x, dims),
-    grads=(lambda g, x_shape: g.reshape(x_shape),), view=True)  # fmt: skip
+
+
+def _squeezing(name: str, node: str) -> Any:
+    return primitive(name, lambda x, *, dims: np.squeeze(x, dims), grads=(lambda g, x_shape: g.reshape(x_shape),), view=True, node=node)
+
+
+squeeze_ = _squeezing("squeeze", "SqueezeBackward0")  # of all dimensions
+squeeze_dim_ = _squeezing("squeeze_dim", "SqueezeBackward1")
+squeeze_dims_ = _squeezing("squeeze_dims", "SqueezeBackward2")
 
 select_ = primitive(
     "select", lambda x, *, dim, index: x[(slice(None),) * dim + (index, ...)],
@@ -380,9 +386,13 @@ unfold_adjoint = primitive(
     "unfold_adjoint", _unfold_adjoint,
     grads=(lambda g, dim, size, step: unfold_(g, dim=dim, size=size, step=step),), node="UnfoldBackward")  # fmt: skip
 
-several_ = primitive(
-    "split", lambda x, *, dim, sizes: _pieces(x, dim, sizes),
-    grads=(lambda gs, x_shape, dim, sizes: _joined(gs, x_shape, dim, sizes),), view=True, outputs=0)  # fmt: skip
+def _splitting(name: str) -> Any:
+    return primitive(
+        name, lambda x, *, dim, sizes: _pieces(x, dim, sizes),
+        grads=(lambda gs, x_shape, dim, sizes: _joined(gs, x_shape, dim, sizes),), view=True, outputs=0)  # fmt: skip
+
+
+several_, several_sizes_ = _splitting("split"), _splitting("split_with_sizes")
 
 
 def _pieces(x: Array, dim: int, sizes: tuple[int, ...]) -> tuple[Array, ...]:

@@ -44,7 +44,8 @@ def _sizes(tensor: Tensor, wanted: Any, dim: int) -> tuple[int, tuple[int, ...]]
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension: of one size (the last may be smaller), or of given sizes."""
     d, sizes = _sizes(tensor, split_size_or_sections, dim)
-    return s.several_(tensor, dim=d, sizes=sizes)  # type: ignore[no-any-return]
+    op = s.several_sizes_ if isinstance(split_size_or_sections, (tuple, list)) else s.several_
+    return op(tensor, dim=d, sizes=sizes)  # type: ignore[no-any-return]
 
 
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:

@@ -79,7 +79,7 @@ def _elementwise(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], 
 
 LINEAR = frozenset((
     "alias", "view", "unsafe_view", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "squeeze_dim", "squeeze_dims", "select", "slice", "diagonal", "unfold",
-    "split", "unbind", "sum", "sum_all", "mean", "mean_all", "clone", "embed", "neg", "as_strided", "diagonal_adjoint",
+    "split", "split_with_sizes", "unbind", "sum", "sum_all", "mean", "mean_all", "clone", "embed", "neg", "as_strided", "diagonal_adjoint",
     "unfold_adjoint", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "real", "imag", "to_copy",
     "conj_physical", "gather", "gather_adjoint", "index_select", "index_select_adjoint", "take", "take_adjoint", "masked_select",
     "masked_select_adjoint", "embedding", "embedding_dense_backward", "index", "index_adjoint", "tril", "triu", "cumsum",
