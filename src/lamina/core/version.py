@@ -50,18 +50,17 @@ class Untracked(Version):
 UNTRACKED = Untracked()
 
 
-OWN_FILES: dict[str, bool] = {}
-"""File name -> whether it is lamina's, or installed; filled by `is_own`. A plain dict, for the operations that look here first."""
-
+OWN_FILES: dict[str, int] = {}
+"""File name -> 0 the user's, 1 lamina's, 2 installed; filled by `is_own`. A plain dict: operations look here first."""
 
 _INSTALLED = ("/site-packages/", "/dist-packages/", "\\site-packages\\", sys.base_prefix + "/lib/python", "<frozen ")
 
 
-def is_own(name: str) -> bool:
-    """Whether a file is lamina's or belongs to what is installed: the user has not written it."""
+def is_own(name: str) -> int:
+    """Whether a file is lamina's (1), or belongs to what is installed (2): the user (0) has not written it."""
     own = OWN_FILES.get(name)
     if own is None:
-        own = OWN_FILES[name] = name.startswith(_OWN) or any(part in name for part in _INSTALLED)
+        own = OWN_FILES[name] = 1 if name.startswith(_OWN) else 2 if any(part in name for part in _INSTALLED) else 0
     return own
 
 
@@ -72,12 +71,18 @@ def users_place(depth: int = 2) -> Place | None:
     except ValueError:  # called from C, or from the top
         return None
     packaged: FrameType | None = None  # a package that is run itself has no user's frame behind it
-    while frame is not None and is_own(frame.f_code.co_filename):
-        if packaged is None and not frame.f_code.co_filename.startswith(_OWN):
+    known = OWN_FILES.get
+    while frame is not None:
+        name = frame.f_code.co_filename
+        own = known(name)
+        if own is None:
+            own = is_own(name)
+        if not own:
+            return frame.f_code, frame.f_lasti
+        if own == 2 and packaged is None:
             packaged = frame
         frame = frame.f_back
-    frame = frame or packaged
-    return None if frame is None else (frame.f_code, frame.f_lasti)
+    return None if packaged is None else (packaged.f_code, packaged.f_lasti)
 
 
 def line_of(place: Place) -> tuple[str, int, str]:

@@ -18,7 +18,7 @@ from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
-from lamina.core.tensor import LEAF, Tensor, version, wrap
+from lamina.core.tensor import LEAF, More, Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
 
@@ -51,7 +51,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                         ready, operand = other.__class__ is float or other.__class__ is int, other
                 else:
                     ready, operand = not args, None
-                if ready and (self._more is None or (self._more.base is None and self._more.views is None and not self._more.inference)):
+                if ready and (self._more is None or _unwatched(self._more)):
                     array = self._array
                     if not args:
                         ufunc(array, out=array)
@@ -67,9 +67,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
         if mode is not None and mode.plain and not mode.grad and (self.__class__ is Tensor or self.__class__ is Parameter):
             # nothing is recorded: an optimizer's update
             about, array = self._more, self._array
-            if self._kind.simple and array.flags.c_contiguous and (
-                about is None or (about.base is None and about.views is None and not about.inference)
-            ):
+            if self._kind.simple and array.flags.c_contiguous and (about is None or _unwatched(about)):
                 result = op(self, *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape:
                     np.copyto(array, result._array)
@@ -79,6 +77,17 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
 
     method.__name__ = method.__qualname__ = label
     return method
+
+
+def _unwatched(about: More) -> bool:
+    """Whether a write concerns nobody else: no base, no living view, no inference tensor."""
+    if about.base is not None or about.inference:
+        return False
+    if about.views is not None:
+        if any(view() is not None for view in about.views):
+            return False
+        about.views = None
+    return True
 
 
 def _requires(values: Any) -> bool:
