@@ -19,9 +19,10 @@ from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.primitives.methods import INPLACE
 
 PACKAGE = Path(__file__).parents[1] / "src" / "lamina"
-NOTE = '"""{what} Written by tools/stubs.py: change what it describes, then run `make stubs`."""\n'
+NOTE = '"""{what}\n\nWritten by tools/stubs.py: change what it describes, then run `make stubs`.\n"""\n'
 IMPORTS = """
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ WORDS = {name: f"builtins.{name}" for name in BUILTINS.split()}
 WORDS |= {name: name for name in ("Any", "Callable", "Iterable", "Iterator", "Mapping", "None", "Sequence", "object")}
 WORDS |= {name: f"_{name}" for name in ("Size", "Tensor", "device", "dtype", "layout", "memory_format")}
 WORDS |= {"dtypes.dtype": "_dtype", "devices.device": "_device", "Self": "_Tensor", "...": "..."}
+# The makers of functions: what they make is annotated nowhere, but returns a Tensor.
+MAKERS = ("lamina.primitives.fast", "lamina.primitives.inplace")
 
 
 def annotation(given: Any) -> str:
@@ -54,14 +57,21 @@ def annotation(given: Any) -> str:
 
 
 def function(name: str, value: Callable[..., Any], *, method: bool = False) -> str:
-    """The stub of a function; a primitive takes and gives Tensors as far as a user is concerned."""
-    primitive = getattr(value, "__module__", None) == "lamina.primitives.registry"
+    """The stub of a function or method."""
+    home = getattr(value, "__module__", None)
     try:
-        signature = inspect.signature(value)
+        # an in-place form takes what the function takes that it is made of
+        signature = inspect.signature(INPLACE.get(name, value) if home == "lamina.primitives.inplace" else value)
     except (TypeError, ValueError):  # written in C, or nothing to see
         return f"def {name}({'self, ' if method else ''}*args: Any, **kwargs: Any) -> Any: ..."
+    given = list(signature.parameters.values())
+    if method or home == "lamina.primitives.inplace":  # `out=` is for functions
+        given = [each for each in given if each.name != "out" or each.kind is not each.KEYWORD_ONLY]
+    elif _takes_out(value) and all(each.name != "out" for each in given):
+        at = len(given) - (bool(given) and given[-1].kind is inspect.Parameter.VAR_KEYWORD)
+        given.insert(at, inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     parts: list[str] = []
-    for number, parameter in enumerate(signature.parameters.values()):
+    for number, parameter in enumerate(given):
         if parameter.kind is parameter.KEYWORD_ONLY and not any(part.startswith("*") for part in parts):
             parts.append("*")
         if number == 0 and method and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -70,14 +80,19 @@ def function(name: str, value: Callable[..., Any], *, method: bool = False) -> s
         if number == 0 and method:
             parts.append("self")
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-        kind = "_Tensor" if primitive and parameter.name == "input" else annotation(parameter.annotation)
         default = "" if parameter.default is parameter.empty else " = ..."
-        parts.append(f"{stars}{parameter.name}: {kind}{default}")
+        parts.append(f"{stars}{parameter.name}: {annotation(parameter.annotation)}{default}")
         if parameter.kind is parameter.POSITIONAL_ONLY and number + 1 == _positional_only(signature):
             parts.append("/")
-    returns = "_Tensor" if primitive else annotation(signature.return_annotation)
+    returns = "_Tensor" if home in MAKERS else annotation(signature.return_annotation)
     ignore = "  # type: ignore[override]" if method and name in ("__eq__", "__ne__") else ""
     return f"def {name}({', '.join(parts)}) -> {returns}: ...{ignore}"
+
+
+def _takes_out(value: Any) -> bool:
+    """Whether a wrapper adds `out=` to what its signature, that of the wrapped function, says."""
+    code = getattr(value, "__code__", None)
+    return code is not None and "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _positional_only(signature: inspect.Signature) -> int:
@@ -111,7 +126,7 @@ def _member(name: str, value: Any) -> Iterator[str]:
     elif callable(value):
         yield function(name, value, method=True)
     else:
-        yield f"{name}: Any"
+        yield f"{name}: {_value_type(value)}"
 
 
 def _names_in_class(path: Path) -> list[str]:
@@ -159,10 +174,10 @@ def _value_type(value: Any) -> str:
     return WORDS.get(type(value).__name__, "Any")
 
 
-def formatted(text: str) -> str:
+def formatted(text: str, path: Path) -> str:
     """As `ruff check --fix` and `ruff format` leave it."""
-    for command in (["check", "--fix", "--quiet", "--select=I"], ["format", "--quiet"]):
-        line = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(PACKAGE / "stub.pyi"), "-"]
+    for command in (["format", "--quiet"], ["check", "--fix", "--quiet"], ["format", "--quiet"]):
+        line = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"]
         text = subprocess.run(line, input=text, capture_output=True, text=True, check=True).stdout
     return text
 
@@ -173,7 +188,7 @@ def main() -> int:
     args = parser.parse_args()
     stale = 0
     for path, make in ((PACKAGE / "__init__.pyi", namespace), (PACKAGE / "core" / "tensor_base.pyi", tensor_base)):
-        fresh = formatted(make())
+        fresh = formatted(make(), path)
         found = path.read_text(encoding="utf-8") if path.exists() else ""
         if found == fresh:
             continue
