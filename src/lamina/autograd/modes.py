@@ -65,6 +65,8 @@ def mode() -> Mode:
 
 def change(**changes: Any) -> Any:
     """Set some settings; returns what `reset` takes."""
+    if len(changes) == 1 and "grad" in changes:
+        return _current.set(with_grad(_current.get(), changes["grad"]))
     return _current.set(mode().but(**changes))
 
 

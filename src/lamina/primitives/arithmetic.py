@@ -28,6 +28,8 @@ def _check_operands(name: str, input: Any, other: Any, numbers: bool = True) -> 
 
 
 def _check_alpha(alpha: Any, *operands: Any) -> None:
+    if alpha.__class__ is float and operands[0].__class__ is Tensor and operands[0].dtype.category == 2:
+        return
     d = common_dtype(operands)
     if alpha is True and d.category > 0:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")

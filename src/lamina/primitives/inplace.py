@@ -18,7 +18,7 @@ from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
-from lamina.core.tensor import LEAF, More, Tensor, version, wrap
+from lamina.core.tensor import LEAF, More, Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
 
@@ -68,7 +68,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
             # nothing is recorded: an optimizer's update
             about, array = self._more, self._array
             if self._kind.simple and array.flags.c_contiguous and (about is None or _unwatched(about)):
-                result = op(self, *args, **kwargs)
+                result = op(wrap(array, self._kind), *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape:
                     np.copyto(array, result._array)
                     version(self).bump(label, users_place(2))
@@ -88,6 +88,11 @@ def _unwatched(about: More) -> bool:
             return False
         about.views = None
     return True
+
+
+def _lone(t: Tensor) -> bool:
+    """Whether no views share the memory, so that a write concerns no other history."""
+    return (t._version_ is None or t._version_.bases is None) and (t._more is None or not t._more.inference)
 
 
 def _requires(values: Any) -> bool:
@@ -134,9 +139,6 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
             for kept, held in zip(holder._saved, holder._versions, strict=True)
         )
     if recorded and node is not None:
-        if result._kind is not self._kind:
-            with modes.enable_grad():
-                node = result.to(self.dtype)._node  # type: ignore[attr-defined]
         views.rebase(self, node)
     else:
         views.written(self)
@@ -194,7 +196,7 @@ def resize_out(out: Tensor, shape: tuple[int, ...]) -> None:
             stacklevel=4,
         )
     if out._kind.device is devices.meta:
-        out._array = np.broadcast_to(np.zeros((), out._kind.np), shape)
+        out._array = meta_array(shape, out._kind)
     else:
         out._array = np.empty(shape, out._kind.np)
 
