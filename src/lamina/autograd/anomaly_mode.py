@@ -29,7 +29,10 @@ class Anomaly:
         frame = getframe(1)
         while frame.f_back is not None and is_own(frame.f_code.co_filename):
             frame = frame.f_back
-        return "".join(traceback.format_stack(frame))
+        frames = traceback.extract_stack(frame)
+        while len(frames) > 1 and is_own(frames[0].filename):  # how the program was started
+            del frames[0]
+        return "".join(frames.format())
 
     def checked(self, node: Node, g: Any, create: bool) -> Sequence[Any]:
         """Run `node` backward; on an error, or a NaN in a result, warn with the forward's traceback. Raises RuntimeError for a NaN."""

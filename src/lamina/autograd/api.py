@@ -90,10 +90,15 @@ def grad(
         # vmap is library, above this room, and few programs ask for batches
         from lamina.func import vmap
 
-        def one(*gs: Any) -> Any:
-            return _run(outs, wanted, gs, True, create_graph, allow_unused)
+        unused: list[int] = []
 
-        results = vmap(one, 0, 0)(*grad_outputs)
+        def one(*gs: Any) -> Any:
+            found = _run(outs, wanted, gs, True, create_graph, allow_unused)
+            unused[:] = [i for i, f in enumerate(found) if f is None]
+            return (*(f for f in found if f is not None), gs[0])  # vmap takes no None, and wants something
+
+        rows = list(vmap(one, 0, 0)(*grad_outputs)[:-1])
+        results = tuple(None if i in unused else rows.pop(0) for i in range(len(wanted)))
     else:
         results = _run(outs, wanted, grad_outputs, keep, create_graph, allow_unused)
     if materialize_grads:
@@ -107,7 +112,7 @@ def grad(
 
 def _zeros(t: Tensor, requires_grad: bool) -> Tensor:
     made = wrap(np.zeros(t._array.shape, t._kind.np), t._kind)
-    return made.requires_grad_(requires_grad)  # type: ignore[attr-defined,no-any-return]
+    return made.requires_grad_(requires_grad)
 
 
 def _run(

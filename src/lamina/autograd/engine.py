@@ -51,8 +51,7 @@ def run(
     stops: set[Node] = set()
     if captures is not None:
         order, cells, stops = _prune(order, cells, captures, accumulates)
-        if accumulates:
-            _visit_unneeded(roots, cells, create)
+        _visit_unneeded(roots, cells, create)
     sums = _Sums(cells, create, captures, accumulates)
     place = users_place(3)
     if place is not None:
@@ -166,7 +165,7 @@ def current_run() -> Any:
 
 def current_run_id() -> int:
     """A number that only the innermost backward of this thread has; -1 outside."""
-    return -1 if _run.sums is None else _run.sums.serial  # type: ignore[no-any-return]
+    return -1 if _run.sums is None else _run.sums.serial
 
 
 def will_execute(edge: Any) -> bool:
@@ -227,6 +226,8 @@ def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any)
     else:
         results = node._vjp(g, create) if anomaly is None else anomaly.checked(node, g, create)
     if extra is not None and extra.post_hooks:
+        if sums.captures is not None:  # what nobody asked for is not shown
+            results = [r if sums.wants(edge) else None for r, edge in zip(results, node._edges, strict=False)]
         results = _after(extra, results, g, node, create)
     return results
 
@@ -350,6 +351,9 @@ class _Sums:
         elif cell[1] > 1:
             cell[1] -= 1
 
+    def wants(self, edge: Any) -> bool:
+        return (edge.node if edge.__class__ is Output else edge) in self.cells
+
     def capture(self, node: Node, g: Any) -> None:
         assert self.captures is not None
         if not several(node):
@@ -396,7 +400,7 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     about = more(leaf)
     if create:
         before = about.grad
-        about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g) if before is None else before + g  # type: ignore[attr-defined]
+        about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g) if before is None else before + g
         return
     with _LOCKS[(id(leaf) >> 4) & 63]:
         before = about.grad

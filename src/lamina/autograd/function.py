@@ -208,11 +208,11 @@ def fitted(r: Tensor, like: Any, node: Node, position: int) -> Tensor:
         lead = len(given) - len(shape)
         if lead < 0 or any(n not in (1, m) for n, m in zip(shape, given[lead:], strict=True)):
             raise errors.GradientShapeError(node, position, list(given), list(shape))
-        r = r.sum_to_size(shape)  # type: ignore[attr-defined]
+        r = r.sum_to_size(shape)
     if r._kind is not kind:
         if r._kind.dtype.category == 3 and kind.dtype.category < 3:
-            r = r.real  # type: ignore[attr-defined]
-        r = r.to(kind.dtype)  # type: ignore[attr-defined]
+            r = r.real
+        r = r.to(kind.dtype)
     return r
 
 
@@ -309,7 +309,7 @@ def _applied(
         ctx = new(cls._backward_cls)
         assert ctx is not None
     tensors = [a for a in args if isinstance(a, Tensor)]
-    grad = mode is None or mode.grad
+    grad = mode is None or (mode.grad and not mode.inference)
     recorded = grad and any(t._node is not None for t in tensors)
     ctx._seq = next_seq()
     ctx._edges = tuple([edge_of(t) for t in tensors])
@@ -393,7 +393,7 @@ class _Results:
         if out._node is None:
             return self._alias(out) if returned else out
         if id(out) in self.inputs:
-            return out.detach()  # type: ignore[attr-defined,no-any-return]
+            return out.detach()
         if out._more is None or out._more.view is None:
             out._node = None
         return out

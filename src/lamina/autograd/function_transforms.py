@@ -32,7 +32,7 @@ class VmapInfo(NamedTuple):
 def call(cls: type[Function], args: tuple[Any, ...]) -> Any:
     """Carry out `cls.apply(*args)` at the innermost level that an argument takes part in; NotImplemented where none does."""
     tensors = [a for a in tree_flatten(args)[0] if isinstance(a, Tensor)]
-    levels = [t._level for t in tensors if t.__class__ is Batched]  # type: ignore[attr-defined]
+    levels = [t._level for t in tensors if t.__class__ is Batched]
     if levels:
         return _with_batch(cls, args, max(levels, key=lambda level: level.id))
     level = innermost_tangent(tensors)
@@ -64,7 +64,7 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
     """The outputs, and the user's tangents of them."""
     token = modes.set_current(level.without())
     try:
-        ctx = object.__new__(cls._backward_cls)  # type: ignore[attr-defined]
+        ctx = object.__new__(cls._backward_cls)
         new_style = cls.setup_context is not Function.setup_context
         found = call(cls, args)
         if found is not NotImplemented:
@@ -140,7 +140,7 @@ def _with_batch(cls: type[Function], args: tuple[Any, ...], level: Level) -> Any
             f"({spec})."
         )
     return spec.unflatten(
-        o if d is None or not isinstance(o, Tensor) else batched(o.movedim(d, 0), level) for o, d in zip(outs, found, strict=True)  # type: ignore[attr-defined]
+        o if d is None or not isinstance(o, Tensor) else batched(o.movedim(d, 0), level) for o, d in zip(outs, found, strict=True)
     )
 
 
@@ -199,7 +199,7 @@ def _generated(cls: Any, args: tuple[Any, ...], level: Level) -> Any:
                 results = cls.backward(inner, *entries(grads, [True] * len(grads), inside))
                 results = results if isinstance(results, tuple) else (results,)
                 return tuple(
-                    None if r is None else value_at(r, inside) if f else value_at(r, inside).sum(0)  # type: ignore[attr-defined]
+                    None if r is None else value_at(r, inside) if f else value_at(r, inside).sum(0)
                     for r, f in zip(results, flags, strict=True)
                 )
 
@@ -216,4 +216,4 @@ def _generated(cls: Any, args: tuple[Any, ...], level: Level) -> Any:
     return found if isinstance(output, tuple) else found[0]
 
 
-Slots.function = staticmethod(call)  # type: ignore[assignment]
+Slots.function = staticmethod(call)

@@ -221,7 +221,7 @@ class _Call:
     def rows(self, i: int, output: Tensor) -> list[Tensor]:
         """The Jacobian of one output by each input, row by row."""
         columns: list[list[Any]] = [[] for _ in self.inputs]
-        flat = output.reshape(-1)  # type: ignore[attr-defined]
+        flat = output.reshape(-1)
         for j in range(output.nelement()):
             found = _grad((flat[j],), self.inputs, None, create_graph=self.create_graph, keep=True)
             for k, (g, column, t) in enumerate(zip(found, columns, self.inputs, strict=True)):
@@ -233,26 +233,26 @@ class _Call:
                     )
                 column.append(zeros_like(t) if g is None else g)
         return [
-            (lamina.stack(c) if c else zeros_like(output)).view(output.size() + t.size())  # type: ignore[operator]
+            (lamina.stack(c) if c else zeros_like(output)).view(output.size() + t.size())
             for c, t in zip(columns, self.inputs, strict=True)
         ]
 
     def rows_at_once(self, output: Tensor) -> list[Tensor]:
         n = output.nelement()
         basis = eye(n, dtype=output.dtype).view((n, *output.size()))
-        if not output.requires_grad:  # type: ignore[attr-defined]
+        if not output.requires_grad:
             found: Tensors = (None,) * len(self.inputs)
         else:
             found = grad(
                 output, self.inputs, basis, retain_graph=True, create_graph=self.create_graph, allow_unused=True, is_grads_batched=True
             )
         return [
-            (basis.new_zeros(output.size() + t.size()) if g is None else g.reshape(output.size() + t.size()))  # type: ignore[operator]
+            (basis.new_zeros(output.size() + t.size()) if g is None else g.reshape(output.size() + t.size()))
             for g, t in zip(found, self.inputs, strict=True)
         ]
 
     def nested(self, rows: Sequence[Sequence[Tensor]]) -> Any:
-        done = tuple(tuple(r if self.create_graph else r.detach() for r in row) for row in rows)  # type: ignore[attr-defined]
+        done = tuple(tuple(r if self.create_graph else r.detach() for r in row) for row in rows)
         inner = done if self.several_inputs else tuple(row[0] for row in done)
         return inner if self.several_outputs else inner[0]
 

@@ -45,7 +45,7 @@ class save_on_cpu(saved_tensors_hooks):
     __module__ = "torch.autograd.graph"
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        super().__init__(lambda t: (t.device, t.to("cpu")), lambda packed: packed[1].to(packed[0]))  # type: ignore[attr-defined]
+        super().__init__(lambda t: (t.device, t.to("cpu")), lambda packed: packed[1].to(packed[0]))
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_AllowMutationOnSavedContext]:
             )
         return copy
 
-    with saved_tensors_hooks(lambda t: t.clone(), unpack):  # type: ignore[attr-defined]
+    with saved_tensors_hooks(lambda t: t.clone(), unpack):
         try:
             yield context
         finally:
@@ -142,7 +142,7 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
                 last[0] = now
             fn(grad)
 
-        return _MultiHandle(tuple(t.register_hook(first) for t in tensors))  # type: ignore[attr-defined]
+        return _MultiHandle(tuple(t.register_hook(first) for t in tensors))
     known: dict[int, tuple[Any, int, list[Any], list[int]]] = {}  # by run: (run, how many will come, gradients, how many came)
 
     def watch(i: int) -> Callable[[Any], None]:
@@ -162,7 +162,7 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
 
         return inner
 
-    return _MultiHandle(tuple(t.register_hook(watch(i)) for i, t in enumerate(tensors)))  # type: ignore[attr-defined]
+    return _MultiHandle(tuple(t.register_hook(watch(i)) for i, t in enumerate(tensors)))
 
 
 @contextmanager

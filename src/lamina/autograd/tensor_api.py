@@ -112,7 +112,7 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
                         f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
                     )
                 if not create and g._kind is not t._kind:
-                    g = g.to(t.dtype)  # type: ignore[attr-defined]
+                    g = g.to(t.dtype)
             value = g if as_tensors else g._array
         roots.append((edge, value))
     return roots
@@ -230,6 +230,8 @@ def _get_retains_grad(self: Tensor) -> bool:
 def _get_data(self: Tensor) -> Tensor:
     """The same memory without history, with a version counter of its own."""
     made = wrap(self._array, self._kind)
+    if self._more is not None and self._more.inference:
+        more(made).inference, made._version_ = True, self._version_
     return _as_class(self, made)
 
 
@@ -316,7 +318,7 @@ def retain_grad(self: Tensor) -> None:
     """Keep the gradient of this non-leaf in `.grad`."""
     if self._node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self._node in (LEAF, NOWHERE) or (self._more is not None and self._more.retains):
+    if edge_of(self) is None or self._node is LEAF or (self._more is not None and self._more.retains):
         return
     more(self).retains = True
     retain(self)
@@ -351,6 +353,6 @@ METHODS = {
     "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
     "retain_grad": retain_grad,
 }
-Slots.recording, Slots.inference, Slots.left = (  # type: ignore[method-assign]
+Slots.recording, Slots.inference, Slots.left = (
     modes.is_grad_enabled, modes.is_inference_mode_enabled, errors.note_left,
 )  # fmt: skip

@@ -43,5 +43,5 @@ class Variable(metaclass=VariableMeta):
         if not isinstance(data, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
         with modes.no_grad():
-            made: Any = data.detach()  # type: ignore[attr-defined]
+            made: Any = data.detach()
         return made.requires_grad_(requires_grad)

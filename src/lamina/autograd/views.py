@@ -63,13 +63,25 @@ def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: A
         out._node = NOWHERE  # until the call is recorded, if it is
     about.base, about.seen = base, counter.n
     about.view = View(made_in, maker, replay)
-    base_about = more(base)
+    _count_in(out, base, more(base), counter)
+
+
+def _count_in(out: Tensor, base: Tensor, base_about: More, counter: Version) -> None:
+    """Let `base` know its view, and the counter the base."""
     views = base_about.views
     if views is None:
-        views = base_about.views = []
-    elif len(views) > 8 and len(views) & (len(views) - 1) == 0:
-        views[:] = [v for v in views if v() is not None]
-    views.append(ref(out))
+        base_about.views = [ref(out)]
+        if counter.bases is None:
+            counter.bases = []
+        _add(counter.bases, base)
+    else:
+        _add(views, out)
+
+
+def _add(held: list[Any], t: Tensor) -> None:
+    if len(held) > 8 and len(held) & (len(held) - 1) == 0:
+        held[:] = [r for r in held if r() is not None]
+    held.append(ref(t))
 
 
 _PLAIN: dict[tuple[str, bool], View] = {}
@@ -96,13 +108,7 @@ def attach_plain(out: Tensor, source: Tensor, maker: str, no_grad: bool) -> None
     base_about = base._more
     if base_about is None:
         base_about = base._more = More()
-    views = base_about.views
-    if views is None:
-        base_about.views = [ref(out)]
-        return
-    if len(views) > 8 and len(views) & (len(views) - 1) == 0:
-        views[:] = [v for v in views if v() is not None]
-    views.append(ref(out))
+    _count_in(out, base, base_about, counter)
 
 
 def _composed(first: Any, source: Tensor, base: Tensor, then: Any, out: Tensor) -> Callable[[Tensor], Tensor]:
@@ -182,8 +188,7 @@ def rebase(t: Tensor, edge: Any) -> None:
     about = t._more
     if about is None or about.base is None:
         _follow(t, edge)
-        if about is not None and about.views:
-            refresh_views(t)
+        written(t)
         return
     base = about.base
     if edge is None:
@@ -195,7 +200,7 @@ def rebase(t: Tensor, edge: Any) -> None:
     node.geometry = about.view.replay or geometry(t, base)
     node.like = (base._array.shape, strided.element_strides(base._array), base._kind, t._kind)
     _follow(base, node)
-    refresh_views(base)
+    written(t)
 
 
 def _follow(t: Tensor, edge: Any) -> None:
@@ -243,10 +248,12 @@ def _renew(v: Tensor, base: Tensor) -> None:
 
 
 def written(t: Tensor) -> None:
-    """After a write that is not recorded, whose version is counted: views of the same memory follow."""
-    about = t._more
-    if about is not None:
-        refresh_views(t if about.base is None else about.base)
+    """After a write, when its version is counted: all views of the same memory follow."""
+    counter = t._version_
+    for held in (counter.bases if counter is not None else None) or ():
+        base = held()
+        if base is not None:
+            refresh_views(base)
 
 
 _BROKEN: dict[Kind, Kind] = {}

@@ -14,10 +14,12 @@ from lamina.autograd import errors, modes, views
 from lamina.autograd.graph import Node, Output, Packed, SavedOutput, edge_of, extra_of, next_seq, several
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
+from lamina.core import strided
 from lamina.core.device import BY_NUMPY, CPU, KINDS, Kind
 from lamina.core.parameter import Parameter
 from lamina.core.promotion import as_operand, common_dtype
 from lamina.core.size import broadcast
+from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import UNTRACKED, users_place
 from lamina.primitives.primitive import Primitive, Slots
@@ -55,7 +57,7 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
         result = _meta(p, arrays, params)
     else:
         result = _computed(p, arrays, params)
-    grad = mode is None or mode.grad
+    grad = mode is None or (mode.grad and not mode.inference)
     recorded = grad and p.rules and any(t is not None and t.__class__ in _CARRIES and t._node is not None for t in tensors)
     recorded = recorded or (grad and p.rules and any(isinstance(t, Tensor) and t._node is not None for t in tensors))
     if p.outputs == 1:
@@ -166,19 +168,29 @@ def _computed(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> An
 
 
 def _meta(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
-    """Shapes and dtypes of a result, without values."""
+    """Shapes, strides and dtypes of a result, without values."""
     if p.view:
         return p.forward(*arrays, **params)
     if p.meta is not None:
-        return p.meta(*arrays, **params)
-    if p.elementwise:
-        tiny = _computed(p, [a.reshape(-1)[:1].reshape(()) if a.size else np.zeros((), a.dtype) for a in arrays], params)
-        return np.broadcast_to(np.zeros((), np.asarray(tiny).dtype), broadcast(*(a.shape for a in arrays)))
-    # no rule of its own: compute on zeros and keep the shape
-    result = p.forward(*(None if a is None else np.zeros(a.shape, a.dtype) for a in arrays), **params)
-    if p.outputs == 1:
-        return np.broadcast_to(np.zeros((), np.asarray(result).dtype), np.shape(result))
-    return tuple(None if r is None else np.broadcast_to(np.zeros((), np.asarray(r).dtype), np.shape(r)) for r in result)
+        result = p.meta(*arrays, **params)
+    elif p.elementwise:
+        tiny = _computed(p, [np.zeros((), a.dtype) for a in arrays], params)
+        shape = broadcast(*(a.shape for a in arrays))
+        like = next((a for a in arrays if a.shape == shape and not a.flags.c_contiguous), None)
+        kind = np.asarray(tiny).dtype
+        return strided.untouched(shape, kind) if like is None else strided.empty_as(like, kind)
+    else:
+        # no rule of its own: compute on zeros and keep the shape
+        result = p.forward(*(None if a is None else np.zeros(a.shape, a.dtype) for a in arrays), **params)
+    return _emptied(result) if p.outputs == 1 else tuple(None if r is None else _emptied(r) for r in result)
+
+
+def _emptied(result: Any) -> Array:
+    """Untouched memory in the place of a result of which only shape, strides and dtype count."""
+    array = np.asarray(result)
+    if array.size > 1 and 0 not in array.strides:
+        return strided.empty_as(array)
+    return strided.untouched(array.shape, array.dtype)
 
 
 def _attach_views(p: Primitive, outs: Sequence[Tensor], source: Tensor, mode: Any) -> None:

@@ -18,7 +18,7 @@ from lamina.core import factories, printing
 from lamina.core.device import CPU
 from lamina.core.size import Size, shape_of
 from lamina.core.storage import UntypedStorage
-from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, meta_array, more, version, wrap
 from lamina.primitives import overrides, splitting
 from lamina.primitives.filling import set_
 
@@ -63,9 +63,9 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Any:
 def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The repr: PyTorch's, to the character."""
     suffixes = []
-    node = self.grad_fn if self._node is not None and self._node is not LEAF else None  # type: ignore[attr-defined]
+    node = self.grad_fn if self._node is not None and self._node is not LEAF else None
     if node is not None:
-        suffixes.append(f"grad_fn=<{node.name()}>")
+        suffixes.append(f"grad_fn=<{node.name().rpartition('::')[2]}>")
     elif self._node is LEAF:
         suffixes.append("requires_grad=True")
     default = dtypes.get_default_dtype()
@@ -104,7 +104,7 @@ def contains(self: Tensor, element: Any) -> bool:
 
 
 def reversed_(self: Tensor) -> Tensor:
-    return self if not self._array.ndim else self.flip(0)  # type: ignore[attr-defined,no-any-return]
+    return self if not self._array.ndim else self.flip(0)
 
 
 def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -148,7 +148,7 @@ def reduce(self: Tensor, protocol: Any) -> Any:
 def _rebuild(cls: type[Tensor], storage: Any, d: Any, offset: int, size: Any, stride: Any, requires_grad: bool, state: Any) -> Any:
     if storage is None:
         kind = factories.kind_of(d, devices.meta)
-        return factories.leaf_like(cls, np.broadcast_to(np.zeros((), kind.np), size), kind, requires_grad)
+        return factories.leaf_like(cls, meta_array(size, kind, stride), kind, requires_grad)
     made = factories.leaf_like(cls, np.empty(0, d.np), CPU[d], False)
     set_(made, storage, offset, size, stride)
     made._version_, made._node = None, LEAF if requires_grad else None
