@@ -26,7 +26,7 @@ NOTE = '"""{what}\n\nWritten by tools/stubs.py: change what it describes, then r
 IMPORTS = """
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from lamina.core.device import device as _device
 from lamina.core.device import layout as _layout
@@ -121,6 +121,8 @@ def _member(name: str, value: Any) -> Iterator[str]:
             yield f"@{name}.setter\n    def {name}(self, value: Any) -> None: ..."
         if value.fdel is not None:
             yield f"@{name}.deleter\n    def {name}(self) -> None: ..."
+    elif name == "__new__":
+        yield "def __new__(cls, *args: Any, **kwargs: Any) -> Self: ..."
     elif isinstance(value, (staticmethod, classmethod)):
         yield f"{name}: Any"
     elif callable(value):

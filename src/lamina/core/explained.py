@@ -113,7 +113,7 @@ class Explained(Exception):
         if notes is None:
             rows = [("module", self._module()), *self.story()]
             notes = self.__dict__["notes"] = [f"  {word:9} {text}" for word, text in rows if text]
-        return notes  # type: ignore[no-any-return]
+        return notes
 
     def _module(self) -> str:
         """Where in the network it came from, as in "Net.fc1"."""

@@ -20,7 +20,7 @@ class ParameterType(TensorType):
         return cls is Parameter and isinstance(instance, Tensor) and getattr(instance, "_is_param", False)
 
 
-copyreg.pickle(ParameterType, copyreg.dispatch_table[TensorType])  # type: ignore[type-var, arg-type]
+copyreg.pickle(ParameterType, copyreg.dispatch_table[TensorType])
 
 
 @own_class
@@ -40,7 +40,7 @@ class Parameter(Tensor, metaclass=ParameterType):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
             return memo[id(self)]
-        made = type(self)(self.data.clone(), self.requires_grad)  # type: ignore[attr-defined]
+        made = type(self)(self.data.clone(), self.requires_grad)
         memo[id(self)] = made
         return made
 
@@ -48,7 +48,7 @@ class Parameter(Tensor, metaclass=ParameterType):
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))  # type: ignore[attr-defined]
+        return _rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))
 
 
 def _rebuild(cls: type, data: Any, requires_grad: bool, state: dict[str, Any]) -> Any:

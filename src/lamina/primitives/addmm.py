@@ -108,7 +108,7 @@ def check_addend(addend: Tensor, product: Tensor) -> None:
 def _expandable(input: Tensor, shape: tuple[int, ...]) -> None:
     have = input._array.shape
     if len(have) > len(shape):
-        input.expand(shape)  # type: ignore[attr-defined]  # raises
+        input.expand(shape)  # raises
     for at in range(1, len(have) + 1):
         n, k = have[-at], shape[-at]
         if n not in (1, k):
@@ -243,11 +243,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     elif input._array.ndim > 2 and weight._array.ndim == 2:
         check_same("addmm" if bias is not None else "mm", input, weight)
         shape = input._array.shape
-        rows = input.reshape(-1, shape[-1])  # type: ignore[attr-defined]
+        rows = input.reshape(-1, shape[-1])
         if bias is not None and bias._array.shape == weight._array.shape[:1]:
             check_addend(bias, input)
             return linear_(rows, weight, bias).view(*shape[:-1], weight._array.shape[0])  # type: ignore[no-any-return]
-        out = mm_(rows, weight.t()).view(*shape[:-1], weight._array.shape[0])  # type: ignore[attr-defined]
+        out = mm_(rows, weight.t()).view(*shape[:-1], weight._array.shape[0])
     else:
-        out = matmul(input, weight.t())  # type: ignore[attr-defined]
+        out = matmul(input, weight.t())
     return out if bias is None else e._add(out, bias)  # type: ignore[no-any-return]

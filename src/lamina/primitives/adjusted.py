@@ -58,7 +58,7 @@ def nan_to_num(
     if not is_tensor(input):
         raise not_tensor("nan_to_num", "input", 1, input)
     if input.dtype.category < 2:
-        return input.clone()  # type: ignore[attr-defined,no-any-return]
+        return input.clone()
     info = ml_dtypes.finfo(input.dtype.to_real().np)
     posinf = float(info.max) if posinf is None else posinf
     neginf = float(info.min) if neginf is None else neginf

@@ -40,7 +40,7 @@ class _Picks:
 
     def arranged(self, t: Tensor) -> Tensor:
         """A result as NumPy has it, in the entries' order."""
-        return s.permute_(t, dims=self.order(t._array.ndim)) if self.first else t  # type: ignore[no-any-return]
+        return s.permute_(t, dims=self.order(t._array.ndim)) if self.first else t
 
     def undone(self, t: Tensor) -> Tensor:
         """The inverse."""

@@ -83,8 +83,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """A tensor over the memory of an object with `__dlpack__`, or of a capsule (which can be used once)."""
     if isinstance(ext_tensor, Tensor):
         ext_tensor.__dlpack__()  # raises BufferError where it may not be given away
-        out = ext_tensor.detach()  # type: ignore[attr-defined]
-        return out.clone() if copy else out  # type: ignore[no-any-return]
+        out = ext_tensor.detach()
+        return out.clone() if copy else out
     if hasattr(ext_tensor, "__dlpack__"):
         source = ext_tensor
     elif type(ext_tensor).__name__ == "PyCapsule":
@@ -134,11 +134,11 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
                     f"can't alias tensor with dtype '{NAMES[found.dtype.name]}' into dtype '{NAMES[kind.dtype.name]}'."
                 )
             raise ValueError(f"can't alias tensor from device '{found.device}' to '{kind.device}'.")
-        found = found.to(device=kind.device, dtype=kind.dtype)  # type: ignore[attr-defined]
+        found = found.to(device=kind.device, dtype=kind.dtype)
     elif copy:
-        found = found.clone()  # type: ignore[attr-defined]
+        found = found.clone()
     if requires_grad is False and found._node is not None:
-        return found.detach()  # type: ignore[attr-defined,no-any-return]
+        return found.detach()
     if requires_grad and found._node is None:
         if found._kind.dtype.category < 2:
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")

@@ -239,7 +239,7 @@ def im2col(input: Tensor, kernel_size: Any, dilation: Any, padding: Any, stride:
             f"blocks as ({blocks[0]}, {blocks[1]}), but its components must be at least one."
         )
     batched = x.ndim == 4
-    out = im2col_(input if batched else input.unsqueeze(0), kernel=kernel, dilation=dilation, padding=padding, stride=stride)  # type: ignore[attr-defined]
+    out = im2col_(input if batched else input.unsqueeze(0), kernel=kernel, dilation=dilation, padding=padding, stride=stride)
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
 
 
@@ -274,7 +274,7 @@ def col2im(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any, pad
         )
     batched = x.ndim == 3
     out = col2im_(
-        input if batched else input.unsqueeze(0), space=space, kernel=kernel, dilation=dilation, padding=padding, stride=stride  # type: ignore[attr-defined]
+        input if batched else input.unsqueeze(0), space=space, kernel=kernel, dilation=dilation, padding=padding, stride=stride
     )
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
 

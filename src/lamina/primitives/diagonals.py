@@ -62,12 +62,12 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def diagonal_copy(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A copy of a diagonal of two dimensions, as the last dimension."""
-    return diagonal(input, offset, dim1, dim2).clone()  # type: ignore[attr-defined,no-any-return]
+    return diagonal(input, offset, dim1, dim2).clone()
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The elements of a tensor, flattened, on the diagonal of a matrix."""
-    return diag_embed_(input.reshape(-1), offset=offset, dim1=0, dim2=1)  # type: ignore[attr-defined,no-any-return]
+    return diag_embed_(input.reshape(-1), offset=offset, dim1=0, dim2=1)  # type: ignore[no-any-return]
 
 
 trace_ = primitive(
@@ -89,7 +89,7 @@ def trace(input: Tensor) -> Tensor:
     d = input._kind.dtype
     if d.category == 0:
         raise not_implemented("trace", d)
-    return trace_(input if d.category > 1 else input.to(dtypes.int64))  # type: ignore[attr-defined,no-any-return]
+    return trace_(input if d.category > 1 else input.to(dtypes.int64))  # type: ignore[no-any-return]
 
 
 # ---- fill_diagonal_ --------------------------------------------------------------------------------------------------

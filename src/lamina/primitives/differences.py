@@ -48,12 +48,12 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
     parts = [t for t in (prepend, input, append) if t is not None]
     out: Any = cat(parts, d) if len(parts) > 1 else input
     if n == 0:
-        return out.clone() if out is input else out  # type: ignore[no-any-return,attr-defined]
+        return out.clone() if out is input else out
     is_bool = out._kind.dtype.category == 0
     for _ in range(builtins.min(n, out._array.shape[d])):
         length = out._array.shape[d] - 1
         late, early = narrow(out, d, 1, length), narrow(out, d, 0, length)
-        out = ne(late, early) if is_bool else late - early  # type: ignore[operator]
+        out = ne(late, early) if is_bool else late - early
     return out  # type: ignore[no-any-return]
 
 
@@ -84,13 +84,13 @@ def _widths(name: str, y: Any, x: Any, dim: int) -> Any:
             x = x.reshape(*(1,) * (y._array.ndim - x._array.ndim), *x._array.shape)
     if x._array.shape[dim] == 1:
         return x * 0
-    return narrow(x, dim, 1, x._array.shape[dim] - 1) - narrow(x, dim, 0, x._array.shape[dim] - 1)  # type: ignore[operator]
+    return narrow(x, dim, 1, x._array.shape[dim] - 1) - narrow(x, dim, 0, x._array.shape[dim] - 1)
 
 
 def _pairs(name: str, y: Any, x: Any, dim: int) -> Any:
     """Twice the area over each step."""
     n = y._array.shape[dim]
-    sums = narrow(y, dim, 1, n - 1) + narrow(y, dim, 0, n - 1)  # type: ignore[operator]
+    sums = narrow(y, dim, 1, n - 1) + narrow(y, dim, 0, n - 1)
     return sums if x is None else _widths(name, y, x, dim) * sums
 
 
@@ -131,7 +131,7 @@ def _coordinates(x: Any, dim: int, spacing: Tensor, edge_order: int) -> Tensor:
     """The derivative along `dim` where samples stand at given coordinates: second order inside."""
     n = x._array.shape[dim]
     back = (1,) * (x._array.ndim - dim - 1)
-    step: Any = narrow(spacing, 0, 1, n - 1) - narrow(spacing, 0, 0, n - 1)  # type: ignore[operator]
+    step: Any = narrow(spacing, 0, 1, n - 1) - narrow(spacing, 0, 0, n - 1)
 
     def at(i: int, length: int = 1) -> Any:
         return narrow(x, dim, i, length)
@@ -202,7 +202,7 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     for d in dims:
         if input._array.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
-    x: Any = input if input._kind.dtype.category >= 2 else input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
+    x: Any = input if input._kind.dtype.category >= 2 else input.to(dtypes.get_default_dtype())
     if input._kind.dtype.category == 0:
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "

@@ -103,5 +103,5 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0])
         raise RuntimeError("cdist only supports non-negative p values")
     batch = broadcast(a[:-2], b[:-2])
     by_product = compute_mode == _MODES[1] or (compute_mode == _MODES[0] and (a[-2] > 25 or b[-2] > 25))
-    x1, x2 = (t.expand(*batch, *t._array.shape[-2:]) if t._array.shape[:-2] != batch else t for t in (x1, x2))  # type: ignore[attr-defined]
+    x1, x2 = (t.expand(*batch, *t._array.shape[-2:]) if t._array.shape[:-2] != batch else t for t in (x1, x2))
     return cdist_(x1, x2, p=float(p), by_product=by_product)  # type: ignore[no-any-return]

@@ -185,9 +185,9 @@ def _pair(x: Tensor, xl: Labels, y: Tensor, yl: Labels, kept: set[int]) -> tuple
     narrow_x = [i for i, label in enumerate(xl) if label in sizes_y and sizes_x[label] == 1 != sizes_y[label]]
     narrow_y = [i for i, label in enumerate(yl) if label in sizes_x and sizes_y[label] == 1 != sizes_x[label]]
     if narrow_x:
-        x, xl = x.squeeze(tuple(narrow_x)), [v for i, v in enumerate(xl) if i not in narrow_x]  # type: ignore[attr-defined]
+        x, xl = x.squeeze(tuple(narrow_x)), [v for i, v in enumerate(xl) if i not in narrow_x]
     if narrow_y:
-        y, yl = y.squeeze(tuple(narrow_y)), [v for i, v in enumerate(yl) if i not in narrow_y]  # type: ignore[attr-defined]
+        y, yl = y.squeeze(tuple(narrow_y)), [v for i, v in enumerate(yl) if i not in narrow_y]
     x, xl = _summed(x, xl, kept | set(yl))
     y, yl = _summed(y, yl, kept | set(xl))
     sizes = dict(zip(xl, x._array.shape, strict=True)) | dict(zip(yl, y._array.shape, strict=True))
@@ -196,14 +196,14 @@ def _pair(x: Tensor, xl: Labels, y: Tensor, yl: Labels, kept: set[int]) -> tuple
     rows, columns = [v for v in xl if v not in yl], [v for v in yl if v not in xl]
     out = [*batch, *rows, *columns]
     if not inner:
-        left = _ordered(x, xl, [*batch, *rows]).reshape(*(sizes[v] for v in (*batch, *rows)), *(1,) * len(columns))  # type: ignore[attr-defined]
-        right = _ordered(y, yl, [*batch, *columns]).reshape(*(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns))  # type: ignore[attr-defined]
+        left = _ordered(x, xl, [*batch, *rows]).reshape(*(sizes[v] for v in (*batch, *rows)), *(1,) * len(columns))
+        right = _ordered(y, yl, [*batch, *columns]).reshape(*(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns))
         return e.mul(left, right), out
     if x._kind.dtype is not y._kind.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(x._kind.dtype)} but found {scalar_name(y._kind.dtype)}")
     b, n, m, p = (math.prod(sizes[v] for v in group) for group in (batch, rows, inner, columns))
-    left = _ordered(x, xl, [*batch, *rows, *inner]).reshape(b, n, m)  # type: ignore[attr-defined]
-    right = _ordered(y, yl, [*batch, *inner, *columns]).reshape(b, m, p)  # type: ignore[attr-defined]
+    left = _ordered(x, xl, [*batch, *rows, *inner]).reshape(b, n, m)
+    right = _ordered(y, yl, [*batch, *inner, *columns]).reshape(b, m, p)
     return bmm(left, right).reshape(tuple(sizes[v] for v in out)), out
 
 

@@ -77,7 +77,7 @@ def _check_indices(indices: Tensor, name: str) -> None:
     if indices._kind.dtype.name not in INDEX_DTYPES:
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-            f"{indices.type()} instead (while checking arguments for {name})"  # type: ignore[attr-defined]
+            f"{indices.type()} instead (while checking arguments for {name})"
         )
 
 

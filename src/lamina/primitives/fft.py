@@ -226,7 +226,7 @@ def _several(input: Tensor, s: Any, dim: Any, norm: Any, forward: bool) -> Tenso
     sizes, dims = _shape_and_dims(input, s, dim)
     mode = _norm(norm)
     input = _fitted(_complex(input), sizes)
-    return c2c(input, dims=dims, norm=mode, forward=forward) if dims else input.clone()  # type: ignore[attr-defined,no-any-return]
+    return c2c(input, dims=dims, norm=mode, forward=forward) if dims else input.clone()
 
 
 @parsed

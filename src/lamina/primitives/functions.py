@@ -87,7 +87,7 @@ def positive(input: Tensor) -> Tensor:
 
 def conj(input: Tensor) -> Tensor:
     """The complex conjugate; a real tensor itself."""
-    return elementary.conj_(input) if input.is_complex() else input  # type: ignore[no-any-return]
+    return elementary.conj_(input) if input.is_complex() else input
 
 
 def resolve_conj(input: Tensor) -> Tensor:

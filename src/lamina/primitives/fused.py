@@ -37,11 +37,11 @@ def fused(
     def decorate(body: Body) -> Any:
         if kernel is not None:
             return _with_kernel(name, body, kernel, grads, options)
-        code = body.__code__  # type: ignore[attr-defined]
+        code = body.__code__
         names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         count = code.co_argcount
-        defaults = dict(zip(names[count - len(body.__defaults__ or ()) : count], body.__defaults__ or (), strict=True))  # type: ignore[attr-defined]
-        defaults |= body.__kwdefaults__ or {}  # type: ignore[attr-defined]
+        defaults = dict(zip(names[count - len(body.__defaults__ or ()) : count], body.__defaults__ or (), strict=True))
+        defaults |= body.__kwdefaults__ or {}
         kinds = body.__annotations__
         tensor_names = tuple(n for n in names if "Tensor" in str(kinds.get(n, "")))
         ruled = None
@@ -84,7 +84,7 @@ def fused(
 
 
 def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, options: dict[str, Any]) -> Any:
-    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, **options)  # type: ignore[attr-defined]
+    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, **options)
 
     @functools.wraps(body)
     def function(*tensors: Any, **params: Any) -> Any:

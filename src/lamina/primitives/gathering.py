@@ -47,9 +47,9 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Gather where input and indices broadcast against each other in all dimensions but `dim` (None: both flat)."""
     if indices._kind.dtype.name != "int64":
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.type()}")  # type: ignore[attr-defined]
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.type()}")
     if dim is None:
-        input, indices = input.reshape(-1), indices.reshape(-1)  # type: ignore[attr-defined]
+        input, indices = input.reshape(-1), indices.reshape(-1)
         check_along(input, indices, 0, "gather")
         return gather_(input, indices, dim=0)  # type: ignore[no-any-return]
     if input._array.ndim != indices._array.ndim:
@@ -64,7 +64,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     n, m = input._array.shape[d], indices._array.shape[d]
     wrapped = wrap(np.where(indices._array < 0, indices._array % max(n, 1), indices._array))
     return gather(  # type: ignore[no-any-return]
-        input.expand(*shape[:d], n, *shape[d + 1 :]), d, wrapped.expand(*shape[:d], m, *shape[d + 1 :])  # type: ignore[attr-defined]
+        input.expand(*shape[:d], n, *shape[d + 1 :]), d, wrapped.expand(*shape[:d], m, *shape[d + 1 :])
     )
 
 

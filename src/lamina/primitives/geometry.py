@@ -79,7 +79,7 @@ def resize(self: Tensor, *sizes: Any) -> Tensor:
             f"size of {'x'.join(map(str, have))} ({self._array.size} elements). autograd's resize can only change the shape of a given "
             "tensor, while preserving the number of elements. "
         )
-    return rearrange.reshape(self.contiguous(), wanted)  # type: ignore[attr-defined]
+    return rearrange.reshape(self.contiguous(), wanted)
 
 
 def resize_as(self: Tensor, tensor: Tensor) -> Tensor:

@@ -211,7 +211,7 @@ def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Any 
             "excluding its innermost "
             f"dimension, but got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
         )
-    hist, edges = _histogram(input.reshape(-1, 1), (bins,), range, weight, density)  # type: ignore[attr-defined]
+    hist, edges = _histogram(input.reshape(-1, 1), (bins,), range, weight, density)
     return return_types.histogram((hist, edges[0]))
 
 
@@ -227,7 +227,7 @@ def histogramdd(input: Tensor, bins: Any, range: Any = None, weight: Any = None,
     bins = tuple(bins) if isinstance(bins, (tuple, list)) else (bins,) * dims
     if len(bins) != dims:
         raise RuntimeError("histogramdd: The size of bins must be equal to the innermost dimension of the input.")
-    hist, edges = _histogram(input.reshape(-1, dims), bins, range, weight, density)  # type: ignore[attr-defined]
+    hist, edges = _histogram(input.reshape(-1, dims), bins, range, weight, density)
     return return_types.histogramdd((hist, tuple(edges)))
 
 

@@ -24,7 +24,7 @@ def _reflected(vectors: Tensor, tau: Tensor, x: Any, first_to_last: bool, left: 
         none = columns[..., :, :0]
         return x + none @ (none.mT @ x) if left else x + (x @ none) @ none.mT
     for i in range(tau._array.shape[-1]) if first_to_last else range(tau._array.shape[-1] - 1, -1, -1):
-        v, scale = columns[..., :, i : i + 1], tau[..., i, None, None]  # type: ignore[index]
+        v, scale = columns[..., :, i : i + 1], tau[..., i, None, None]
         if left:
             x = x - (v * scale) @ (adjoint(v) @ x)
         else:
@@ -41,7 +41,7 @@ def _householder_product(input: Tensor, tau: Tensor) -> Tensor:
 
 @fused("Ormqr")
 def _ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool, transpose: bool) -> Tensor:
-    scales = tau.conj() if transpose else tau  # type: ignore[attr-defined]
+    scales = tau.conj() if transpose else tau
     return _reflected(input, scales, other, left == transpose, left)  # type: ignore[no-any-return]
 
 

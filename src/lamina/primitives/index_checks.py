@@ -100,7 +100,7 @@ def fill_value(self: Tensor, value: Any, name: str) -> Tensor:
             raise RuntimeError(
                 f"value cannot be converted to type {_C_TYPES.get(kind.dtype.name, kind.dtype.name)} without overflow"
             )
-        return value if value._kind.dtype is kind.dtype else value.to(kind.dtype)  # type: ignore[attr-defined,no-any-return]
+        return value if value._kind.dtype is kind.dtype else value.to(kind.dtype)
     return wrap(number_as(value, kind), kind)
 
 

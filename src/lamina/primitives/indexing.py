@@ -133,7 +133,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         return s.select_(self, dim=0, index=key)  # type: ignore[no-any-return]
     view, at, indices = read(self, key)
     if not at:
-        return view if view is not self else s.alias_(self)  # type: ignore[no-any-return]
+        return view if view is not self else s.alias_(self)
     return index_(view, *indices, at=tuple(at))  # type: ignore[no-any-return]
 
 
@@ -149,9 +149,9 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         while value._array.ndim > len(shape) and value._array.shape[0] == 1:
             value = value[0]
         if value._array.ndim or not shape:
-            view.copy_(value)  # type: ignore[attr-defined]
+            view.copy_(value)
         else:
-            view.fill_(value)  # type: ignore[attr-defined]
+            view.fill_(value)
         return
     value = _of_dtype(view, value, key if isinstance(key, tuple) else (key,))
     _put_into(view, at, indices, value, False, "index_put_")
@@ -202,7 +202,7 @@ def _of_dtype(target: Tensor, value: Tensor, key: Sequence[Any]) -> Tensor:
     if value._kind.dtype is target._kind.dtype:
         return value
     if value._array.size == 1 and len(key) == 1 and isinstance(key[0], Tensor) and is_mask(key[0]):
-        return value.to(target.dtype)  # type: ignore[attr-defined,no-any-return]
+        return value.to(target.dtype)
     raise RuntimeError(
         f"Index put requires the source and destination dtypes match, got {NAMES[target.dtype.name]} for the destination and "
         f"{NAMES[value.dtype.name]} for the source."
@@ -263,7 +263,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     """`input` with `values` at `indices` (a tuple of integer or bool tensors); accumulate: added to what is there."""
     view, at, found, values = _read_put(input, indices, values, "index_put")
     out: Tensor = put_at(view, values, *found, at=tuple(at), accumulate=bool(accumulate))
-    return out if view is input else out.reshape(input._array.shape)  # type: ignore[attr-defined,no-any-return]
+    return out if view is input else out.reshape(input._array.shape)
 
 
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:

@@ -66,7 +66,7 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
                     f"Sizes of tensors must match except in dimension {d}. Expected size {a} but got size {b} for tensor number {i} in "
                     "the list."
                 )
-    return s.cat_(*(x if x._kind.dtype is shared else x.to(shared) for x in kept), dim=d)  # type: ignore[attr-defined,no-any-return]
+    return s.cat_(*(x if x._kind.dtype is shared else x.to(shared) for x in kept), dim=d)  # type: ignore[no-any-return]
 
 
 def concat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Tensor:
@@ -89,7 +89,7 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
             )
     d = wrap_dim(dim if axis is None else axis, len(shape) + 1)
     shared = common_dtype(given)
-    return s.stack_(*(x if x._kind.dtype is shared else x.to(shared) for x in given), dim=d)  # type: ignore[attr-defined,no-any-return]
+    return s.stack_(*(x if x._kind.dtype is shared else x.to(shared) for x in given), dim=d)  # type: ignore[no-any-return]
 
 
 # ---- at least so many dimensions -------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def block_diag(*tensors: Any) -> Tensor:
                 f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._array.ndim} dimensions"
             )
     shared = common_dtype(given)
-    return block_diag_(*(_two(t if t._kind.dtype is shared else t.to(shared)) for t in given))  # type: ignore[attr-defined,no-any-return]
+    return block_diag_(*(_two(t if t._kind.dtype is shared else t.to(shared)) for t in given))  # type: ignore[no-any-return]
 
 
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
@@ -233,7 +233,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     given = [_vector(t) for t in tensors]
     if len(given) == 1:
         return given[0]
-    return stack([g.reshape(-1) for g in meshgrid(*given, indexing="ij")], 1)  # type: ignore[attr-defined,no-any-return]
+    return stack([g.reshape(-1) for g in meshgrid(*given, indexing="ij")], 1)  # type: ignore[no-any-return]
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:

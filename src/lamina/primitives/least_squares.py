@@ -64,7 +64,7 @@ def tolerances(A: Tensor, atol: Any, rtol: Any, function: str) -> tuple[Tensor, 
                 raise RuntimeError(
                     f"{function}: {name} tensor of complex type is not supported. Got {scalar_name(value._kind.dtype)}"
                 )
-            made.append(value.to(real))  # type: ignore[attr-defined]
+            made.append(value.to(real))
         else:
             made.append(wrap(np.asarray(value, real.np)))
     return made[0], made[1]

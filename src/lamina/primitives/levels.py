@@ -105,8 +105,8 @@ class Batched(Tensor):
     _value: Tensor
 
     # history and version are those of the whole batch
-    _node = property(lambda self: self._value._node, lambda self, node: setattr(self._value, "_node", node))  # type: ignore[assignment]
-    _version_ = property(lambda self: self._value._version_, lambda self, v: setattr(self._value, "_version_", v))  # type: ignore[assignment]
+    _node = property(lambda self: self._value._node, lambda self, node: setattr(self._value, "_node", node))
+    _version_ = property(lambda self: self._value._version_, lambda self, v: setattr(self._value, "_version_", v))
 
     def item(self) -> Any:
         if self._array.__class__ is Entry:
@@ -135,7 +135,7 @@ class Batched(Tensor):
         raise RuntimeError(_MEMORY)
 
     def detach(self) -> Tensor:
-        return rebatched(self._value.detach(), self)  # type: ignore[attr-defined]
+        return rebatched(self._value.detach(), self)
 
     data = property(lambda self: rebatched(self._value.data, self))
 
@@ -167,9 +167,9 @@ def in_batch(t: Any, level: Level) -> bool:
 def value_at(t: Tensor, level: Level) -> Tensor:
     """All entries of `t` at `level`, along dimension 0. What is not of the level is repeated; other levels stay."""
     if t.__class__ is Batched:
-        if t._level is level:  # type: ignore[attr-defined]
-            return t._value  # type: ignore[attr-defined,no-any-return]
-        return rebatched(s.transpose_(value_at(t._value, level), dim0=0, dim1=1), t)  # type: ignore[attr-defined]
+        if t._level is level:
+            return t._value
+        return rebatched(s.transpose_(value_at(t._value, level), dim0=0, dim1=1), t)
     return s.expand_(s.unsqueeze_(t, dim=0), size=(level.size, *t._array.shape))  # type: ignore[no-any-return]
 
 
@@ -197,8 +197,8 @@ def raised(t: Tensor, levels: Iterable[Level]) -> Tensor:
 
 
 def _raised(t: Tensor, level: Level) -> Tensor:
-    if t.__class__ is Batched and t._level.id > level.id:  # type: ignore[attr-defined]
-        return rebatched(_raised(s.transpose_(t._value, dim0=0, dim1=1), level), t)  # type: ignore[attr-defined]
+    if t.__class__ is Batched and t._level.id > level.id:
+        return rebatched(_raised(s.transpose_(t._value, dim0=0, dim1=1), level), t)
     return batched(t, level)
 
 
@@ -210,14 +210,14 @@ def differs(t: Tensor) -> bool:
 def alike(source: Tensor, shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
     """A new tensor `make(shape)`; where `source` is a batch, one with memory for each entry."""
     if source.__class__ is Batched:
-        return rebatched(alike(source._value, (source._level.size, *shape), make), source)  # type: ignore[attr-defined,arg-type]
+        return rebatched(alike(source._value, (source._level.size, *shape), make), source)  # type: ignore[arg-type]
     return make(shape)
 
 
 def whole(t: Tensor) -> Array:
     """All values behind `t`, for checks that look at values: of a batch those of all entries."""
     while t.__class__ is Batched:
-        t = t._value  # type: ignore[attr-defined]
+        t = t._value
     return t._array
 
 
@@ -236,7 +236,7 @@ def tangent_of(t: Any, level: Level) -> Any:
 
 def with_tangent(t: Tensor, tangent: Tensor, level: Level) -> Tensor:
     """`t`, an object nobody else has, with `tangent` at `level`. Where only one is a batch, the other is repeated."""
-    batches = [x._level for x in (t, tangent) if x.__class__ is Batched]  # type: ignore[attr-defined]
+    batches = [x._level for x in (t, tangent) if x.__class__ is Batched]
     if batches:
         outer = max(batches, key=lambda batch: batch.id)
         equal = not in_batch(t, outer) or t._array.__class__ is ndarray
@@ -276,7 +276,7 @@ class PlaceNode(AliasNode):
 def fresh(t: Tensor) -> Tensor:
     """`t` again as an object of its own: the same memory and version, history and tangents."""
     if t.__class__ is Batched:
-        return rebatched(fresh(t._value), t)  # type: ignore[attr-defined,arg-type]
+        return rebatched(fresh(t._value), t)
     made = without_history(t)
     if t._node is not None:
         made._node = make(AliasNode, (edge_of(t),))
@@ -286,7 +286,7 @@ def fresh(t: Tensor) -> Tensor:
 def without_history(t: Tensor) -> Tensor:
     """`t` again, with its tangents, but outside the graph."""
     if t.__class__ is Batched:
-        return rebatched(without_history(t._value), t)  # type: ignore[attr-defined,arg-type]
+        return rebatched(without_history(t._value), t)
     made = wrap(t._array, t._kind)
     made._version_ = version(t)
     if t._more is not None and t._more.tangents:
@@ -308,7 +308,7 @@ def place(t: Tensor) -> Tensor:
 
 def _placed(t: Tensor, kind: type[AliasNode]) -> Tensor:
     if t.__class__ is Batched:
-        return rebatched(_placed(t._value, kind), t)  # type: ignore[attr-defined,arg-type]
+        return rebatched(_placed(t._value, kind), t)
     made = without_history(t)
     made._node = make(kind, (edge_of(t),))
     return made

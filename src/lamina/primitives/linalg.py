@@ -36,7 +36,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     n = operator.index(n)
     if n == 0:
         one = wrap(np.broadcast_to(np.eye(A._array.shape[-1], dtype=A._kind.np), A._array.shape))
-        return clone(A).copy_(one)  # type: ignore[attr-defined,no-any-return]
+        return clone(A).copy_(one)
     base = A if n > 0 else inv(A)
     n = abs(n)
     if n == 1:
@@ -148,7 +148,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     if x._array.ndim == y._array.ndim == 1:
         wrap_dim(dim, 1)
         return vdot(x, y)  # type: ignore[no-any-return]
-    return sum_over(e.mul(x.conj(), y), dim)  # type: ignore[attr-defined,no-any-return]
+    return sum_over(e.mul(x.conj(), y), dim)  # type: ignore[no-any-return]
 
 
 def _cross(x: Array, y: Array, *, dim: int) -> Array:

@@ -47,7 +47,7 @@ def svd_lowrank(
     q, niter = 6 if q is None else q, 2 if niter is None else niter
     m, n = A._array.shape[-2:]
     a: Any = A
-    mean = None if M is None else M.expand(A._array.shape)  # type: ignore[attr-defined]
+    mean = None if M is None else M.expand(A._array.shape)
     if m < n:
         a, mean = adjoint(a), None if mean is None else adjoint(mean)
     basis = _basis(a, min(q, m, n), niter, mean)
@@ -70,7 +70,7 @@ def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int
         raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
     if niter < 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
-    return svd_lowrank(A - A.mean(-2, True) if center else A, q, niter)  # type: ignore[attr-defined]
+    return svd_lowrank(A - A.mean(-2, True) if center else A, q, niter)
 
 
 # ---- eigenvalues -----------------------------------------------------------------------------------------------------

@@ -185,10 +185,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if n == 1:
         if input._array.shape[0] != other._array.shape[-2]:
             raise errors.ShapeError(input, other)
-        row = matmul(input.unsqueeze(0), other)  # type: ignore[attr-defined]
+        row = matmul(input.unsqueeze(0), other)
         return row.squeeze_(0) if m == 2 else row.squeeze(-2)  # as PyTorch's: its version shows it  # type: ignore[no-any-return]
     if m == 1:
-        return matmul(input, other.unsqueeze(-1)).squeeze(-1)  # type: ignore[attr-defined,no-any-return]
+        return matmul(input, other.unsqueeze(-1)).squeeze(-1)  # type: ignore[no-any-return]
     rows, columns = input._array.shape[-1], other._array.shape[-2]
     if rows != columns:
         if m == 2 or n == 2:  # computed as one product of long matrices
@@ -210,7 +210,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     for which, t in (("self", input), ("vec2", vec2)):
         if t._array.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {which}, but got {t._array.ndim}-D")
-    return e.mul(input.unsqueeze(1), vec2)  # type: ignore[attr-defined,no-any-return]
+    return e.mul(input.unsqueeze(1), vec2)  # type: ignore[no-any-return]
 
 
 ger = outer

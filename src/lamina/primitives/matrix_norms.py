@@ -40,7 +40,7 @@ def _as(x: Tensor, dtype: Any, function: str) -> Tensor:
             f"{function}: the dtype of the input ({scalar_name(d)}) should be convertible without narrowing to the specified dtype "
             f"({scalar_name(dtype)})"
         )
-    return x.to(dtype)  # type: ignore[attr-defined,no-any-return]
+    return x.to(dtype)
 
 
 def _singular(A: Tensor, dims: tuple[int, int]) -> Tensor:
@@ -124,7 +124,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     if p is None or p in (2, -2):
         s = svdvals(A)
         first, last = rearrange.narrow(s, -1, 0, 1), rearrange.narrow(s, -1, s._array.shape[-1] - 1, 1)
-        return rearrange.squeeze(last / first if p == -2 else first / last, -1)  # type: ignore[operator]
+        return rearrange.squeeze(last / first if p == -2 else first / last, -1)
     shown = f"linalg.cond(ord={p})"
     check_square(A, shown)
     check_floating(A, shown, low=False)

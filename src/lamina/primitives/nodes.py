@@ -201,11 +201,11 @@ def unary_vjp(p: Primitive) -> Any:
             return (rule(g),)
         kept = saved[0]
         if kept.__class__ is SavedOutput:
-            if kept.version.n == self._versions[0]:  # type: ignore[index]
+            if kept.version.n == self._versions[0]:
                 return (rule(g, kept.array),)
         elif kept.__class__ is Tensor or kept.__class__ is Parameter:
             counter = kept._version_
-            if counter is None or counter.n == self._versions[0]:  # type: ignore[index]
+            if counter is None or counter.n == self._versions[0]:
                 return (rule(g, kept._array),)
         return general(self, g, create)
 
@@ -235,7 +235,7 @@ def binary_vjp(p: Primitive) -> Any:
         if create or self._fix is not None or saved is None:
             return general(self, g, create)
         a, b = saved
-        held_a, held_b = self._versions  # type: ignore[misc]
+        held_a, held_b = self._versions
         if held_a is None or held_b is None:
             return general(self, g, create)
         counter_a, counter_b = a._version_, b._version_
@@ -264,7 +264,7 @@ def number_vjp(p: Primitive) -> Any:
             return (rule(g),)
         if at < 0:
             return (rule(g, saved[0]),)
-        kept, held = saved[at], self._versions[at]  # type: ignore[index]
+        kept, held = saved[at], self._versions[at]
         counter = kept._version_ if held is not None else None
         if held is None or (counter is not None and counter.n != held):
             return general(self, g, create)

@@ -130,7 +130,7 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
                     "identity"
                 )
     if dtype is not None and dtype is not x._kind.dtype:
-        x = x.to(dtype)  # type: ignore[attr-defined]
+        x = x.to(dtype)
     return vector_norm_(x, p=p, dims=dims, keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
@@ -180,7 +180,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
             f"norm(): input dtype should be either floating point or complex. Got {scalar_name(shared)} instead."
         )
     broadcast(input._array.shape, other._array.shape)
-    from_both = (t if t._kind.dtype is shared else t.to(shared) for t in (input, other))  # type: ignore[attr-defined]
+    from_both = (t if t._kind.dtype is shared else t.to(shared) for t in (input, other))
     return dist_(*from_both, p=float(p))  # type: ignore[no-any-return]
 
 

@@ -94,7 +94,7 @@ def override(function: Any, args: Any, kwargs: Any) -> Any:
     )
 
 
-Slots.override = staticmethod(override)  # type: ignore[assignment]
+Slots.override = staticmethod(override)
 
 
 class no_subclass_functions:

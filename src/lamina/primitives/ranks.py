@@ -175,7 +175,7 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     q = _check_quantile(name, input, q, interpolation)
     shape = input._array.shape
     d = None if dim is None else wrap_dim(dim, len(shape))
-    rows: Any = sort(input.reshape(-1) if d is None or not shape else input.movedim(d, -1), -1)[0]  # type: ignore[attr-defined]
+    rows: Any = sort(input.reshape(-1) if d is None or not shape else input.movedim(d, -1), -1)[0]
     last, nan = rows.shape[-1] - 1, np.isnan(rows._array)
     if name == "quantile":
         ranks = (q.reshape(-1) * last).expand(*rows.shape[:-1], q._array.size)

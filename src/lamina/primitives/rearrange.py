@@ -304,7 +304,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 def contiguous(self: Tensor, memory_format: Any = devices.contiguous_format) -> Tensor:
     """The tensor itself where its memory is in order, else a copy that is."""
-    return self if self.is_contiguous(memory_format) else self.clone(memory_format=memory_format)  # type: ignore[attr-defined,no-any-return]
+    return self if self.is_contiguous(memory_format) else self.clone(memory_format=memory_format)
 
 
 def matrix_transpose(self: Tensor) -> Tensor:
@@ -320,7 +320,7 @@ def hermitian(self: Tensor) -> Tensor:
     n = self._array.ndim
     if n not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.")
-    return (transpose(self, 0, 1) if n else self).conj()  # type: ignore[attr-defined,no-any-return]
+    return (transpose(self, 0, 1) if n else self).conj()
 
 
 def adjoint(input: Tensor) -> Tensor:
@@ -329,7 +329,7 @@ def adjoint(input: Tensor) -> Tensor:
     if n < 2:
         raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {n}-D tensor.")
     transposed = matrix_transpose(input)
-    return transposed.conj() if input.is_complex() else transposed  # type: ignore[attr-defined,no-any-return]
+    return transposed.conj() if input.is_complex() else transposed
 
 
 def matrix_hermitian(self: Tensor) -> Tensor:
@@ -337,4 +337,4 @@ def matrix_hermitian(self: Tensor) -> Tensor:
     n = self._array.ndim
     if n < 2:
         raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {n}-D tensor.")
-    return matrix_transpose(self).conj()  # type: ignore[attr-defined,no-any-return]
+    return matrix_transpose(self).conj()

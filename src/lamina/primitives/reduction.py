@@ -35,7 +35,7 @@ def stretched(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bo
 def _spread(g: Any, shape: tuple[int, ...]) -> Any:
     """One number, seen in any shape."""
     if isinstance(g, Tensor):
-        return g.expand(shape)  # type: ignore[attr-defined]
+        return g.expand(shape)
     if g.__class__ is not ndarray or g.dtype.kind == "V":  # a quotient of 0-d arrays is a scalar
         return np.broadcast_to(g, shape)
     out = ndarray(shape, g.dtype, g, 0, (0,) * len(shape))  # what np.broadcast_to does, ten times as fast
@@ -123,7 +123,7 @@ def _shared(g: Any, n: int) -> Any:
     Memory of its own, as PyTorch's, which hooks may write to.
     """
     if isinstance(g, Tensor):
-        return g / (n or 1)  # type: ignore[operator]
+        return g / (n or 1)
     return np.divide(g, g.dtype.type(n or 1), out=np.empty(g.shape, g.dtype))
 
 
@@ -145,7 +145,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     to = None
     if dtype is not None:
         if dtype is not d:
-            input = input.to(dtype)  # type: ignore[attr-defined]
+            input = input.to(dtype)
         to = dtype.np if dtype.category < 2 else None  # NumPy adds small integers up in int64
     elif d.category < 2:
         to = np.int64
@@ -165,7 +165,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
             f"Got: {scalar_name(d)}"
         )
     if d is not input._kind.dtype:
-        input = input.to(d)  # type: ignore[attr-defined]
+        input = input.to(d)
     if dim is None and not keepdim:
         return mean_all(input)  # type: ignore[no-any-return]
     return mean_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
@@ -185,7 +185,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     dims = tuple(range(lead)) + tuple(i + lead for i, t in enumerate(target) if t == 1 and shape[i + lead] != 1)
     to = np.int64 if self._kind.dtype.category < 2 else None
     out = sum_(self, dims=dims, keepdim=True, to=to) if dims else self
-    return out.reshape(target)  # type: ignore[no-any-return,union-attr]
+    return out.reshape(target)
 
 
 # ---- without NaN -----------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any 
     if (dtype or d).category < 2:
         return sum(input, dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
     if dtype is not None and dtype is not d:
-        input = input.to(dtype)  # type: ignore[attr-defined]
+        input = input.to(dtype)
     return nansum_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 
@@ -250,7 +250,7 @@ def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     d = input._kind.dtype
     to = dtype or (dtypes.int64 if d.category < 2 else d)
     if to is not d:
-        input = input.to(to)  # type: ignore[attr-defined]
+        input = input.to(to)
     if dim is None:
         return prod_all(input)  # type: ignore[no-any-return]
     if isinstance(dim, (tuple, list)):
@@ -282,7 +282,7 @@ logsumexp_ = primitive(
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log(sum(exp(input))) over `dim` without overflow. Integers are computed in the default dtype."""
     if input._kind.dtype.category < 2:
-        input = input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
+        input = input.to(dtypes.get_default_dtype())
     return logsumexp_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
 
 

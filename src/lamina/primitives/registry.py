@@ -29,8 +29,8 @@ new = object.__new__
 
 
 def _argnames(f: Callable[..., Any]) -> tuple[str, ...]:
-    code = f.__code__  # type: ignore[attr-defined]
-    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]  # type: ignore[no-any-return]
+    code = f.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def declare(
@@ -127,13 +127,13 @@ def primitive(name: str, forward: Callable[..., Any], grads: Any = None, *, inpu
     tensor input, or, with variadic=True, one rule that returns all. view=True: the result looks at the first input's memory.
     Returns the function that applies it.
     """
-    code = forward.__code__  # type: ignore[attr-defined]
+    code = forward.__code__
     names = code.co_varnames[: code.co_argcount]
     p = declare(name, forward, names if inputs is None else names[:inputs], grads, **options)
 
     op = general(p, code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
     op.__name__ = op.__qualname__ = name
-    op.primitive = p  # type: ignore[attr-defined]
+    op.primitive = p
     p.function = op
     return op
 

@@ -116,7 +116,7 @@ def _running(op: Any, input: Tensor, dim: Any, dtype: Any) -> Tensor:
     d = wrap_dim(dim, input._array.ndim)
     to = dtype or (dtypes.int64 if input._kind.dtype.category < 2 else input._kind.dtype)
     if to is not input._kind.dtype:
-        input = input.to(to)  # type: ignore[attr-defined]
+        input = input.to(to)
     return op(input, dim=d, reverse=False)  # type: ignore[no-any-return]
 
 

@@ -215,7 +215,7 @@ index_copied = primitive(
 
 
 def _zero(g: Any) -> Any:
-    return g.new_zeros(()) if isinstance(g, Tensor) else np.zeros((), g.dtype)  # type: ignore[attr-defined]
+    return g.new_zeros(()) if isinstance(g, Tensor) else np.zeros((), g.dtype)
 
 
 @parsed

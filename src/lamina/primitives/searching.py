@@ -284,7 +284,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     as_tuple: a 1-d tensor for each dimension instead, as indexing takes them.
     """
     if as_tuple:
-        found = nonzero_(input if input._array.ndim else input.reshape(1))  # type: ignore[attr-defined]
+        found = nonzero_(input if input._array.ndim else input.reshape(1))
         return tuple(unbind_(found, dim=1))
     return nonzero_(input)
 

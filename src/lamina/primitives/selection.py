@@ -59,7 +59,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
             UserWarning,
             stacklevel=3,
         )
-        condition = condition != 0  # type: ignore[assignment]
+        condition = condition != 0
     elif condition.dtype is not dtypes.bool_:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -80,7 +80,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     Gradient: passes at the bounds. Raises RuntimeError where both are None.
     """
     result = _clamped(input, min, max)
-    return result if out is None else put_out("clamp", result, out)  # type: ignore[no-any-return]
+    return result if out is None else put_out("clamp", result, out)
 
 
 def _clamped(input: Tensor, min: Any, max: Any) -> Tensor:

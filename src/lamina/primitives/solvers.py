@@ -212,7 +212,7 @@ def _system(A: Tensor, B: Tensor, left: bool, function: str, check_errors: bool)
     a, b = A._array.shape, B._array.shape
     vector = len(b) == 1 or (len(b) == len(a) - 1 and b == a[:-1])
     if vector:
-        check_fit(A, B.unsqueeze(-1), left, "linalg.solve")  # type: ignore[attr-defined]
+        check_fit(A, B.unsqueeze(-1), left, "linalg.solve")
         if not left:
             raise RuntimeError(
                 "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve "

@@ -180,7 +180,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: A
         )
     if input._kind.dtype.category == 0:
         raise RuntimeError("cov(): bool dtype is not supported for input")
-    x: Any = input if input._array.ndim == 2 else input.reshape(1, -1)  # type: ignore[attr-defined]
+    x: Any = input if input._array.ndim == 2 else input.reshape(1, -1)
     if input._kind.dtype.category == 1:
         x = x.to(dtypes.get_default_dtype())
     count = x.shape[1]
@@ -202,7 +202,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: A
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
             stacklevel=3,
         )
-        norm = 0 if not isinstance(norm, Tensor) else norm * 0  # type: ignore[operator]
+        norm = 0 if not isinstance(norm, Tensor) else norm * 0
     apart = x - mean.unsqueeze(1)
     products = apart @ (apart if weights is None else apart * weights).t().conj()
     return (products / norm).squeeze()  # type: ignore[no-any-return]

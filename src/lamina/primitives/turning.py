@@ -157,9 +157,9 @@ def repeat_interleave(
     if repeats is None:
         return wrap(_counted(input, output_size).astype(input._kind.np if input._kind.dtype.name == "int32" else np.int64))
     if dim is None:
-        input, dim = input.reshape(-1), 0  # type: ignore[attr-defined]
+        input, dim = input.reshape(-1), 0
     elif not input._array.ndim:
-        input = input.reshape(1)  # type: ignore[attr-defined]
+        input = input.reshape(1)
     d = wrap_dim(dim, input._array.ndim)
     n = input._array.shape[d]
     if not isinstance(repeats, Tensor):
@@ -184,7 +184,7 @@ def _stretched(input: Tensor, dim: int, times: int) -> Tensor:
         raise RuntimeError("Repeats must be non-negative")
     shape = input._array.shape
     wide = expand(unsqueeze(input, dim + 1), (*shape[: dim + 1], times, *shape[dim + 1 :]))
-    copy = wide.clone(memory_format=devices.contiguous_format)  # type: ignore[attr-defined]
+    copy = wide.clone(memory_format=devices.contiguous_format)
     return reshape(copy, (*shape[:dim], shape[dim] * times, *shape[dim + 1 :]))
 
 

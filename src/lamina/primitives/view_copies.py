@@ -37,7 +37,7 @@ def _fresh(t: Tensor) -> Tensor:
 
 def detach(input: Tensor) -> Tensor:
     """The tensor without its history, on the same memory."""
-    return input.detach()  # type: ignore[attr-defined,no-any-return]
+    return input.detach()
 
 
 def _slice(input: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:

@@ -56,13 +56,13 @@ def _check(src: Tensor, view: Tensor) -> None:
 
 
 def _like(src: Tensor, input: Tensor) -> Tensor:
-    return src if src._kind.dtype is input._kind.dtype else src.to(input.dtype)  # type: ignore[attr-defined,no-any-return]
+    return src if src._kind.dtype is input._kind.dtype else src.to(input.dtype)
 
 
 @parsed
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """`input` with `src` in place of one entry of a dimension."""
-    _check(src, select(input.detach(), dim, index))  # type: ignore[attr-defined]
+    _check(src, select(input.detach(), dim, index))
     return _select(input, _like(src, input), at={"dim": wrap_dim(dim, input._array.ndim), "index": int(index)})  # type: ignore[no-any-return]
 
 
@@ -75,7 +75,7 @@ def slice_scatter(
         raise RuntimeError("slice step must be positive")
     d = wrap_dim(dim, input._array.ndim)
     part = slice(*slice(start, end, step).indices(input._array.shape[d]))
-    _check(src, s.slice_(input.detach(), dim=d, part=part))  # type: ignore[attr-defined]
+    _check(src, s.slice_(input.detach(), dim=d, part=part))
     return _slice(input, _like(src, input), at={"dim": d, "part": part})  # type: ignore[no-any-return]
 
 
@@ -83,7 +83,7 @@ def slice_scatter(
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """`input` with `src` in place of a diagonal of two dimensions."""
     n = input._array.ndim
-    _check(src, diagonal(input.detach(), offset, dim1, dim2))  # type: ignore[attr-defined]
+    _check(src, diagonal(input.detach(), offset, dim1, dim2))
     return _diagonal(input, _like(src, input), at={"offset": offset, "dim1": wrap_dim(dim1, n), "dim2": wrap_dim(dim2, n)})  # type: ignore[no-any-return]
 
 
@@ -117,7 +117,7 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, stora
 
     As PyTorch has it, the gradient for `input` is the one of the written part, not that of the rest.
     """
-    _check(src, s.as_strided(input.detach(), size, stride, storage_offset))  # type: ignore[attr-defined]
+    _check(src, s.as_strided(input.detach(), size, stride, storage_offset))
     offset = input.storage_offset() if storage_offset is None else storage_offset
     where = {"size": tuple(size), "stride": tuple(stride), "offset": offset, "like": s.layout(input)}
     return _strided(input, _like(src, input), **where)  # type: ignore[no-any-return]

@@ -170,7 +170,7 @@ def _sample(input: Tensor, grid: Tensor, mode: int, padding: int, align_corners:
     sizes = tuple(images.shape[2:])
     wanted = grid.shape[1:-1]
     pixels = images.reshape(*images.shape[:2], -1)
-    places: Any = grid.reshape(grid.shape[0], -1, len(sizes))  # type: ignore[attr-defined]
+    places: Any = grid.reshape(grid.shape[0], -1, len(sizes))
     index = index_2d_ if len(sizes) == 2 else index_3d_
     options: dict[str, Any] = {"sizes": sizes, "padding": sampling.ZEROS, "align_corners": align_corners}
     if mode == BICUBIC:  # reads outside, and brings back each pixel that it reads

@@ -106,6 +106,6 @@ def kaiser_window(
     def shape(x: Array, n: int) -> Array:
         a = (n - 1) / 2.0
         place = (x.astype(np.float64) - a) / a
-        return np.i0(beta * np.sqrt(np.maximum(0.0, 1 - place * place))) / np.i0(beta)  # type: ignore[no-any-return]
+        return np.i0(beta * np.sqrt(np.maximum(0.0, 1 - place * place))) / np.i0(beta)
 
     return _window("kaiser_window", window_length, periodic, shape, dtype, layout, device, requires_grad)
