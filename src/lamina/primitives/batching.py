@@ -55,7 +55,7 @@ def aligned(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) 
 def filled(t: Tensor, rank: int, level: Level) -> Tensor:
     """All entries of `t`, each with `rank` dimensions."""
     value, missing = value_at(t, level), rank - t._array.ndim
-    return value if missing <= 0 else s.view_(value, shape=(level.size, *(1,) * missing, *t._array.shape))  # type: ignore[no-any-return]
+    return value if missing <= 0 else s.view_(value, shape=(level.size, *(1,) * missing, *t._array.shape))
 
 
 def _promoted(p: Primitive, tensors: Sequence[Any], given: Sequence[Tensor]) -> Sequence[Any]:
@@ -66,7 +66,7 @@ def _promoted(p: Primitive, tensors: Sequence[Any], given: Sequence[Tensor]) -> 
     first = 1 if p.promote == "rest" else 0
     shared = common_dtype(tensors[first:])
     return [
-        t.to(shared) if i >= first and isinstance(t, Tensor) and not t._array.ndim and t._kind.dtype is not shared else t  # type: ignore[attr-defined]
+        t.to(shared) if i >= first and isinstance(t, Tensor) and not t._array.ndim and t._kind.dtype is not shared else t
         for i, t in enumerate(tensors)
     ]
 
@@ -153,14 +153,15 @@ register(
 )  # fmt: skip
 register(
     shifted("dim"), "cumsum", "cumprod", "cummax", "cummin",
-    "logcumsumexp", "shifted", "recurrence", "softmax", "log_softmax", "max_dim", "min_dim", "sort", "sort_stable", "topk", "gather",
+    "logcumsumexp", "shifted", "recurrence", "softmax", "log_softmax", "max_dim", "min_dim", "sort", "sort_stable", "topk", "median",
+    "nanmedian", "kthvalue", "mode", "gather",
     "scatter", "scatter_value", "scatter_add", "scatter_with", "scatter_reduce",
 )  # fmt: skip
 register(moved_back("dim"), "unsqueeze", "select", "slice", "split", "split_with_sizes", "unbind", "cat", "stack")
 register(moved_back("dims"), "squeeze")
 register(moved_back("dim0", "dim1"), "transpose")
 register(moved_back("dim1", "dim2"), "diagonal", "diag_embed")
-register(moved_back("dims"), "flip", "rot90")
+register(moved_back("dims"), "flip", "rot90", "fft_c2c", "fft_r2c", "fft_c2r")
 register(
     same, "to_copy", "real", "imag", "view_as_real", "view_as_real_copy", "view_as_complex_copy", "view_dtype",
     "tril", "triu", "logit_clamped", "round_decimals", "frexp", "nan_to_num", "polygamma", "mvlgamma", "zero", "alias",
@@ -337,91 +338,32 @@ def _linear(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) 
 
 
 register(_product, "mm", "bmm", "matmul", "mv", "dot")
-register(_sum_and_product, "addmm", "baddbmm")
+register(_sum_and_product, "addmm", "baddbmm", "addmv")
 register(_linear, "linear")
 
 
 def _matrices(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-    """Two matrices, or batches of them, side by side."""
-    if params.get("vector") and len({t._array.ndim for t in tensors}) == 1:
-        return one_by_one(p, tensors, params, level)  # how many are vectors would be told by the shapes
-    rank = max(t._array.ndim for t in tensors) - bool(params.get("vector"))
-    values = [filled(t, rank if i == 0 or not params.get("vector") else rank - 1, level) for i, t in enumerate(tensors)]
-    return apply(p, values, params)
+    """Matrices, or batches of them, side by side."""
+    rank = max(t._array.ndim for t in tensors)
+    return apply(p, [filled(t, rank, level) for t in tensors], params)
+
+
+def _solve(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """As `_matrices`; vectors on the right are matrices of one column for this while."""
+    a, b = tensors
+    if not params["vector"]:
+        return _matrices(p, tensors, params, level)
+    found = _matrices(p, (a, s.unsqueeze_(b, dim=b._array.ndim)), {**params, "vector": False}, level)
+    return (found[0].squeeze(-1), *found[1:])
+
+
+def _lu_solve(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    lu, pivots, b = tensors
+    rank = max(lu._array.ndim, b._array.ndim)
+    return apply(p, (filled(lu, rank, level), filled(pivots, rank - 1, level), filled(b, rank, level)), params)
 
 
 register(_matrices, "linalg_solve_triangular", "triangular_solve", "cholesky_solve", "cdist")
-
-
-# ---- images ----------------------------------------------------------------------------------------------------------
-
-
-def _merged(only: int = 9) -> Callable[..., Any]:
-    """A batch of batches of images is a longer batch. only: how many of the inputs have one; others go one by one."""
-
-    def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-        if not level.size or any(in_batch(t, level) for t in tensors[only:]):
-            return one_by_one(p, tensors, params, level)
-        values = [value_at(t, level).reshape((-1, *t._array.shape[1:])) for t in tensors[:only]]
-        if "shape" in params:
-            params = {**params, "shape": (values[0]._array.shape[0], *params["shape"][1:])}
-        result = apply(p, (*values, *tensors[only:]), params)
-        if isinstance(result, tuple):
-            return tuple([None if r is None else _apart(r, level) for r in result])
-        return _apart(result, level)
-
-    return rule
-
-
-def _apart(r: Any, level: Level) -> Any:
-    return r.reshape((level.size, r._array.shape[0] // level.size, *r._array.shape[1:]))
-
-
-def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-    """Filters of their own for each entry: more groups. The images' channels lie side by side."""
-    x, w = tensors[:2]
-    groups = params["groups"]
-    images = s.transpose_(value_at(x, level), dim0=0, dim1=1)
-    n = images._array.shape[0]
-    images = images.reshape((n, -1, *images._array.shape[3:]))
-    filters = value_at(w, level)
-    filters = filters.reshape((-1, *w._array.shape[1:]))
-    changed = {**params, "groups": groups * level.size}
-    if "shape" in params:
-        changed["shape"] = (n, params["shape"][1] * level.size, *params["shape"][2:])
-    out = apply(PRIMITIVES[p.name.removesuffix("_bias")], (images, filters), changed)
-    out = s.transpose_(out.reshape((n, level.size, -1, *out._array.shape[2:])), dim0=0, dim1=1)
-    if len(tensors) == 3:
-        bias = value_at(tensors[2], level)
-        out = out + bias.reshape((level.size, 1, -1, *(1,) * (x._array.ndim - 2)))
-    return out
-
-
-def _convolution(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-    if any(in_batch(t, level) for t in tensors[1:]):
-        return (_filters if level.size else one_by_one)(p, tensors, params, level)
-    return _merged(1)(p, tensors, params, level)
-
-
-def _filters_gradient(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-    """Gradients of filters, one for each entry: more groups."""
-    if not level.size:
-        return one_by_one(p, tensors, params, level)
-    g, x = (s.transpose_(value_at(t, level), dim0=0, dim1=1) for t in tensors)
-    g, x = (t.reshape((t._array.shape[0], -1, *t._array.shape[3:])) for t in (g, x))
-    shape = params["shape"]
-    changed = {**params, "groups": params["groups"] * level.size, "shape": (shape[0] * level.size, *shape[1:])}
-    return apply(p, (g, x), changed).reshape((level.size, *shape))
-
-
-register(_convolution, "conv", "conv_bias", "conv_input", "conv_input_bias")
-register(_filters_gradient, "conv_weight")
-register(
-    _merged(), "im2col", "col2im", *(
-        f"{kind}_pool{d}d{form}" for d in (2, 3) for kind in ("max", "avg", "adaptive_avg", "adaptive_max") for form in ("", "_grad", "_take")
-    ), *(f"max_unpool{d}d{form}" for d in (2, 3) for form in ("", "_grad", "_take")),
-    *(f"upsample_{kind}{form}" for form in ("", "_grad") for kind in (
-        "nearest1d", "nearest2d", "nearest3d", "nearest_exact1d", "nearest_exact2d", "nearest_exact3d", "linear1d", "bilinear2d",
-        "trilinear3d", "bicubic2d",
-    )),
-)  # fmt: skip
+register(_solve, "linalg_solve_ex")
+register(_lu_solve, "linalg_lu_solve")
+register(_matrices, "linalg_cross")

@@ -14,7 +14,7 @@ import numpy as np
 from lamina.autograd import modes, views
 from lamina.core.strided import overlaps_itself
 from lamina.core.tensor import LEAF, Tensor, more, wrap
-from lamina.primitives import batching_indices  # noqa: F401 (its rules register themselves)
+from lamina.primitives import batching_images, batching_indices  # noqa: F401 (their rules register themselves)
 from lamina.primitives.batching import batch
 from lamina.primitives.levels import (
     Batched,
@@ -81,7 +81,7 @@ def inplace(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: 
     moved = [(level, tangent_of(result, level)) for level in levels]
     token = modes.change(transforms=batch_levels())
     try:
-        self.copy_(result)  # type: ignore[attr-defined]
+        self.copy_(result)
     finally:
         modes.reset(token)
     for level, tangent in moved:
@@ -98,7 +98,7 @@ def _takes_part(value: Any) -> bool:
 def _before(t: Tensor, copied: bool) -> Tensor:
     """What is to be written, as it is now: with its history, and memory of its own where that may be saved."""
     if t.__class__ is Batched:
-        return rebatched(_before(t._value, copied), t)  # type: ignore[attr-defined,arg-type]
+        return rebatched(_before(t._value, copied), t)
     old = wrap(t._array.copy() if copied else t._array, t._kind)
     old._node = None if t._node is LEAF else t._node
     if t._more is not None and t._more.tangents:  # they are written in place as well
@@ -107,7 +107,7 @@ def _before(t: Tensor, copied: bool) -> Tensor:
 
 
 def _write_batch(self: Any, result: Tensor) -> Tensor:
-    if result.__class__ is Batched and result._level.id > self._level.id:  # type: ignore[attr-defined]
+    if result.__class__ is Batched and result._level.id > self._level.id:
         raise RuntimeError(_TOO_BIG)
     if result._array.shape != self._array.shape:
         raise RuntimeError(
@@ -147,4 +147,4 @@ def _write_tangent(self: Tensor, tangent: Any, level: Level) -> None:
         modes.reset(token)
 
 
-Slots.transform, Slots.inplace = staticmethod(transform), staticmethod(inplace)  # type: ignore[assignment]
+Slots.transform, Slots.inplace = staticmethod(transform), staticmethod(inplace)
