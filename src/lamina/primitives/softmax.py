@@ -14,11 +14,13 @@ from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import exp
+from lamina.primitives.kernels import rows
 from lamina.primitives.reduction import sum_, total
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed_exact
 
 ndarray = np.ndarray
+_MANY = 4096  # elements
 
 
 def _shifted(x: Array, dim: int) -> Array:
@@ -26,9 +28,16 @@ def _shifted(x: Array, dim: int) -> Array:
     return np.subtract(x, np.maximum.reduce(x, axis=dim, keepdims=True))
 
 
+def _in_rows(x: Array, dim: int) -> bool:
+    """Whether the rows' kernels are the faster way."""
+    return x.size >= _MANY and dim == x.ndim - 1
+
+
 def _softmax(x: Array, *, dim: int) -> Array:
     if not x.size or not x.ndim:
         return np.exp(x - x)  # type: ignore[no-any-return]
+    if _in_rows(x, dim):
+        return rows.softmax(x.reshape(-1, x.shape[-1])).reshape(x.shape)
     out = _shifted(x, dim)
     np.exp(out, out=out)
     return np.divide(out, total(out, (dim,), True), out=out)  # type: ignore[no-any-return]
@@ -38,6 +47,8 @@ def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
     if out.__class__ is not ndarray:
         weighted = g * out
         return weighted - out * sum_(weighted, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
+    if _in_rows(out, dim):
+        return rows.softmax_grad(g.reshape(-1, g.shape[-1]), out.reshape(-1, g.shape[-1])).reshape(out.shape)
     weighted = np.multiply(g, out)
     if not out.ndim:
         return weighted - out * weighted
@@ -51,6 +62,8 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
     # not x - logsumexp(x): that would round at the size of the maximum
     if not x.size or not x.ndim:
         return x - x
+    if _in_rows(x, dim):
+        return rows.log_softmax(x.reshape(-1, x.shape[-1])).reshape(x.shape)
     out = _shifted(x, dim)
     return np.subtract(out, np.log(total(np.exp(out), (dim,), True)), out=out)  # type: ignore[no-any-return]
 
@@ -58,6 +71,8 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
 def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
     if out.__class__ is not ndarray:
         return g - exp(out) * sum_(g, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
+    if _in_rows(out, dim):
+        return rows.log_softmax_grad(g.reshape(-1, g.shape[-1]), out.reshape(-1, g.shape[-1])).reshape(out.shape)
     powers = np.exp(out)
     if not out.ndim:
         return g - powers * g
@@ -71,7 +86,7 @@ log_softmax_ = primitive("log_softmax", _log_softmax, grads=(_log_softmax_grad,)
 def _along(op: Any, kernel: str, input: Tensor, dim: int, dtype: Any) -> Tensor:
     ndim = input._array.ndim
     if dtype is not None and dtype is not input._kind.dtype:
-        input = input.to(dtype)  # type: ignore[attr-defined]
+        input = input.to(dtype)
     d = wrap_dim(dim, ndim)
     if input._kind.dtype.category != 2:
         raise not_implemented(f"{kernel}_{'lastdim_' if d >= ndim - 1 else ''}kernel_impl", input._kind.dtype)

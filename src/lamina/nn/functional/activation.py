@@ -6,12 +6,17 @@ Here: functions without a kink. Not here: rectifiers and shrinkages (rectifier.p
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import lamina
+from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, wrap_dim
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused, inplace
+from lamina.primitives.kernels import activations as kernels
+from lamina.primitives.kernels.precision import widened
+from lamina.primitives.special_functions import erf
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -34,9 +39,23 @@ def softsign(input: Tensor) -> Tensor:
     return input / (lamina.abs(input) + 1)
 
 
-@fused("Gelu")
-def _gelu(input: Tensor) -> Tensor:
-    return input * 0.5 * (1.0 + lamina.erf(input * math.sqrt(0.5)))
+def _gelu_kernel(x: Array) -> tuple[Array, Array]:
+    (wide,) = widened(x)
+    y, phi = kernels.gelu(wide, erf.primitive.forward)
+    return y.astype(x.dtype, copy=False), phi
+
+
+def _gelu_grad(g: Any, x: Any, out_1: Any) -> Any:
+    if not isinstance(g, Tensor):
+        return kernels.gelu_grad(g, x, out_1)
+    density = lamina.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+    return g * ((1.0 + lamina.erf(x * math.sqrt(0.5))) * 0.5 + x * density)
+
+
+@fused("Gelu", kernel=_gelu_kernel, grads=(_gelu_grad,), outputs=2, nondiff=(1,), native=True)
+def _gelu(input: Tensor) -> tuple[Tensor, Tensor]:
+    phi = 0.5 * (1.0 + lamina.erf(input * math.sqrt(0.5)))
+    return input * phi, phi.detach()
 
 
 @fused("Gelu")
@@ -54,7 +73,7 @@ def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None)
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
     check_floating(input, "gelu", "GeluKernelImpl")
-    return write_out((_gelu if approximate == "none" else _gelu_tanh)(input), out)
+    return write_out(_gelu(input)[0] if approximate == "none" else _gelu_tanh(input), out)
 
 
 @fused("Silu")

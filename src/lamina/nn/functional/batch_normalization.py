@@ -15,9 +15,10 @@ import lamina
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad
-from lamina.nn.functional.normalization import affine, as_parameters, differentiable_grads, standardise, widened
+from lamina.nn.functional.normalization import affine, as_parameters, differentiable_grads, standardise
 from lamina.primitives import fused
 from lamina.primitives.kernels import normalization as kernels
+from lamina.primitives.kernels.precision import widened
 
 Needs = tuple[bool, ...]
 

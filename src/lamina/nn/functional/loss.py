@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
+
+import numpy as np
 
 import lamina
+from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.primitives import fused
+from lamina.primitives.kernels.precision import widened
 
 
 def warn_broadcast(input: Tensor, target: Tensor) -> None:
@@ -43,6 +48,30 @@ def _mse_loss(input: Tensor, target: Tensor, reduction: str) -> Tensor:
     return apply_reduction(lamina.square(input - target), reduction)
 
 
+def _mse_kernel(x: Array, y: Array, *, reduction: str) -> tuple[Array, Array]:
+    wide, other = widened(x, y)
+    difference = np.subtract(wide, other)
+    if reduction == "none":
+        return np.square(difference).astype(x.dtype, copy=False), difference
+    flat = difference.reshape(-1)
+    loss = np.dot(flat, flat) / flat.size if reduction == "mean" else np.dot(flat, flat)
+    return np.asarray(loss, x.dtype), difference
+
+
+def _mse_grad(g: Any, x: Any, y: Any, out_1: Any, reduction: str) -> Any:
+    if reduction == "mean":
+        g = g / math.prod(x.shape)
+    return g * 2.0 * (x - y if isinstance(g, Tensor) else out_1)
+
+
+@fused(
+    "MseLoss", kernel=_mse_kernel, outputs=2, nondiff=(1,), native=True,
+    grads=(_mse_grad, lambda g, x, y, out_1, reduction: -_mse_grad(g, x, y, out_1, reduction)),
+)  # fmt: skip
+def _mse_alike(input: Tensor, target: Tensor, *, reduction: str) -> tuple[Tensor, None]:
+    return apply_reduction(lamina.square(input - target), reduction), None
+
+
 def mse_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", weight: Tensor | None = None,
@@ -51,6 +80,8 @@ def mse_loss(
     warn_broadcast(input, target)
     reduction = resolve_reduction(size_average, reduce, reduction)
     if weight is None:
+        if input.shape == target.shape and input.dtype is target.dtype and input.is_floating_point() and input.numel():
+            return _mse_alike(input, target, reduction=reduction)[0]  # type: ignore[no-any-return]
         return _mse_loss(input, target, reduction)
     _check_weight(input, weight)
     return _weighted_mean(_mse_loss(input, target, "none"), weight, reduction)

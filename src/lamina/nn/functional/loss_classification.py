@@ -9,13 +9,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 import lamina
+from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad, scalar_name
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.nn.functional.activation import log_sigmoid_values
 from lamina.nn.functional.softmax import log_softmax
 from lamina.primitives import fused
+from lamina.primitives.kernels import rows as kernels
+from lamina.primitives.kernels.precision import widened
+
+
+# ---- the chosen entries ----------------------------------------------------------------------------------------------
 
 
 def _nll_body(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
@@ -35,6 +43,67 @@ def _nll_body(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index
     if reduction == "mean":
         return lamina.sum(loss) / lamina.sum(weights)
     return apply_reduction(loss, reduction)
+
+
+def _counted(
+    target: Array, weight: Array | None, classes: int, ignore_index: int, reduction: str, dtype: Any
+) -> tuple[Array, Array]:
+    """Targets that can be indexed with, and each sample's share of the loss, or one share for all.
+
+    Raises IndexError for a target out of range.
+    """
+    ignored = target == ignore_index
+    some = bool(ignored.any())
+    safe = np.where(ignored, 0, target) if some else target
+    wrong = (safe < 0) | (safe >= classes)
+    if wrong.any():
+        raise IndexError(f"Target {safe[wrong][0]} is out of bounds.")
+    if not some and weight is None:
+        return safe, np.asarray(1 / max(len(target), 1) if reduction == "mean" and len(target) else 1.0, dtype)
+    share = np.ones(len(target), dtype) if weight is None else weight[safe]
+    if some:
+        share = np.where(ignored, dtype.type(0), share)
+    return safe, share / share.sum() if reduction == "mean" and share.any() else share
+
+
+def _summed(losses: Array, share: Array, reduction: str) -> Array:
+    """Losses with their shares; what counts nothing counts nothing though it be infinite. A mean of nothing is NaN."""
+    if reduction == "mean" and not (losses.size and share.any()):
+        return np.asarray(np.nan, losses.dtype)
+    if share.ndim and not share.all():
+        losses = np.where(share == 0, losses.dtype.type(0), losses)
+    if reduction == "none":
+        return losses * share
+    total: Array = np.asarray((losses * share).sum() if share.ndim else losses.sum() * share, losses.dtype)
+    return total
+
+
+def _nll_kernel(
+    x: Array, target: Array, weight: Array | None, *, ignore_index: int, reduction: str
+) -> tuple[Array, Array, Array]:
+    wide, w = widened(x, weight)
+    safe, share = _counted(target, w, x.shape[1], ignore_index, reduction, wide.dtype)
+    losses = -wide[np.arange(len(safe)), safe]
+    return _summed(losses, share, reduction).astype(x.dtype, copy=False), share, safe
+
+
+def _nll_grads(g: Any, x_shape: Any, out_1: Any, out_2: Any) -> Any:
+    if isinstance(g, Tensor):
+        rows = (g * out_1).broadcast_to((x_shape[0],)).unsqueeze(1)
+        zeros = lamina.zeros(x_shape, dtype=rows.dtype)
+        return -zeros.scatter_add(1, out_2.unsqueeze(1), rows)
+    dx = np.zeros(x_shape, g.dtype)
+    dx[np.arange(x_shape[0]), out_2] = -g * out_1
+    return dx
+
+
+@fused(
+    "NllLoss", kernel=_nll_kernel, grads=(_nll_grads, None, None), outputs=3, nondiff=(1, 2), native=True,
+)  # fmt: skip
+def _nll_rows(
+    input: Tensor, target: Tensor, weight: Tensor | None, *, ignore_index: int, reduction: str
+) -> tuple[Tensor, None, None]:
+    return _nll_body(input, target, weight, ignore_index, reduction), None, None
 
 
 _nll_loss = fused("NllLoss")(_nll_body)
@@ -80,6 +149,8 @@ def nll_loss(
         target = target.squeeze(0)
     if classes == 0:
         return apply_reduction(input.new_zeros(target.shape), reduction)
+    if input.dim() == 2 and target.dim() == 1:
+        return _nll_rows(input, target, weight, ignore_index=ignore_index, reduction=reduction)[0]  # type: ignore[no-any-return]
     body = _nll_loss if flat else _nll_loss2d
     try:
         return body(input, target, weight, ignore_index, reduction)
@@ -110,6 +181,48 @@ def _check_nll_shapes(input: Tensor, target: Tensor) -> None:
         raise RuntimeError(f"Expected target size {wanted}, got {list(target.shape)}")
 
 
+# ---- cross entropy ---------------------------------------------------------------------------------------------------
+
+
+def _cross_entropy_kernel(
+    x: Array, target: Array, weight: Array | None, *, ignore_index: int, reduction: str
+) -> tuple[Array, Array, Array, Array]:
+    wide, w = widened(x, weight)
+    safe, share = _counted(target, w, x.shape[1], ignore_index, reduction, wide.dtype)
+    losses, shares = kernels.cross_entropy(wide, safe)
+    return _summed(losses, share, reduction).astype(x.dtype, copy=False), share, safe, shares
+
+
+def _cross_entropy_grads(g: Any, x: Any, out_1: Any, out_2: Any, out_3: Any) -> Any:
+    if isinstance(g, Tensor):
+        rows = (g * out_1).broadcast_to((x.shape[0],)).unsqueeze(1)
+        return (lamina.softmax(x, 1) * rows).scatter_add(1, out_2.unsqueeze(1), -rows)
+    return kernels.cross_entropy_grad(g * out_1, out_3, out_2)
+
+
+@fused(
+    "NllLoss", kernel=_cross_entropy_kernel, grads=(_cross_entropy_grads, None, None), outputs=4, nondiff=(1, 2, 3),
+    native=True,
+)  # fmt: skip
+def _cross_entropy_rows(
+    input: Tensor, target: Tensor, weight: Tensor | None, *, ignore_index: int, reduction: str
+) -> tuple[Tensor, None, None, None]:
+    return _nll_body(log_softmax(input, 1), target, weight, ignore_index, reduction), None, None, None
+
+
+def _is_plain(input: Tensor, target: Tensor, weight: Tensor | None) -> bool:
+    """Rows of scores and a class number each: the case that one node carries out."""
+    return (
+        input.dim() == 2
+        and target.dim() == 1
+        and input.shape[0] == target.shape[0] > 0
+        and input.shape[1] > 0
+        and target.dtype is lamina.int64
+        and input.is_floating_point()
+        and (weight is None or (tuple(weight.shape) == (input.shape[1],) and weight.dtype is input.dtype and not weight.requires_grad))
+    )
+
+
 def cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
@@ -135,6 +248,10 @@ def cross_entropy(
             raise RuntimeError("ignore_index is not supported for floating point target")
         _check_class_weight(weight, input, dim)
         return _against_distribution(log_softmax(input, dim), target, weight, dim, reduction, label_smoothing)
+    if label_smoothing == 0.0 and _is_plain(input, target, weight):
+        return _cross_entropy_rows(  # type: ignore[no-any-return]
+            input, target, weight, ignore_index=ignore_index, reduction=reduction
+        )[0]
     scores = log_softmax(input, dim)
     loss = nll_loss(scores, target, weight, ignore_index=ignore_index, reduction=reduction)
     if label_smoothing == 0.0:

@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 import lamina
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
@@ -19,6 +17,7 @@ from lamina.nn.functional._checks import check_floating, check_tensor
 from lamina.primitives import fused
 from lamina.primitives import pooling as pools
 from lamina.primitives.kernels import normalization as kernels
+from lamina.primitives.kernels.precision import widened
 
 Needs = tuple[bool, ...]
 
@@ -36,11 +35,6 @@ def affine(value: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         value = value * weight
     return value if bias is None else value + bias
-
-
-def widened(*arrays: Array | None) -> list[Any]:
-    """float16 and bfloat16 as float32: a kernel that keeps statistics must not keep them rounded."""
-    return [a.astype(np.float32) if a is not None and a.dtype.itemsize < 4 else a for a in arrays]
 
 
 def as_parameters(kept: Sequence[Tensor], input: Tensor, weight: Tensor | None) -> tuple[Tensor, ...]:

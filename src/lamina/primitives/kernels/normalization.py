@@ -7,14 +7,11 @@ NumPy's reduction. The gradient in x is a * g + b * x + c with numbers per row o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 
+from lamina.primitives.kernels.rows import blocks, unbuffered
 from lamina.primitives.kernels.windows import Array, scratch
 
-BLOCK_BYTES = 1 << 18  # of one array: what a block needs stays in cache from pass to pass
 NARROW = 64  # positions per channel; below, numbers per channel are spread out so that inner loops are long
 
 Needs = tuple[bool, ...]
@@ -25,17 +22,18 @@ def row_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> 
     n, width = x.shape
     y, mean, rstd = np.empty(x.shape, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
     share = np.full(width, 1 / width, x.dtype)
-    for rows in _blocks(n, x[:1].nbytes):
-        out = y[rows]
-        m = np.matmul(x[rows], share, out=mean[rows])
-        np.subtract(x[rows], m[:, None], out=out)
-        r = rstd[rows]
-        r[...] = 1 / np.sqrt(np.vecdot(out, out) / width + eps)
-        out *= r[:, None]
-        if weight is not None:
-            out *= weight
-        if bias is not None:
-            out += bias
+    with unbuffered(width):
+        for rows in blocks(n, x[:1].nbytes):
+            out = y[rows]
+            m = np.matmul(x[rows], share, out=mean[rows])
+            np.subtract(x[rows], m[:, None], out=out)
+            r = rstd[rows]
+            r[...] = 1 / np.sqrt(np.vecdot(out, out) / width + eps)
+            out *= r[:, None]
+            if weight is not None:
+                out *= weight
+            if bias is not None:
+                out += bias
     return y, mean, rstd
 
 
@@ -48,23 +46,24 @@ def row_norm_grad(
     dw = np.zeros(width, x.dtype) if needs[1] else None
     db = np.zeros(width, x.dtype) if needs[2] else None
     factors = np.ones(width, x.dtype) if weight is None else weight
-    for rows in _blocks(n, x[:1].nbytes):
-        part, m, r = g[rows], mean[rows], rstd[rows]
-        product = np.multiply(part, x[rows], out=scratch("norm", part.shape, x.dtype))
-        if dw is not None:
-            dw += r @ product - (r * m) @ part
-        if db is not None:
-            db += np.ones(len(part), x.dtype) @ part
-        if dx is None:
-            continue
-        out = dx[rows]
-        total = part @ factors
-        b = (total * m - product @ factors) * r * r * r / width
-        c = -b * m - total * r / width
-        np.multiply(part, factors, out=out)
-        out *= r[:, None]
-        out += np.multiply(x[rows], b[:, None], out=product)
-        out += c[:, None]
+    with unbuffered(width):
+        for rows in blocks(n, x[:1].nbytes):
+            part, m, r = g[rows], mean[rows], rstd[rows]
+            product = np.multiply(part, x[rows], out=scratch("norm", part.shape, x.dtype))
+            if dw is not None:
+                dw += r @ product - (r * m) @ part
+            if db is not None:
+                db += np.ones(len(part), x.dtype) @ part
+            if dx is None:
+                continue
+            out = dx[rows]
+            total = part @ factors
+            b = (total * m - product @ factors) * r * r * r / width
+            c = -b * m - total * r / width
+            np.multiply(part, factors, out=out)
+            out *= r[:, None]
+            out += np.multiply(x[rows], b[:, None], out=product)
+            out += c[:, None]
     return dx, dw, db
 
 
@@ -73,7 +72,7 @@ def channel_statistics(x: Array) -> tuple[Array, Array]:
     count = x.shape[0] * x.shape[2]
     mean = _channel_sums(x) / count
     spread, var = _spread(mean, x), np.zeros(x.shape[1], x.dtype)
-    for images in _blocks(len(x), x[:1].nbytes):
+    for images in blocks(len(x), x[:1].nbytes):
         flat = _flat(x, images)
         centered = np.subtract(flat, spread, out=scratch("norm", flat.shape, x.dtype)).reshape(-1, *x.shape[1:])
         var += _channel_products(centered, centered)
@@ -83,7 +82,7 @@ def channel_statistics(x: Array) -> tuple[Array, Array]:
 def scaled(x: Array, scale: Array, shift: Array | None) -> Array:
     """x * scale + shift, numbers per channel (C) or per sample and channel (N, C); x is (N, C, L)."""
     y = np.empty(x.shape, x.dtype)
-    for images in _blocks(len(x), x[:1].nbytes):
+    for images in blocks(len(x), x[:1].nbytes):
         out = _flat(y, images)
         np.multiply(_flat(x, images), _spread(scale, x, images), out=out)
         if shift is not None:
@@ -123,7 +122,7 @@ def group_norm(
 
 def _row_statistics(x: Array, eps: float) -> tuple[Array, Array]:
     mean, rstd = x @ np.full(x.shape[1], 1 / x.shape[1], x.dtype), np.empty(len(x), x.dtype)
-    for rows in _blocks(len(x), x[:1].nbytes):
+    for rows in blocks(len(x), x[:1].nbytes):
         centered = np.subtract(x[rows], mean[rows, None], out=scratch("norm", x[rows].shape, x.dtype))
         rstd[rows] = 1 / np.sqrt(np.vecdot(centered, centered) / x.shape[1] + eps)
     return mean, rstd
@@ -155,7 +154,7 @@ def group_norm_grad(
 def _combined(g: Array, x: Array, a: Array, b: Array, c: Array) -> Array:
     """a * g + b * x + c, numbers as in `scaled`."""
     y = np.empty(x.shape, x.dtype)
-    for images in _blocks(len(x), x[:1].nbytes):
+    for images in blocks(len(x), x[:1].nbytes):
         out, part = _flat(y, images), _flat(x, images)
         np.multiply(_flat(g, images), _spread(a, x, images), out=out)
         out += np.multiply(part, _spread(b, x, images), out=scratch("norm", part.shape, x.dtype))
@@ -190,9 +189,3 @@ def _channel_products(x: Array, y: Array) -> Array:
         return products.reshape(x.shape[1:]).sum(1)
     total: Array = np.vecdot(x, y).sum(0)
     return total
-
-
-def _blocks(n: int, nbytes: Any) -> Iterator[slice]:
-    step = max(1, BLOCK_BYTES // max(1, nbytes))
-    for start in range(0, n, step):
-        yield slice(start, start + step)

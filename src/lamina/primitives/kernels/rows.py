@@ -1,0 +1,110 @@
+"""Softmax, its logarithm and cross entropy of the rows of (N, C) arrays, and the ways back, in few passes.
+
+A block of rows stays in cache from pass to pass; sums of rows are products with a vector. Here: arrays. Not here: other
+dimensions than the last, checks, the recorded forms of the gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from lamina.primitives.kernels.windows import Array, scratch
+
+BLOCK_BYTES = 1 << 18
+LONG = 512  # elements; from here on NumPy's iterator does better without its buffer
+
+
+@contextmanager
+def unbuffered(width: int) -> Iterator[None]:
+    """For operations of (N, width) with (N, 1): with its usual buffer NumPy copies rows together, which costs twice the work."""
+    if width < LONG:
+        yield
+        return
+    before = np.setbufsize(LONG)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
+
+
+def blocks(n: int, nbytes: int) -> Iterator[slice]:
+    """`n` rows of `nbytes` each, cut into parts that stay in cache."""
+    step = max(1, BLOCK_BYTES // max(1, nbytes))
+    for start in range(0, n, step):
+        yield slice(start, start + step)
+
+
+def softmax(x: Array) -> Array:
+    """exp(x) over its sum, for each row."""
+    y = np.empty(x.shape, x.dtype)
+    with unbuffered(x.shape[1]):
+        for rows in blocks(len(x), x[:1].nbytes):
+            out = y[rows]
+            out /= _powers(x[rows], out)[1][:, None]
+    return y
+
+
+def softmax_grad(g: Array, y: Array) -> Array:
+    """The gradient of `softmax` from its result."""
+    dx = np.empty(y.shape, y.dtype)
+    with unbuffered(y.shape[1]):
+        for rows in blocks(len(y), y[:1].nbytes):
+            out = dx[rows]
+            np.subtract(g[rows], np.vecdot(g[rows], y[rows])[:, None], out=out)
+            out *= y[rows]
+    return dx
+
+
+def log_softmax(x: Array) -> Array:
+    """log(softmax(x)), for each row."""
+    y = np.empty(x.shape, x.dtype)
+    ones = np.ones(x.shape[1], x.dtype)
+    with unbuffered(x.shape[1]):
+        for rows in blocks(len(x), x[:1].nbytes):
+            out = np.subtract(x[rows], np.maximum.reduce(x[rows], axis=1, keepdims=True), out=y[rows])
+            powers = np.exp(out, out=scratch("rows", out.shape, x.dtype))
+            out -= np.log(powers @ ones)[:, None]
+    return y
+
+
+def log_softmax_grad(g: Array, y: Array) -> Array:
+    """The gradient of `log_softmax` from its result."""
+    dx = np.empty(y.shape, y.dtype)
+    ones = np.ones(y.shape[1], y.dtype)
+    with unbuffered(y.shape[1]):
+        for rows in blocks(len(y), y[:1].nbytes):
+            out = np.exp(y[rows], out=dx[rows])
+            out *= (g[rows] @ ones)[:, None]
+            np.subtract(g[rows], out, out=out)
+    return dx
+
+
+def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
+    """-log(softmax(x))[target] of each row (N), and softmax(x)."""
+    y, loss = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    with unbuffered(x.shape[1]):
+        for rows in blocks(len(x), x[:1].nbytes):
+            out, wanted = y[rows], target[rows]
+            top, sums = _powers(x[rows], out)
+            loss[rows] = np.log(sums) - (x[rows][np.arange(len(wanted)), wanted] - top)
+            out /= sums[:, None]
+    return loss, y
+
+
+def cross_entropy_grad(scale: Array, y: Array, target: Array) -> Array:
+    """The gradient of `cross_entropy` for cotangents (N), or one for all, from the softmax."""
+    with unbuffered(y.shape[1]):
+        dx = y * (scale if scale.ndim == 0 else scale[:, None])
+    dx[np.arange(len(target)), target] -= scale
+    return dx
+
+
+def _powers(x: Array, out: Array) -> tuple[Array, Array]:
+    """exp(x - maximum) into `out`; the maxima and the sums of the rows."""
+    top = np.maximum.reduce(x, axis=1, keepdims=True)
+    np.subtract(x, top, out=out)
+    np.exp(out, out=out)
+    return top[:, 0], out @ np.ones(out.shape[1], out.dtype)
