@@ -15,7 +15,7 @@ from lamina.core import dtype as dtypes
 from lamina.core.device import CPU, KINDS, Kind
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
-from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Slots, Tensor, meta_array, more, version, wrap
 from lamina.core.version import UNTRACKED
 
 _new = object.__new__
@@ -69,7 +69,7 @@ _PYTHON: dict[Any, Any] = {float: dtypes.float64, int: dtypes.int64, bool: dtype
 def place_on(array: Array, kind: Kind) -> Tensor:
     """A tensor of `kind` from values; on the meta device only their shape stays."""
     if kind.device is devices.meta:
-        array = np.broadcast_to(np.zeros((), kind.np), array.shape)
+        array = meta_array(array.shape, kind)
     return wrap(array, kind)
 
 
@@ -232,7 +232,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, without a copy where its memory and dtype allow."""
     if isinstance(data, Tensor):
         kind = kind_of(dtype if dtype is not None else data.dtype, device if device is not None else data.device)
-        return data if data._kind is kind else data.to(device=kind.device, dtype=kind.dtype)  # type: ignore[attr-defined,no-any-return]
+        return data if data._kind is kind else data.to(device=kind.device, dtype=kind.dtype)
     if isinstance(data, UntypedStorage):
         return as_tensor(wrap(data._bytes), dtype, device)
     if isinstance(data, np.ndarray) and data.ndim and all(s >= 0 for s in data.strides) and data.dtype.isnative:

@@ -149,6 +149,20 @@ def empty_as(array: Array, kind: np.dtype[Any] | None = None) -> Array:
     return np.empty([array.shape[d] for d in order], kind).transpose(back)
 
 
+def untouched(shape: Sequence[int], kind: np.dtype[Any], strides: Sequence[int] | None = None) -> Array:
+    """What a meta tensor holds: memory that is never read or written, so that the system gives it addresses but no pages.
+
+    strides: in elements (None: contiguous). Where there are not enough addresses: one zero, seen in that shape.
+    """
+    try:
+        if strides is None:
+            return np.empty(tuple(shape), kind)
+        reach = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        return over_bytes(np.empty(reach * kind.itemsize, np.uint8), kind, shape, strides, 0)
+    except (MemoryError, ValueError):
+        return np.broadcast_to(np.zeros((), kind), tuple(shape))
+
+
 def stride_order(array: Array) -> list[int]:
     """Dimensions from the outermost to the innermost. A stretched one (stride 0) stays beside its neighbours, as in PyTorch."""
     strides, shape = array.strides, array.shape

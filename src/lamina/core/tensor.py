@@ -32,9 +32,9 @@ LEAF: Any = type("Leaf", (), {"__slots__": (), "__repr__": lambda self: "LEAF"})
 class Slots:
     """What the modes above tell this room; autograd/tensor_api.py fills it."""
 
-    recording: Callable[[], bool] = staticmethod(lambda: True)  # type: ignore[assignment]  # operations of this thread are recorded
-    inference: Callable[[], bool] = staticmethod(lambda: False)  # type: ignore[assignment]  # this thread is in inference mode
-    left: Callable[[str], None] = staticmethod(lambda what: None)  # type: ignore[assignment]  # values with history leave as numbers
+    recording: Callable[[], bool] = staticmethod(lambda: True)  # operations of this thread are recorded
+    inference: Callable[[], bool] = staticmethod(lambda: False)  # this thread is in inference mode
+    left: Callable[[str], None] = staticmethod(lambda what: None)  # values with history leave as numbers
     scalar_warned = False
 
 
@@ -71,7 +71,7 @@ def _own_class(name: str) -> type:
 
 
 _OWN_CLASSES: dict[str, type] = {}
-copyreg.pickle(  # type: ignore[type-var]
+copyreg.pickle(
     TensorType, lambda cls: (_own_class, (cls.__name__,)) if _OWN_CLASSES.get(cls.__name__) is cls else cls.__qualname__
 )
 
@@ -397,8 +397,8 @@ def version(t: Tensor) -> Version:
 
 
 def meta_array(shape: tuple[int, ...], kind: Kind, strides: tuple[int, ...] | None = None) -> Array:
-    """What a meta tensor holds in place of values: one zero, seen in the given shape."""
-    return np.broadcast_to(np.zeros((), kind.np), shape)
+    """What a meta tensor holds in place of values."""
+    return strided.untouched(shape, kind.np, strides)
 
 
 def cpu_kind(d: dtypes.dtype) -> Kind:

@@ -19,14 +19,15 @@ from lamina.primitives.registry import apply, primitive
 
 
 def _cloned(x: Array, *, order: str) -> Array:
-    if order == "preserve":
-        out = strided.empty_as(x)
-    elif order == "contiguous":
-        out = np.empty(x.shape, x.dtype)
-    else:
-        out = in_order(x.shape, x.dtype, order)
+    out = _ordered(x, order=order)
     np.copyto(out, x)
     return out
+
+
+def _ordered(x: Array, *, order: str) -> Array:
+    if order == "preserve":
+        return strided.empty_as(x)
+    return np.empty(x.shape, x.dtype) if order == "contiguous" else in_order(x.shape, x.dtype, order)
 
 
 def in_order(shape: tuple[int, ...], kind: Any, order: str) -> Array:
@@ -38,7 +39,7 @@ def in_order(shape: tuple[int, ...], kind: Any, order: str) -> Array:
     return np.empty((shape[0], *shape[2:], shape[1]), kind).transpose(back)
 
 
-clone_ = primitive("clone", _cloned, grads=(lambda g: g,), native=True)
+clone_ = primitive("clone", _cloned, grads=(lambda g: g,), native=True, meta=_ordered)
 
 
 def clone(input: Tensor, *, memory_format: Any = devices.preserve_format) -> Tensor:
@@ -72,7 +73,8 @@ def _to_integer(x: Array, to: Any) -> Array:
 
 to_copy = primitive(
     "to_copy", _cast,
-    grads=(lambda g, x_dtype: _back(g, x_dtype),), holomorphic=False, native=True)  # fmt: skip
+    grads=(lambda g, x_dtype: _back(g, x_dtype),), holomorphic=False, native=True,
+    meta=lambda x, *, to: strided.empty_as(x, to))  # fmt: skip
 
 
 def _back(g: Any, d: dtype_class) -> Any:
@@ -94,7 +96,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if kind.device is not self._kind.device:
         if self._kind.device is devices.meta:
             raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-        return wrap(np.broadcast_to(np.zeros((), kind.np), self._array.shape), kind)
+        return wrap(strided.empty_as(self._array, kind.np), kind)
     if kind is self._kind:
         return clone(self, memory_format=memory_format)
     if kind.dtype.category < 3 and self._kind.dtype.category == 3:
@@ -272,7 +274,7 @@ def _bytes_as(x: Array, to: Any) -> Array:
 
 def view_dtype(self: Tensor, d: dtype_class) -> Tensor:
     """The same bytes as elements of another dtype."""
-    return self if d is self._kind.dtype else view_bytes(self, to=d.np)  # type: ignore[no-any-return]
+    return self if d is self._kind.dtype else view_bytes(self, to=d.np)
 
 
 _ = apply
@@ -314,7 +316,7 @@ def is_signed(input: Tensor) -> bool:
 
 def detach(input: Tensor) -> Tensor:
     """The same memory and version, without history (`torch.detach`)."""
-    return input.detach()  # type: ignore[attr-defined,no-any-return]
+    return input.detach()
 
 
 METHODS: dict[str, Any] = {"cpu": cpu, "cuda": cuda, "xpu": cuda, "ipu": cuda, "mtia": cuda, "to_dense": to_dense, "is_set_to": is_set_to}

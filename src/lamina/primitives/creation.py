@@ -68,12 +68,15 @@ def kind_with(dtype: Any, device: Any, out: Any) -> Kind:
     return kind_of(out.dtype, device if device is not None else out.device)
 
 
+_LAST = (devices.channels_last, devices.channels_last_3d)
+
+
 def allocate(shape: tuple[int, ...], kind: Kind, fill: Any = None, order: Any = None) -> Array:
     """Memory for a tensor; the meta device takes none. Raises RuntimeError when there is not enough."""
     if kind.device is devices.meta:
-        return np.broadcast_to(np.zeros((), kind.np), shape)
+        return in_order(shape, kind.np, order.name) if order in _LAST else meta_array(shape, kind)
     try:
-        if order in (devices.channels_last, devices.channels_last_3d):
+        if order in _LAST:
             array = in_order(shape, kind.np, order.name)
             if fill is not None:
                 array[...] = fill
@@ -162,9 +165,9 @@ def like_tensor(input: Tensor, value: Any, dtype: Any, device: Any, requires_gra
     source = input._array
     if input.__class__ is Batched:
         return alike(input, source.shape, lambda shape: made(allocate(shape, kind, value), kind, requires_grad))
-    if memory_format is devices.preserve_format and kind.device is devices.cpu and not source.flags.c_contiguous:
+    if memory_format is devices.preserve_format and not source.flags.c_contiguous:
         array = strided.empty_as(source, kind.np)
-        if value is not None:
+        if value is not None and kind.device is devices.cpu:
             array[...] = value
     else:
         array = allocate(source.shape, kind, value, memory_format)

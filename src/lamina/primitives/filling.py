@@ -12,7 +12,7 @@ from lamina.core import strided
 from lamina.core.size import shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor, version, wrap
+from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.conversion import _cast
 from lamina.primitives.index_checks import number_as
@@ -35,13 +35,13 @@ copied.primitive.node.__name__, copied.primitive.node._family = "CopyBackwards",
 
 def _nothing(g: Any) -> Any:
     """No gradient: zeros whatever g holds (infinite ones too)."""
-    return g.new_zeros(g.shape) if isinstance(g, Tensor) else np.zeros(g.shape, g.dtype)  # type: ignore[attr-defined]
+    return g.new_zeros(g.shape) if isinstance(g, Tensor) else np.zeros(g.shape, g.dtype)
 
 
 def _to_source(g: Any, shape: Any, d: Any) -> Any:
     g = unbroadcast(g, shape)
     if isinstance(g, Tensor):
-        return g.to(d)  # type: ignore[attr-defined]
+        return g.to(d)
     return _cast(g, to=d.np)
 
 
@@ -96,7 +96,7 @@ def _filler(self: Tensor, value: Any) -> Tensor:
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the shape and dtype of `input`, with one value everywhere."""
     out: Tensor = overload(filled_(input, _filler(input, value)), 1 if isinstance(value, Tensor) else 0)
-    return out.contiguous()  # type: ignore[attr-defined,no-any-return]
+    return out.contiguous()
 
 
 filled_ = primitive(
@@ -143,7 +143,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if self._kind.device is devices.meta:
-        self._array = np.broadcast_to(np.zeros((), self._kind.np), shape)
+        self._array = meta_array(shape, self._kind)
         return self
     steps = strided.contiguous_strides(shape)
     offset = self.storage_offset()

@@ -18,7 +18,7 @@ from lamina.core.device import CPU, Kind
 from lamina.core.factories import kind_of
 from lamina.core.generator import Generator, default_generator
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor, version, wrap
+from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.creation import made, sized
 from lamina.primitives.inplace import with_out, write
@@ -43,7 +43,7 @@ def _new(
     """A new leaf of draws (the meta device holds no values), or `out` filled with them. Inside vmap, perhaps one for each entry."""
 
     def make(shape: tuple[int, ...]) -> Tensor:
-        array = np.broadcast_to(np.zeros((), kind.np), shape) if kind.device is devices.meta else draw(shape)
+        array = meta_array(shape, kind) if kind.device is devices.meta else draw(shape)
         return made(array, kind, requires_grad, out)
 
     return spread(shape, make, one_by_one=one_by_one)
@@ -309,7 +309,7 @@ def bernoulli_fill(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tens
     if not isinstance(p, Tensor):
         return _fill_bernoulli(self, p, source)
     if batch_levels():
-        return write(self, "bernoulli_", lambda old: bernoulli(p.expand(old.shape).to(old.dtype), generator=source))  # type: ignore[attr-defined]
+        return write(self, "bernoulli_", lambda old: bernoulli(p.expand(old.shape).to(old.dtype), generator=source))
     chances = np.broadcast_to(p._array, self._array.shape)
     return _fill(self, "bernoulli_", lambda: draws.bernoulli_tensor(source, chances, dtype=self._kind.np))
 

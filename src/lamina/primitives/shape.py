@@ -236,7 +236,7 @@ put_slice = primitive(
     "put_slice", _put_slice,
     grads=(lambda g, geometry, like: take_slice(g, geometry=geometry, like=like),))  # fmt: skip
 
-views.Strided.take, views.Strided.node, views.Strided.put = staticmethod(_take), staticmethod(_node), staticmethod(_put)  # type: ignore[assignment]
+views.Strided.take, views.Strided.node, views.Strided.put = staticmethod(_take), staticmethod(_node), staticmethod(_put)
 
 
 # ---- views by shape --------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def _viewed(x: Array, shape: tuple[int, ...]) -> Array:
 
 copy_reshape = primitive(
     "unsafe_view", lambda x, *, shape: np.ascontiguousarray(x).reshape(shape) if x.flags.c_contiguous else x.copy().reshape(shape),
-    grads=(lambda g, x_shape: g.reshape(x_shape),), node="UnsafeView")  # fmt: skip
+    grads=(lambda g, x_shape: g.reshape(x_shape),), node="UnsafeView", meta=lambda x, *, shape: strided.untouched(shape, x.dtype))  # fmt: skip
 
 expand_ = primitive(
     "expand", lambda x, *, size: _expanded(x, size),
@@ -279,7 +279,7 @@ def _expanded(x: Array, size: tuple[int, ...]) -> Array:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum what expanding from `shape` added."""
     if isinstance(g, Tensor):
-        return g.sum_to_size(shape)  # type: ignore[attr-defined]
+        return g.sum_to_size(shape)
     return sum_to(np.asarray(g), shape)
 
 
