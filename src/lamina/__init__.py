@@ -489,7 +489,7 @@ newaxis = None
 legacy_contiguous_format = contiguous_format
 
 _SUBPACKAGES = frozenset((
-    "nn", "optim", "utils", "autograd", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
+    "nn", "optim", "utils", "autograd", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
     "xpu", "mtia", "cpu", "accelerator", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__", "settings", "doctor",
 ))  # fmt: skip
