@@ -7,7 +7,6 @@ import warnings as _warnings
 from math import e, inf, nan, pi
 from typing import Any as _Any
 
-from lamina import _blas as _blas  # the first: it speaks to NumPy's OpenBLAS before NumPy is loaded
 from lamina.autograd.modes import (
     enable_grad,
     inference_mode,

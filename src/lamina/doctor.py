@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 import lamina
-from lamina import _blas
 from lamina.version import __version__
 from lamina.version import lamina as own_version
 
@@ -92,8 +91,8 @@ def _machine() -> Iterator[tuple[str, str]]:
     found = np._core._multiarray_umath.__cpu_features__
     yield "CPU features", " ".join(name for name in _FEATURES if found.get(name)) or "none that NumPy uses"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    chosen = _blas.VARIABLE in os.environ
-    yield "BLAS kernels", f"{_blas_kernels()}{f', by {_blas.VARIABLE}' if chosen else ', chosen by OpenBLAS'}"
+    chosen = "OPENBLAS_CORETYPE" in os.environ
+    yield "BLAS kernels", f"{_blas_kernels()}, chosen by {'OPENBLAS_CORETYPE' if chosen else 'OpenBLAS'}"
     yield "threads", f"{lamina.get_num_threads()} used, {cores} cores"
     for name in _VARIABLES:
         if name in os.environ:
