@@ -67,6 +67,8 @@ def function(name: str, value: Callable[..., Any], *, method: bool = False) -> s
     given = list(signature.parameters.values())
     if method or home == "lamina.primitives.inplace":  # `out=` is for functions
         given = [each for each in given if each.name != "out" or each.kind is not each.KEYWORD_ONLY]
+        if name.startswith("__"):  # whose arguments have no names, for type checkers
+            given = [each for each in given if each.kind is not each.KEYWORD_ONLY]
     elif _takes_out(value) and all(each.name != "out" for each in given):
         at = len(given) - (bool(given) and given[-1].kind is inspect.Parameter.VAR_KEYWORD)
         given.insert(at, inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))

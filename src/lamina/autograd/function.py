@@ -32,7 +32,7 @@ class FunctionCtx:
         """Keep tensors (inputs, outputs or others; None too) for backward, which finds them in `saved_tensors`."""
         self.to_save = tensors
 
-    def save_for_forward(self, *tensors: Tensor) -> None:
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for `jvp`."""
         for t in tensors:
             if not (isinstance(t, Tensor) or t is None):

@@ -64,7 +64,7 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
     """The outputs, and the user's tangents of them."""
     token = modes.set_current(level.without())
     try:
-        ctx = object.__new__(cls._backward_cls)
+        ctx: Any = object.__new__(cls._backward_cls)
         new_style = cls.setup_context is not Function.setup_context
         found = call(cls, args)
         if found is not NotImplemented:

@@ -205,7 +205,7 @@ def edge_of(t: Any) -> Any:
 
 def node_of(edge: Any) -> Node | None:
     """The node that an edge leads to, as users see it."""
-    return node_and_number(edge)[0]
+    return node_and_number(edge)[0]  # type: ignore[no-any-return]
 
 
 def node_and_number(edge: Any) -> tuple[Any, int]:
@@ -253,7 +253,7 @@ class RemovableHandle:
         except TypeError:
             self.hooks_dict_ref = lambda: hooks
         extras = [] if extra_dict is None else [extra_dict] if isinstance(extra_dict, dict) else list(extra_dict)
-        self.extra_dict_ref = tuple(ref(d) for d in extras)
+        self.extra_dict_ref: tuple[Callable[[], Any], ...] = tuple(ref(d) for d in extras)
         if hook is not None:
             hooks[self.id] = hook
 
@@ -287,7 +287,8 @@ class SavedOutput:
     __slots__ = ("array", "kind", "nr", "tangents", "version")
 
     def __init__(self, t: Tensor, version: Version, nr: int | None = None) -> None:
-        self.array, self.kind, self.version, self.nr, self.tangents = t._array, t._kind, version, nr, None
+        self.array, self.kind, self.version, self.nr = t._array, t._kind, version, nr
+        self.tangents: Any = None
 
     def tensor(self, node: Node) -> Tensor:
         """The result again, with its history."""

@@ -87,7 +87,7 @@ class Scoped:
 
     def __call__(self, function: Any) -> Any:
         if inspect.isclass(function):
-            function.__init__ = self(function.__init__)
+            function.__init__ = self(function.__init__)  # type: ignore[method-assign]
             return function
         if inspect.isgeneratorfunction(function):
             return _around_generator(self.clone, function)
@@ -216,7 +216,8 @@ class inference_mode(Scoped):
         return self(mode)
 
     def __init__(self, mode: bool = True) -> None:
-        self.mode, self.tokens = mode, []
+        self.mode = mode
+        self.tokens: list[Any] = []
 
     def __enter__(self) -> None:
         self.tokens.append(change(inference=self.mode, grad=not self.mode))

@@ -135,7 +135,7 @@ class finfo:
             raise TypeError(f"finfo(): argument 'type' must be torch.dtype, not {_name(type)}")
         if type.category < 2:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type.name}'")
-        info = ml_dtypes.finfo(type.to_real().np)
+        info = ml_dtypes.finfo(type.to_real().np)  # type: ignore[no-untyped-call]
         self.dtype = type.to_real().name
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)

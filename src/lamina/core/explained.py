@@ -108,7 +108,7 @@ class Explained(Exception):
         return self.sentence()
 
     @property
-    def __notes__(self) -> list[str]:  # what Python prints below an exception (PEP 678), and `add_note` adds to
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # what Python prints below an exception (PEP 678), and `add_note` adds to
         notes = self.__dict__.get("notes")
         if notes is None:
             rows = [("module", self._module()), *self.story()]

@@ -25,7 +25,7 @@ def leaf_like(cls: type, array: Array, kind: Kind, requires_grad: bool) -> Any:
     """A tensor of class `cls` over `array`; a leaf."""
     if requires_grad and kind.dtype.category < 2:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    t = _new(cls)
+    t: Any = _new(cls)
     t._array, t._kind, t._version_, t._more = array, kind, None, None
     t._node = LEAF if requires_grad else None
     if Slots.inference():
@@ -198,7 +198,7 @@ def tensor(
         array = array_of(data, None if kind is None else kind.dtype)
     if kind is None:
         kind = kind_of(dtypes.from_numpy_dtype(array.dtype), device)
-    return leaf_like(Tensor, place_on(array, kind)._array, kind, requires_grad)
+    return leaf_like(Tensor, place_on(array, kind)._array, kind, requires_grad)  # type: ignore[no-any-return]
 
 
 def from_numpy(ndarray: Array) -> Tensor:

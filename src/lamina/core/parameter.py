@@ -44,7 +44,7 @@ class Parameter(Tensor, metaclass=ParameterType):
         memo[id(self)] = made
         return made
 
-    def __repr__(self) -> str:  # type: ignore[override]
+    def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -72,18 +72,18 @@ class Buffer(Tensor, metaclass=ParameterType):
 
 
 class UninitializedTensorMixin:
-    """A parameter without a shape yet: lazy modules give it one at their first call."""
+    """A parameter without a shape yet: lazy modules give it one at their first call. Its other base is a Tensor."""
 
     __slots__ = ()
     cls_to_become: Any = None
 
-    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+    def materialize(self: Any, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give it memory of `shape`, uninitialised; from now on it is an ordinary parameter."""
         made = self._empty(shape, device, dtype)
         self._array, self._kind = made._array, made._kind
         self.__class__ = self.cls_to_become
 
-    def _empty(self, shape: Any, device: Any, dtype: Any) -> Any:
+    def _empty(self: Any, shape: Any, device: Any, dtype: Any) -> Any:
         kind = factories.kind_of(dtype or self._kind.dtype, device)
         return factories.leaf_like(Tensor, np.empty(tuple(shape), kind.np), kind, False)
 
@@ -98,13 +98,13 @@ class UninitializedTensorMixin:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.requires_grad, dtype=self._kind.dtype)  # type: ignore[attr-defined,call-arg]
+            memo[id(self)] = type(self)(self.requires_grad, dtype=self._kind.dtype)
         return memo[id(self)]
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return _uninitialized, (type(self).__name__, self.requires_grad, self._kind.dtype)  # type: ignore[attr-defined]
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        return _uninitialized, (type(self).__name__, self.requires_grad, self._kind.dtype)
 
 
 def _uninitialized(name: str, requires_grad: bool, dtype: Any) -> Any:

@@ -87,13 +87,13 @@ def common_dtype(operands: Iterable[Any]) -> dtype:
             d, rank = number_dtype(value), 2
         groups[rank] = d if groups[rank] is None else promote_types(groups[rank], d)  # type: ignore[arg-type]
     result: dtype | None = None
-    for d in groups:
-        if d is not None:
+    for group in groups:
+        if group is not None:
             if result is None:
-                result = d
-            elif d.category > result.category:
+                result = group
+            elif group.category > result.category:
                 # a complex number does not widen a float tensor, but gives it its complex type
-                result = result.to_complex() if d.category == 3 and result.category == 2 else d
+                result = result.to_complex() if group.category == 3 and result.category == 2 else group
     assert result is not None
     return result
 

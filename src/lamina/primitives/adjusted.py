@@ -59,7 +59,7 @@ def nan_to_num(
         raise not_tensor("nan_to_num", "input", 1, input)
     if input.dtype.category < 2:
         return input.clone()
-    info = ml_dtypes.finfo(input.dtype.to_real().np)
+    info = ml_dtypes.finfo(input.dtype.to_real().np)  # type: ignore[no-untyped-call]
     posinf = float(info.max) if posinf is None else posinf
     neginf = float(info.min) if neginf is None else neginf
     return elementary.nan_to_num_(input, nan=0.0 if nan is None else nan, posinf=posinf, neginf=neginf)  # type: ignore[no-any-return]

@@ -54,7 +54,7 @@ def _cast(x: Array, *, to: Any) -> Array:
     if x.dtype.kind in "fV" and to.kind in "iu":
         return _to_integer(x, to)
     if x.dtype.kind == "V" and to.kind == "b":
-        return x.astype(np.float32) != 0
+        return x.astype(np.float32) != 0  # type: ignore[no-any-return]
     if 0 in x.strides and not x.flags.c_contiguous:
         # NumPy would put a stretched dimension innermost
         out = strided.empty_as(x, to)

@@ -60,6 +60,7 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
     grad = mode is None or (mode.grad and not mode.inference)
     recorded = grad and p.rules and any(t is not None and t.__class__ in _CARRIES and t._node is not None for t in tensors)
     recorded = recorded or (grad and p.rules and any(isinstance(t, Tensor) and t._node is not None for t in tensors))
+    outs: list[Any]
     if p.outputs == 1:
         outs = [_result(result, kind, where)]
     else:
@@ -219,7 +220,8 @@ def record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: Any
         nr += 1
     hooks = mode.saved_hooks[-1] if mode is not None and mode.saved_hooks else None
     wanted = wanted_saves(p, node._edges)
-    saved, versions = [], []
+    saved: list[Any] = []
+    versions: list[int | None] = []
     for j, name in enumerate(p.saves):
         if j not in wanted:
             saved.append(None)

@@ -16,7 +16,10 @@ from lamina.primitives.registry import elementwise, primitive
 
 _PI2 = math.pi**2
 _LN2, _LN10 = math.log(2.0), math.log(10.0)
-_is_complex = lambda x: x.dtype.kind == "c" if isinstance(x, np.ndarray) else x.is_complex()  # noqa: E731
+
+
+def _is_complex(x: Any) -> bool:
+    return x.dtype.kind == "c" if isinstance(x, np.ndarray) else x.is_complex()  # type: ignore[no-any-return]
 
 
 # ---- exponentials and logarithms -------------------------------------------------------------------------------------

@@ -263,7 +263,7 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
     """
     compute, differentiable, rest = p.forward, bool(p.rules), p.promote == "rest"
     plain = p.promote in ("same", "float", "rest") and not p.native
-    made_by = {False: (p, _plan(p, ())), True: (p.number, None if p.number is None else _plan(p.number, ()))}
+    made_by = {False: (p, _plan(p, ())), True: (p.number or p, _plan(p.number or p, ()))}
     wanted_by: dict[tuple[bool, ...], Any] = {}
 
     def op(*tensors: Any) -> Any:

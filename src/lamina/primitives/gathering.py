@@ -145,7 +145,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 def _masked_select(x: Array, mask: Array) -> Array:
     shape = np.broadcast_shapes(x.shape, mask.shape)
-    return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]
+    return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]  # type: ignore[no-any-return]
 
 
 masked_select_ = primitive(

@@ -186,7 +186,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         if input._array.shape[0] != other._array.shape[-2]:
             raise errors.ShapeError(input, other)
         row = matmul(input.unsqueeze(0), other)
-        return row.squeeze_(0) if m == 2 else row.squeeze(-2)  # as PyTorch's: its version shows it  # type: ignore[no-any-return]
+        # in place, as PyTorch does it: the version shows it
+        return row.squeeze_(0) if m == 2 else row.squeeze(-2)  # type: ignore[no-any-return]
     if m == 1:
         return matmul(input, other.unsqueeze(-1)).squeeze(-1)  # type: ignore[no-any-return]
     rows, columns = input._array.shape[-1], other._array.shape[-2]

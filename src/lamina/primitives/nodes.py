@@ -168,7 +168,8 @@ def overload(out: Tensor, forms: int = 1) -> Tensor:
     """Let the node of `out` be named as that of another overload, `forms` further: PyTorch numbers them."""
     node = out._node
     if isinstance(node, PrimitiveNode):
-        node.__class__ = _renumbered(node.__class__, forms)
+        cls: Any = node.__class__
+        node.__class__ = _renumbered(cls, forms)
     return out
 
 

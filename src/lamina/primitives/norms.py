@@ -210,6 +210,7 @@ renorm_ = primitive("renorm", _renorm, grads=(_renorm_grad,), holomorphic=False)
 @parsed_exact
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """`input` with those slices along `dim` scaled down whose p-norm is above `maxnorm`. Shape: as `input`."""
+    value: Any
     for name, value, position in (("p", p, 1), ("maxnorm", maxnorm, 3)):
         if isinstance(value, Tensor) or not isinstance(value, (int, float)):
             raise TypeError(

@@ -21,7 +21,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.creation import made, sized
-from lamina.primitives.inplace import with_out, write
+from lamina.primitives.inplace import NAMES, with_out, write
 from lamina.primitives.levels import batch_levels
 from lamina.primitives.randomness import draw, filling, spread
 from lamina.primitives.registry import primitive
@@ -59,7 +59,7 @@ def _maker(name: str, draw: Callable[..., Array]) -> Any:
         shape = sized(args, size, name)
         kind = kind_of(dtype if out is None or dtype is not None else out.dtype, device)
         if kind.dtype.category < 2:
-            raise NotImplementedError(f"\"{_KERNELS[name]}\" not implemented for '{_cname(kind)}'")
+            raise NotImplementedError(f"\"{_KERNELS[name]}\" not implemented for '{NAMES[kind.dtype.name]}'")
         return _new(shape, kind, lambda shape: draw(generator_of(generator), shape, dtype=kind.np), requires_grad, out)
 
     function.__name__ = function.__qualname__ = name
@@ -67,12 +67,6 @@ def _maker(name: str, draw: Callable[..., Array]) -> Any:
 
 
 _KERNELS = {"rand": "check_uniform_bounds", "randn": "normal_kernel_cpu"}
-
-
-def _cname(kind: Kind) -> str:
-    from lamina.autograd.errors import _SCALARS
-
-    return _SCALARS[kind.dtype.name]
 
 
 rand = _maker("rand", draws.uniform)
@@ -86,7 +80,7 @@ def _like(name: str, draw: Callable[..., Array]) -> Any:
     ) -> Tensor:  # fmt: skip
         kind = kind_of(dtype or input.dtype, device if device is not None else input.device)
         if kind.dtype.category < 2:
-            raise NotImplementedError(f"\"{_KERNELS[name[:-5]]}\" not implemented for '{_cname(kind)}'")
+            raise NotImplementedError(f"\"{_KERNELS[name[:-5]]}\" not implemented for '{NAMES[kind.dtype.name]}'")
         shape = input._array.shape
         return _new(shape, kind, lambda shape: draw(generator_of(generator), shape, dtype=kind.np), requires_grad)
 
@@ -193,7 +187,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
     if p is not None:
         return draw((input,), lambda like: wrap(draws.bernoulli(source, like._array.shape, float(p), dtype=like._kind.np), like._kind))
     if input._kind.dtype.category != 2:
-        raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{_cname(input._kind)}'")
+        raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{NAMES[input.dtype.name]}'")
     return draw((input,), lambda input: bernoulli_(input, generator=source))
 
 

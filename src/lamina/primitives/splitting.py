@@ -104,7 +104,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:  # fmt: skip
     """Views of parts of a dimension: of almost equal size (a number), or cut before the given places."""
-    wanted = next((w for w in (indices_or_sections, indices, sections) if w is not None), None)
+    wanted: Any = next((w for w in (indices_or_sections, indices, sections) if w is not None), None)
     shape = input._array.shape
     if not shape:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")

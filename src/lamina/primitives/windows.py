@@ -41,7 +41,7 @@ def _window(
 
 
 def _scaled(x: Array, by: float) -> Array:
-    return x * x.dtype.type(by)
+    return x * x.dtype.type(by)  # type: ignore[no-any-return]
 
 
 def bartlett_window(

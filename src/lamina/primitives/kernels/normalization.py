@@ -186,6 +186,6 @@ def _channel_sums(x: Array) -> Array:
 def _channel_products(x: Array, y: Array) -> Array:
     if x.shape[2] < NARROW:
         products: Array = np.einsum("nc,nc->c", x.reshape(len(x), -1), y.reshape(len(x), -1))
-        return products.reshape(x.shape[1:]).sum(1)
+        return products.reshape(x.shape[1:]).sum(1)  # type: ignore[no-any-return]
     total: Array = np.vecdot(x, y).sum(0)
     return total

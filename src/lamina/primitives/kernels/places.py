@@ -38,7 +38,7 @@ def flat(shape: tuple[int, ...], index: Array, dim: int) -> Array:
 def along(x: Array, index: Array, dim: int) -> Array:
     """x at `index` along `dim`: out[i, j] = x[index[i, j], j] for dim 0. Scalars count as one element."""
     if x.ndim == 0 or index.ndim == 0:
-        return np.atleast_1d(x)[np.atleast_1d(index)].reshape(index.shape)
+        return np.atleast_1d(x)[np.atleast_1d(index)].reshape(index.shape)  # type: ignore[no-any-return]
     if not index.size:
         return np.empty(index.shape, x.dtype)
     return np.take(np.ascontiguousarray(x).reshape(-1), flat_places(x.shape, index, dim))

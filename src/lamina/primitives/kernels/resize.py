@@ -64,7 +64,8 @@ def _along(x: Array, wanted: Table, axis: int) -> Array:
         part *= columns[:, t]
         total += part
     if wanted.empty is not None:
-        total[(..., wanted.empty, *[slice(None)] * (-axis - 1))] = 0
+        behind: Any = (slice(None),) * (-axis - 1)
+        total[(..., wanted.empty, *behind)] = 0
     return total
 
 
@@ -85,7 +86,7 @@ def _along_bytes(x: Array, wanted: Table, axis: int) -> Array:
     for t in range(1, wanted.places.shape[1]):
         total += np.take(x, wanted.places[:, t], axis) * whole[:, t]
     total += 1 << (digits - 1)
-    return np.clip(total >> digits, 0, 255).astype(np.uint8)
+    return np.clip(total >> digits, 0, 255).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ def _at(place: Array, size: int) -> Table:
 
 
 def _place(o: Array, step: Any, align_corners: bool, real: Any) -> Array:
-    return o * step if align_corners else (o + real(0.5)) * step - real(0.5)
+    return o * step if align_corners else (o + real(0.5)) * step - real(0.5)  # type: ignore[no-any-return]
 
 
 def _linear(o: Array, step: Any, size: int, align_corners: bool, real: Any) -> Table:
