@@ -1,7 +1,5 @@
 """Programs for test_module_oracle.py: Module and containers."""
 
-# ruff: noqa: B023  (what is shown is called at once)
-
 import copy
 import inspect
 from collections import OrderedDict

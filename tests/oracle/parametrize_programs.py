@@ -1,7 +1,5 @@
 """Programs for test_module_oracle.py: normalised and parametrized weights."""
 
-# ruff: noqa: B023  (what is shown is called at once)
-
 import copy
 import pickle
 

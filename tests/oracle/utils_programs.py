@@ -1,7 +1,5 @@
 """Programs for test_module_oracle.py: gradients, sequences, pruning, functional calls, lazy modules, fusion."""
 
-# ruff: noqa: B023  (what is shown is called at once)
-
 import copy
 import pickle
 

@@ -65,7 +65,6 @@ from lamina.primitives import elementwise as e
 from lamina.primitives.functions import bare, reflected
 from lamina.primitives.inplace import inplace
 
-
 ELEMENTWISE = (
     "abs", "absolute", "neg", "negative", "sign", "sgn", "reciprocal", "sqrt", "rsqrt", "square", "conj_physical", "relu", "exp", "exp2",
     "expm1", "log", "log2", "log10", "log1p", "sigmoid", "sin", "cos", "tan", "asin", "arcsin", "acos", "arccos", "atan", "arctan", "sinh",

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd.graph import Node
-from lamina.core.tensor import Tensor
 from lamina.primitives.dispatch import apply, record
 from lamina.primitives.fast import apply_operator, binary, general, several, unary
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, binary_vjp, number_vjp, sum_to, unary_vjp

@@ -15,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _checked(name: str, M: int, dtype: Any, layout: Any) -> Any:  # noqa: N803
+def _checked(name: str, M: int, dtype: Any, layout: Any) -> Any:
     """The window's dtype. Raises ValueError for what has no window."""
     d = lamina.get_default_dtype() if dtype is None else dtype
     if M < 0:
@@ -27,16 +27,16 @@ def _checked(name: str, M: int, dtype: Any, layout: Any) -> Any:  # noqa: N803
     return d
 
 
-def _short(M: int, d: Any, device: Any, requires_grad: bool) -> Tensor:  # noqa: N803
+def _short(M: int, d: Any, device: Any, requires_grad: bool) -> Tensor:
     return lamina.ones((M,), dtype=d, device=device, requires_grad=requires_grad)  # type: ignore[no-any-return]
 
 
-def _line(start: Any, end: Any, M: int, d: Any, device: Any, requires_grad: bool) -> Tensor:  # noqa: N803
+def _line(start: Any, end: Any, M: int, d: Any, device: Any, requires_grad: bool) -> Tensor:
     return lamina.linspace(start, end, M, dtype=d, device=device, requires_grad=requires_grad)
 
 
 def exponential(
-    M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None,  # noqa: N803
+    M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """exp(-|k - center| / tau). center: default the middle, and only that for symmetric windows."""
@@ -53,7 +53,7 @@ def exponential(
 
 
 def cosine(
-    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False  # noqa: N803
+    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """sin(pi (k + 0.5) / M)."""
     d = _checked("cosine", M, dtype, layout)
@@ -65,7 +65,7 @@ def cosine(
 
 
 def gaussian(
-    M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,  # noqa: N803
+    M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """exp(-((k - (M - 1) / 2) / std)^2 / 2)."""
@@ -81,7 +81,7 @@ def gaussian(
 
 
 def kaiser(
-    M: int, *, beta: float = 12.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,  # noqa: N803
+    M: int, *, beta: float = 12.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """I0(beta sqrt(1 - ((k - a) / a)^2)) / I0(beta), a the middle."""
@@ -99,7 +99,7 @@ def kaiser(
 
 
 def bartlett(
-    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False  # noqa: N803
+    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A triangle from 0 over 1 to 0."""
     d = _checked("bartlett", M, dtype, layout)
@@ -111,7 +111,7 @@ def bartlett(
 
 
 def general_cosine(
-    M: int, *, a: Iterable[float], sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,  # noqa: N803
+    M: int, *, a: Iterable[float], sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The sum over i of (-1)^i a[i] cos(2 pi i k / (M - 1))."""
@@ -130,7 +130,7 @@ def general_cosine(
 
 
 def general_hamming(
-    M: int, *, alpha: float = 0.54, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,  # noqa: N803
+    M: int, *, alpha: float = 0.54, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """alpha - (1 - alpha) cos(2 pi k / (M - 1))."""
@@ -140,21 +140,21 @@ def general_hamming(
 
 
 def hamming(
-    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False  # noqa: N803
+    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """0.54 - 0.46 cos(2 pi k / (M - 1))."""
     return general_hamming(M, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def hann(
-    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False  # noqa: N803
+    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """0.5 - 0.5 cos(2 pi k / (M - 1))."""
     return general_hamming(M, alpha=0.5, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def blackman(
-    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False  # noqa: N803
+    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """0.42 - 0.5 cos(2 pi k / (M - 1)) + 0.08 cos(4 pi k / (M - 1))."""
     _checked("blackman", M, dtype, layout)
@@ -162,7 +162,7 @@ def blackman(
 
 
 def nuttall(
-    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False  # noqa: N803
+    M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """The minimum 4-term window of Nuttall (1981)."""
     weights = [0.3635819, 0.4891775, 0.1365995, 0.0106411]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from lamina.utils._pytree_nodes import (  # noqa: F401 (names that programs look for here)
+from lamina.utils._pytree_nodes import (  # names that programs look for here
     _LEAF_SPEC,
     BUILTIN_TYPES,
     CONSTANT_NODES,

@@ -10,8 +10,9 @@ import warnings
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
-from lamina.primitives import fused
 from lamina.primitives import embedding as kernels
+from lamina.primitives import fused
+from lamina.primitives.levels import whole
 
 _INDEX_TYPES = (lamina.int64, lamina.int32)
 
@@ -247,12 +248,13 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return lamina.empty((*tensor.shape, num_classes), dtype=lamina.int64)
-    if int(tensor.min()) < 0:
+    values = whole(tensor)
+    if values.min() < 0:
         raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
+    largest = int(values.max())
     if num_classes == -1:
-        num_classes = largest + 1
+        num_classes = int(tensor.max()) + 1  # inside vmap: refused
     elif largest >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     zeros = lamina.zeros((*tensor.shape, num_classes), dtype=lamina.int64)
-    return zeros.scatter_(-1, tensor.unsqueeze(-1), 1)
+    return zeros.scatter(-1, tensor.unsqueeze(-1), 1)

@@ -22,7 +22,6 @@ from lamina.primitives import fused
 from lamina.primitives.kernels import rows as kernels
 from lamina.primitives.kernels.precision import widened
 
-
 # ---- the chosen entries ----------------------------------------------------------------------------------------------
 
 
