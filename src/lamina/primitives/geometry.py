@@ -17,6 +17,7 @@ from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives import filling, rearrange, shape
 from lamina.primitives.inplace import write
+from lamina.primitives.levels import Batched, reseat
 from lamina.primitives.nodes import overload
 
 
@@ -24,6 +25,8 @@ def reseated(view: Callable[..., Tensor], name: str, forms: int = 1) -> Any:
     """The method `name`: self looks at its memory as `view(self)` does. forms: how many PyTorch's `view` has."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.__class__ is Batched:
+            return reseat(self, view(self, *args, **kwargs))  # type: ignore[arg-type]
         mode = modes.current()
         grad = mode is None or mode.grad
         if grad:
@@ -42,6 +45,8 @@ def reseated(view: Callable[..., Tensor], name: str, forms: int = 1) -> Any:
             self._node = overload(out, forms)._node
             if about is not None:
                 about.seen = counter.n
+        if about is not None and about.tangents:
+            about.tangents = {level: view(tangent, *args, **kwargs) for level, tangent in about.tangents.items()}
         views.written(self)
         return self
 

@@ -160,6 +160,12 @@ def rebatched(value: Tensor, like: Batched) -> Batched:
     return batched(value, like._level, like._array.__class__ is ndarray)
 
 
+def reseat(t: Batched, seen: Any) -> Batched:
+    """Let `t` look at its memory as `seen`, a view of it, does."""
+    t._value, t._array = seen._value, seen._array
+    return t
+
+
 def in_batch(t: Any, level: Level) -> bool:
     return t.__class__ is Batched and t._level is level
 

@@ -19,6 +19,7 @@ from lamina.nn.functional.normalization import affine, as_parameters, differenti
 from lamina.primitives import fused
 from lamina.primitives.kernels import normalization as kernels
 from lamina.primitives.kernels.precision import widened
+from lamina.primitives.levels import Batched
 
 Needs = tuple[bool, ...]
 
@@ -124,6 +125,7 @@ def native_batch_norm(
         empty = input.new_empty(0)
         return out, empty, empty
     out, mean, rstd, var = _batch_norm_training(input, weight, bias, eps=eps)
+    _check_running(mean, running_mean, running_var)
     if running_mean is not None or running_var is not None:
         with lamina.no_grad():
             count = input.numel() // max(input.shape[1], 1)
@@ -132,6 +134,17 @@ def native_batch_norm(
             if running_var is not None:
                 running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / max(count - 1, 1))
     return out, *as_parameters((mean, rstd), input, weight)
+
+
+def _check_running(mean: Tensor, *running: Tensor | None) -> None:
+    """Inside vmap, entries have statistics of their own, and cannot share running ones."""
+    if isinstance(mean, Batched) and any(t is not None and not isinstance(t, Batched) for t in running):
+        raise RuntimeError(
+            "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not "
+            "batched.\nIf you are using a module and do not need eval mode, please set `track_running_stats` to be False.If you are using "
+            "a prebuilt module and do not need eval mode, please see the functorch website for resources on how to patch your module to "
+            "work with vmap"
+        )
 
 
 def _check_channels(channels: int, **named: Tensor | None) -> None:

@@ -124,6 +124,14 @@ class RNNBase(Module):
         self._flat_weights = [getattr(self, name, None) for name in self._flat_weights_names]
         self._flat_weight_refs = [None if weight is None else weakref.ref(weight) for weight in self._flat_weights]
 
+    def _weights_now(self) -> list[Any]:
+        """The weights in order; functional_call replaces them where `__setattr__` does not see it."""
+        now = [getattr(self, name, None) for name in self._flat_weights_names]
+        held = [None if ref is None else ref() for ref in self._flat_weight_refs]
+        if len(now) != len(held) or any(a is not b for a, b in zip(now, held, strict=True)):
+            self._init_flat_weights()
+        return self._flat_weights
+
     def __setattr__(self, name: str, value: Any) -> None:
         # A weight that is replaced is replaced in the flat list as well.
         names = self.__dict__.get("_flat_weights_names", ())
@@ -224,7 +232,7 @@ class RNNBase(Module):
         output, *final = _FUNCTIONS[self.mode](
             input,
             hx,
-            self._flat_weights,
+            self._weights_now(),
             self.bias,
             self.num_layers,
             self.dropout,
@@ -250,7 +258,7 @@ class RNNBase(Module):
             data,
             batch_sizes,
             hx,
-            self._flat_weights,
+            self._weights_now(),
             self.bias,
             self.num_layers,
             self.dropout,
