@@ -74,6 +74,7 @@ from lamina.core.size import Size
 from lamina.core.storage import TypedStorage, UntypedStorage
 from lamina.core.tensor import Tensor
 from lamina.primitives import methods as _methods
+from lamina.primitives import refusals as _refusals
 from lamina.primitives.addmm import addbmm, addmm, addmv, addr, baddbmm
 from lamina.primitives.adjusted import (
     complex,
@@ -419,7 +420,6 @@ from lamina.primitives.splitting import (
     vsplit,
 )
 from lamina.primitives.statistics import corrcoef, cov, std, std_mean, var, var_mean
-from lamina.primitives import refusals as _refusals
 from lamina.primitives.triangular import triangular_solve
 from lamina.primitives.turning import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from lamina.primitives.view_copies import (
