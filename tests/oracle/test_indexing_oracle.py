@@ -136,7 +136,8 @@ def random_key(draw, shape):
         elif kind == "a":
             items.append(np.array([draw.randint(-size, size - 1)]) if size else slice(None))
         else:
-            items.append(draw.choice((1.5, "a", slice(None, None, -1), ("tensor", [1.0])))) if draw.random() < 0.1 else items.append(slice(None))
+            wrong = (1.5, "a", slice(None, None, -1), ("tensor", [1.0]))
+            items.append(draw.choice(wrong) if draw.random() < 0.1 else slice(None))
         dims.pop(0)
     return items
 

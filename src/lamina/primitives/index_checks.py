@@ -27,7 +27,13 @@ _C_NAMES = {
 
 def check_within(index: Array, n: int, message: str, error: type[Exception] = RuntimeError) -> None:
     """Raises `error` about the first index outside 0..n-1; `{index}` in the message is it."""
-    if index.size and (index.min() < 0 or index.max() >= n):
+    if not index.size:
+        return
+    if index.dtype == np.int64:
+        inside = int(index.view(np.uint64).max()) < n  # a negative one is huge
+    else:
+        inside = index.min() >= 0 and index.max() < n
+    if not inside:
         bad = index[(index < 0) | (index >= n)].flat[0]
         if error is IndexError:
             raise IndexRangeError(message.format(index=bad), bad, n, from_end=False)

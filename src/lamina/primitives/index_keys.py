@@ -80,7 +80,7 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
             view = s.select_(view, dim=dim, index=item)
             position += 1
         elif item.__class__ is slice:
-            if key.__class__ is slice or not _is_whole(item, view._array.shape[dim]):
+            if key.__class__ is slice or not is_whole(item, view._array.shape[dim]):
                 view = s.slice_(view, dim=dim, part=_slice(item))
             dim += 1
             position += 1
@@ -156,7 +156,8 @@ def _as_index(item: Any, nested: bool = False) -> Any:
         category = item._kind.dtype.category
         if category > 1 or item._kind.dtype.name in ("uint16", "uint32", "uint64"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        if not item._array.ndim and category == 1 and item._kind.dtype.name != "uint8" and item._kind.device is devices.cpu and not differs(item):
+        known = item._kind.device is devices.cpu and not differs(item)
+        if not item._array.ndim and category == 1 and item._kind.dtype.name != "uint8" and known:
             return int(item._array)
         if category == 1 and item._kind.dtype.name in ("int8", "int16"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
@@ -184,7 +185,7 @@ def _dims_of(item: Any) -> int:
     return 1
 
 
-def _is_whole(part: slice, n: int) -> bool:
+def is_whole(part: slice, n: int) -> bool:
     """Whether a slice among other indices takes everything as it is written, from 0 to the end: then it is passed over."""
     return part.start in (None, 0) and (part.stop is None or (part.stop.__class__ is int and part.stop >= n)) and part.step in (None, 1)
 

@@ -20,7 +20,7 @@ from lamina.core.tensor import Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.index_keys import basic, is_mask, read
+from lamina.primitives.index_keys import basic, is_mask, is_whole, read
 from lamina.primitives.inplace import NAMES, write
 from lamina.primitives.kernels import places
 from lamina.primitives.registry import primitive
@@ -62,6 +62,10 @@ index_ = primitive(
 
 def _index_adjoint(g: Array, *indices: Array, shape: tuple[int, ...], at: tuple[int, ...]) -> Array:
     """Zeros with g added where the indices say."""
+    if at == (0,):
+        (index,) = indices
+        flat = (np.where(index < 0, index + shape[0], index) if index.size and index.min() < 0 else index).reshape(-1)
+        return places.add_rows(shape[0], flat, g.reshape(flat.size, *shape[1:]))
     index, parts, front = _rows(g, indices, shape, at)
     out = places.add_rows(math.prod(front), index, parts)
     rest = [n for d, n in enumerate(shape) if d not in at]
@@ -72,7 +76,7 @@ def _rows(values: Array, indices: Sequence[Array], shape: tuple[int, ...], at: S
     """An indexing of several dimensions as one of rows: a flat index, the values by row, the sizes of the indexed dimensions."""
     front = [shape[d] for d in at]
     common = np.broadcast_shapes(*(i.shape for i in indices))
-    index = np.zeros((), np.int64)
+    index: Any = np.zeros((), np.int64)
     for i, n in zip(indices, front, strict=True):
         index = index * n + (np.where(i < 0, i + n, i) if i.size and i.min() < 0 else i)
     index = np.broadcast_to(index, common).reshape(-1)
@@ -108,8 +112,8 @@ def _add_rows(out: Array, values: Array, indices: Sequence[Array], at: tuple[int
     out += _index_adjoint(values, *indices, shape=out.shape, at=at)
 
 
-def _put_grads(g: Any, shapes: Any, at: Any, rest: Any, accumulate: bool) -> list[Any]:
-    indices = rest[1:]
+def _put_grads(g: Any, shapes: Any, at: Any, others: Any, accumulate: bool) -> list[Any]:
+    indices = others
     if accumulate:
         kept = g
     elif isinstance(g, Tensor):
@@ -131,6 +135,10 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     """`self[key]`: a view for integers, slices, None and Ellipsis; a copy for tensors, lists and masks."""
     if key.__class__ is int and (shape := self._array.shape) and -shape[0] <= key < shape[0]:
         return s.select_(self, dim=0, index=key)  # type: ignore[no-any-return]
+    if key.__class__ is Tensor and self._node is None and self.__class__ is Tensor:
+        found = _bare_key(self, key)
+        if found is not None and found.dtype == np.bool_ and (self._more is None or self._more.cut is None):
+            return wrap(self._array[found], self._kind)
     view, at, indices = read(self, key)
     if not at:
         return view if view is not self else s.alias_(self)
@@ -143,6 +151,8 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         return
     if not isinstance(value, Tensor):
         value = _as_value(value, self)
+    if key.__class__ is slice and self._array.ndim and is_whole(key, self._array.shape[0]):
+        key = ...
     view, at, indices = read(self, key)
     if not at:
         shape = view._array.shape
@@ -155,6 +165,17 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         return
     value = _of_dtype(view, value, key if isinstance(key, tuple) else (key,))
     _put_into(view, at, indices, value, False, "index_put_")
+
+
+def _bare_key(self: Tensor, key: Tensor) -> Array | None:
+    """The array of a mask that fits, or of an index of rows, if nothing but its values counts."""
+    mode, kind = modes.current(), key._kind
+    if (mode is not None and not mode.plain) or not (kind.plain and self._kind.plain) or key._more is not None or not key._array.ndim:
+        return None
+    array, shape = key._array, self._array.shape
+    if kind.dtype.category == 0:
+        return array if array.shape == shape[: array.ndim] else None
+    return array if kind.dtype.name == "int64" and shape else None
 
 
 def _set_plainly(self: Tensor, key: Any, value: Any) -> bool:
@@ -170,14 +191,25 @@ def _set_plainly(self: Tensor, key: Any, value: Any) -> bool:
             return False
     elif value.__class__ not in _NUMBERS:
         return False
+    if overlaps_itself(self._array):
+        return False
+    if key.__class__ is Tensor and not (value.__class__ is Tensor and value._array.ndim):
+        bare = _bare_key(self, key)
+        if bare is None:
+            return False
+        try:
+            self._array[bare] = value._array if value.__class__ is Tensor else number_as(value, self._kind)
+        except IndexError:
+            return False
+        version(self).bump("index_put_", users_place(2))
+        views.written(self)
+        return True
     found = basic(key)
     if found is None:
         return False
     try:
         target = self._array[found]
     except IndexError:
-        return False
-    if overlaps_itself(self._array):
         return False
     if value.__class__ is Tensor:
         if value._array.shape != target.shape:
@@ -186,6 +218,7 @@ def _set_plainly(self: Tensor, key: Any, value: Any) -> bool:
     else:
         target[...] = number_as(value, self._kind)
     version(self).bump("copy_", users_place(2))
+    views.written(self)
     return True
 
 

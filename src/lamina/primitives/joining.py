@@ -44,6 +44,11 @@ def _some(tensors: Any, name: str) -> list[Tensor]:
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors one after another along a dimension; shapes agree elsewhere (1-d empty tensors are passed over)."""
     given = tensors_of(tensors, "cat")
+    if len(given) > 1 and axis is None:
+        first = given[0]
+        shape, kind = first._array.shape, first._kind
+        if len(shape) > 1 and all(x._kind is kind and x._array.shape == shape for x in given):
+            return s.cat_(*given, dim=wrap_dim(dim, len(shape)))  # type: ignore[no-any-return]
     if not given:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     shared = common_dtype(given)
@@ -88,6 +93,9 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x._array.shape)} at entry {i}"
             )
     d = wrap_dim(dim if axis is None else axis, len(shape) + 1)
+    kind = given[0]._kind
+    if all(x._kind is kind for x in given):
+        return s.stack_(*given, dim=d)  # type: ignore[no-any-return]
     shared = common_dtype(given)
     return s.stack_(*(x if x._kind.dtype is shared else x.to(shared) for x in given), dim=d)  # type: ignore[no-any-return]
 

@@ -28,7 +28,9 @@ def _ends(start: Any, end: Any, steps: Any, dtype: Any, device: Any, out: Any, n
             raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {' and '.join(parts)}.")
     if not hasattr(steps, "__index__"):
         kinds = ", ".join(type(v).__name__ for v in (start, end, steps))
-        raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n * a whole number of steps")
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n * a whole number of steps"
+        )
     start, end, steps = (v.item() if isinstance(v, Tensor) else v for v in (start, end, steps))
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")

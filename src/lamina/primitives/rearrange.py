@@ -26,7 +26,8 @@ def _inferred(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
             raise RuntimeError(f"invalid shape dimension {min(shape)}")
         if known == 0 and numel == 0:
             raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and is ambiguous"
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value "
+                "and is ambiguous"
             )
         if known and numel % known == 0:
             return tuple(numel // known if n == -1 else n for n in shape)
@@ -57,8 +58,10 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
         raise TypeError(f"reshape(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     dims = _inferred(shape_of(shape, "reshape"), input._array.size)
     array = input._array
-    if array.flags.c_contiguous or _viewable(array, dims):
+    if array.flags.c_contiguous:
         return s.view_(input, shape=dims)  # type: ignore[no-any-return]
+    if _viewable(array, dims):
+        return s.reshape_alias(input, shape=dims)  # type: ignore[no-any-return]
     return s.copy_reshape(input, shape=dims)  # type: ignore[no-any-return]
 
 
@@ -82,8 +85,8 @@ def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
     lead = len(target) - len(shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand({self._kind.dtype.alias}{{{list(shape)}}}, size={target}): the number of sizes provided ({len(target)}) must be greater or "
-            f"equal to the number of dimensions in the tensor ({len(shape)})"
+            f"expand({self._kind.dtype.alias}{{{list(shape)}}}, size={target}): the number of sizes provided ({len(target)}) must be "
+            f"greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     for i, n in enumerate(target):
         have = shape[i - lead] if i >= lead else None

@@ -18,8 +18,8 @@ from lamina.primitives.gathering import gather_, index_select_, take_
 from lamina.primitives.index_checks import check_along, check_bounds, check_flat, fill_value
 from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels import places
-from lamina.primitives.padding import constant_pad
 from lamina.primitives.nodes import overload
+from lamina.primitives.padding import constant_pad
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed
 
@@ -118,8 +118,15 @@ scatter_with = primitive("scatter_with", _combined, grads=(_no_rule, None, _no_r
 
 # ---- scatter_add, index_add ------------------------------------------------------------------------------------------
 
+def _scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
+    line = places.line_of(index, x.shape, dim) if index.shape == src.shape else None
+    if line is not None and places.worth_product(src):
+        return _index_add(x, line, src, dim=dim, alpha=1)
+    return _combined(x, index, src, dim=dim, ufunc=np.add)
+
+
 scatter_add_to = primitive(
-    "scatter_add", lambda x, index, src, *, dim: _combined(x, index, src, dim=dim, ufunc=np.add),
+    "scatter_add", lambda x, index, src, *, dim: _scatter_add(x, index, src, dim),
     grads=(lambda g: g, None, lambda g, index, src_shape, dim: uncovered(gather_(g, index, dim=dim), src_shape)))  # fmt: skip
 
 
@@ -143,6 +150,10 @@ def spread(index: Any, shape: tuple[int, ...], dim: int) -> Any:
 def _index_add(x: Array, index: Array, source: Array, *, dim: int, alpha: Any) -> Array:
     if alpha != 1:
         source = source * np.asarray(alpha).astype(source.dtype)
+    if places.worth_product(source):
+        check_bounds(index, dim, x.shape[dim])
+        rows = places.add_rows(x.shape[dim], index.reshape(-1), np.moveaxis(source, dim, 0))
+        return x + np.moveaxis(rows, 0, dim)
     return _combined(x, spread(index, source.shape, dim), source, dim=dim, ufunc=np.add)
 
 

@@ -27,7 +27,7 @@ ndarray = np.ndarray
 
 def _over(array: Array, size: Sequence[int], stride: Sequence[int], offset: int) -> Array:
     """`size`, `stride` over the memory of `array`; offset counts from its storage's start, all in elements."""
-    if array.size and array.strides and not any(array.strides):  # a meta tensor's array
+    if array.size and array.strides and not any(array.strides) and not array.flags.writeable:  # a meta tensor's array
         return np.broadcast_to(array.reshape(-1)[:1].reshape(()), tuple(size))
     owner = strided.owner_of(array)
     return strided.over_bytes(strided.bytes_of(owner), array.dtype, size, stride, offset)
@@ -243,9 +243,14 @@ views.Strided.take, views.Strided.node, views.Strided.put = staticmethod(_take),
 
 alias_ = primitive("alias", lambda x: x.view(), grads=(lambda g: g,), view=True)
 
-view_ = primitive(
-    "view", lambda x, *, shape: _viewed(x, shape),
-    grads=(lambda g, x_shape: g.reshape(x_shape),), view=True)  # fmt: skip
+
+
+def _viewing(name: str) -> Any:
+    return primitive(name, lambda x, *, shape: _viewed(x, shape), grads=(lambda g, x_shape: g.reshape(x_shape),), view=True)
+
+
+view_ = _viewing("view")
+reshape_alias = _viewing("reshape_alias")  # what reshape does where memory is not contiguous
 
 
 def _viewed(x: Array, shape: tuple[int, ...]) -> Array:
@@ -438,8 +443,12 @@ stack_ = primitive(
     variadic=True)  # fmt: skip
 
 unbind_ = primitive(
-    "unbind", lambda x, *, dim: tuple(np.moveaxis(x, dim, 0)[i, ...] for i in range(x.shape[dim])),
+    "unbind", lambda x, *, dim: _entries(x if dim == 0 else np.moveaxis(x, dim, 0)),
     grads=(lambda gs, x_shape, dim: _restacked(gs, x_shape, dim),), view=True, outputs=0)  # fmt: skip
+
+
+def _entries(x: Array) -> tuple[Array, ...]:
+    return tuple(x) if x.ndim > 1 else tuple([x[i, ...] for i in range(len(x))])
 
 
 def _restacked(gs: Any, shape: tuple[int, ...], dim: int) -> Any:

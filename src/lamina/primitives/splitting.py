@@ -102,7 +102,9 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 # ---- by places -------------------------------------------------------------------------------------------------------
 
 
-def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:  # fmt: skip
+def tensor_split(
+    input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
+) -> tuple[Tensor, ...]:
     """Views of parts of a dimension: of almost equal size (a number), or cut before the given places."""
     wanted: Any = next((w for w in (indices_or_sections, indices, sections) if w is not None), None)
     shape = input._array.shape
