@@ -66,13 +66,13 @@ _rsub = elementwise(
     emit=lambda b, x, y: b.sub(y, x), check=_refuse_bool, number="RsubBackward1")  # fmt: skip
 
 add_scaled = elementwise(
-    "add_scaled", lambda x, y, z: x + z * y,
-    grads=(lambda g: g, lambda g, z: g * z, None),
+    "add_scaled", lambda x, y, alpha: x + alpha * y,
+    grads=(lambda g: g, lambda g, alpha: g * alpha, None),
     emit=lambda b, x, y, z: b.add(x, b.mul(z, y)), node="Add")  # fmt: skip
 
 sub_scaled = elementwise(
-    "sub_scaled", lambda x, y, z: x - z * y,
-    grads=(lambda g: g, lambda g, z: -g * z, None),
+    "sub_scaled", lambda x, y, alpha: x - alpha * y,
+    grads=(lambda g: g, lambda g, alpha: -g * alpha, None),
     emit=lambda b, x, y, z: b.sub(x, b.mul(z, y)), node="Sub", check=_refuse_bool)  # fmt: skip
 
 mul = elementwise(
