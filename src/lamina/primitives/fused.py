@@ -60,7 +60,7 @@ def fused(
             given |= kwargs
             tensors = [v for v in given.values() if isinstance(v, Tensor)]
             low = next((t._kind.dtype for t in tensors if t._kind.dtype.is_low), None)
-            grad = (mode is None or mode.grad) and any(t._node is not None for t in tensors)
+            grad = (mode is None or (mode.grad and not mode.inference)) and any(t._node is not None for t in tensors)
             if not grad:
                 return _run(body, given, low)
             if ruled is not None:
@@ -163,8 +163,11 @@ class FusedNode(Node):
             result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
             outs = result if isinstance(result, tuple) else (result,)
             roots = [(edge_of(o), v) for o, v in zip(outs, values, strict=True) if v is not None and o is not None and o._node is not None]
-            captures = {edge_of(aliases[id(t)]): i for i, t in enumerate(inputs)}
-            return engine.run(roots, create=True, keep=True, captures=captures, accumulates=False)
+            # a tensor given twice has one alias: the whole of its cotangent goes along its first edge
+            captures: dict[Any, int] = {}
+            first = [captures.setdefault(edge_of(aliases[id(t)]), len(captures)) for t in inputs]
+            found = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False)
+            return [found[at] if at not in first[:i] else None for i, at in enumerate(first)]
         finally:
             modes.reset(token)
 
