@@ -12,7 +12,7 @@ import numpy as np
 
 from lamina.autograd import views
 from lamina.core import device as devices
-from lamina.core import draws, draws_discrete, draws_normal, draws_rejection
+from lamina.core import draws, draws_discrete, draws_normal, draws_rejection, strided
 from lamina.core import dtype as dtypes
 from lamina.core.device import CPU, Kind
 from lamina.core.factories import kind_of
@@ -192,9 +192,20 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
 
 
 def noise(shape: tuple[int, ...], like: Tensor, p: float) -> Tensor:
-    """A new tensor of 0 and 1, 1 with probability `p`, in the dtype of `like`."""
+    """A new tensor of 0 and 1, 1 with probability `p`, in the dtype of `like`; of its shape, it lies in memory as `like` does.
+
+    The draws come in the order of memory.
+    """
     kind = like._kind
-    return _new(shape, kind, lambda shape: draws.bernoulli(default_generator, shape, p, dtype=kind.np))
+
+    def draw(shape: tuple[int, ...]) -> Array:
+        if like._array.flags.c_contiguous or shape != like._array.shape:
+            return draws.bernoulli(default_generator, shape, p, dtype=kind.np)
+        order = strided.stride_order(like._array)
+        drawn = draws.bernoulli(default_generator, tuple(shape[d] for d in order), p, dtype=kind.np)
+        return drawn.transpose(np.argsort(order))
+
+    return _new(shape, kind, draw)
 
 
 @with_out
