@@ -93,11 +93,10 @@ def conv_weight_grad(
             part = g[images, :, band]
             if merge:
                 columns = _merged_columns(view, images, band, weights)
-                weights += (columns @ _merged(part, groups).swapaxes(1, 2)).swapaxes(1, 2)
+                weights += _merged(part, groups) @ columns.swapaxes(1, 2)
             else:
                 columns = _columns(view, images, band, weights)
-                shares = columns @ part.reshape(len(part), *weights.shape[:2], -1).swapaxes(2, 3)
-                weights += shares.sum(0).swapaxes(1, 2)
+                weights += (part.reshape(len(part), *weights.shape[:2], -1) @ columns.swapaxes(2, 3)).sum(0)
     return total
 
 
