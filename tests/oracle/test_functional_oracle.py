@@ -18,6 +18,7 @@ from lamina.nn import functional
 NO_SECOND = (
     "(im, im", "enable_gqa", "need_weights=False", "beta=0.0", "multi_margin", "multilabel_margin", "embedding_bag",
     "pdist", "hardsigmoid", "'max'", "antialias",
+    "scale_grad_by_freq",  # refused by lamina: PyTorch leaves the scale out of the second derivative
 )  # fmt: skip
 
 
@@ -88,12 +89,13 @@ def _texts(said):
     return [str(w.message).split(" (Triggered")[0] for w in said]
 
 
-def _same(ours, theirs, label):
+def _same(ours, theirs, label, single=False):
+    rtol, atol = (1e-5, 1e-6) if single else (1e-7, 1e-8)  # a row in float32 rounds there, in an order of its own
     for mine, other in zip(ours, theirs, strict=True):
         mine = np.zeros_like(other) if mine is None and other is not None else mine
         other = np.zeros_like(mine) if other is None and mine is not None else other
         if mine is not None:
-            np.testing.assert_allclose(mine, other, rtol=1e-7, atol=1e-8, err_msg=label)
+            np.testing.assert_allclose(mine, other, rtol=rtol, atol=atol, err_msg=label)
 
 
 @pytest.mark.parametrize("row", _rows("values"))
@@ -102,10 +104,11 @@ def test_value_and_derivatives(row):
     assert "error" not in theirs, theirs
     assert "error" not in ours, ours
     assert ours["dtype"] == theirs["dtype"]
-    _same([ours["value"]], [theirs["value"]], "value")
+    single = ".float()" in row
+    _same([ours["value"]], [theirs["value"]], "value", single)
     assert ("first" in ours) == ("first" in theirs)
-    _same(ours.get("first", []), theirs.get("first", []), "first")
-    _same(ours.get("second", []), theirs.get("second", []), "second")
+    _same(ours.get("first", []), theirs.get("first", []), "first", single)
+    _same(ours.get("second", []), theirs.get("second", []), "second", single)
     assert ours["warnings"] == theirs["warnings"] or "same" in row  # PyTorch gives that one once per process
 
 
@@ -163,7 +166,7 @@ def test_ctc_loss_impossible():
                 names["lp"], library.tensor([[1, 1], [2, 3]]), (2, 2), (2, 2), reduction="none", zero_infinity=zero
             )
             results.append((loss, library.autograd.grad(loss.sum(), names["lp"])[0]))
-        assert math.isinf(float(results[0][0][0])) is not zero
+        assert math.isinf(results[0][0][0].item()) is not zero
         for mine, other in zip(*results, strict=True):
             np.testing.assert_allclose(mine.detach().numpy(), other.detach().numpy(), rtol=1e-9, atol=1e-12)
 
