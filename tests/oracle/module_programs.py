@@ -63,7 +63,9 @@ def members(torch, show):
         ("extra", tensor + 1),
         ("extra", "text"),
     ]:
-        show(f"{name} = {type(value).__name__}", lambda: (setattr(norm, name, value), kinds()))
+        # what nn.Buffer makes is a Tensor in PyTorch
+        kind = "Tensor" if isinstance(value, nn.Buffer) else type(value).__name__
+        show(f"{name} = {kind}", lambda: (setattr(norm, name, value), kinds()))
     for name in ("extra", "nope", "plain"):
         show(f"del {name}", lambda: (delattr(norm, name), kinds()))
     show("read nothing", lambda: norm.nope)

@@ -49,7 +49,7 @@ class Printed:
 
 def _first_sentence(text):
     text = text.partition(", but expected one of")[0]
-    return re.split(r"(?<=[.!;])['\"]?(?= |\n|$)", text, maxsplit=1)[0]
+    return re.split(r"(?<=[.!;])['\"]?(?= |\n|$)", text, maxsplit=1)[0].rstrip(".")  # PyTorch's last one may lack its stop
 
 
 def _run(program, library):

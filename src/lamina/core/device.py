@@ -77,7 +77,7 @@ def as_device(given: Any) -> device:
         return meta
     if found.type == "cuda":
         # programs match on this sentence to fall back to the CPU
-        raise AssertionError("Torch not compiled with CUDA enabled: lamina computes on the CPU; pass device='cpu'")
+        raise AssertionError("Torch not compiled with CUDA enabled. lamina computes on the CPU: pass device='cpu'")
     raise RuntimeError(f"lamina has no device '{found}': it has 'cpu' and 'meta'; pass device='cpu'")
 
 
