@@ -104,7 +104,21 @@ def test_what_is_missing_says_so():
     with pytest.raises(AttributeError, match="VonMises.*lamina does not"):
         d.VonMises  # noqa: B018
     concentration = lamina.tensor(2.0, requires_grad=True)
-    made = d.Gamma(concentration, 1.0)
+    made = d.Beta(concentration, 1.0)
     assert made.sample().item() > 0
     with pytest.raises(NotImplementedError, match="no gradient in the concentration"):
         made.rsample()
+
+
+@pytest.mark.parametrize("a", [0.05, 0.7, 3.0, 40.0])
+def test_slope_of_gamma_draws(a):
+    """A draw moves with the concentration so that its share of the distribution stays."""
+    lamina.manual_seed(4)
+    concentration = lamina.full((200,), a, dtype=lamina.float64, requires_grad=True)
+    drawn = d.Gamma(concentration, 1.0).rsample()
+    drawn.sum().backward()
+    x, slope, h = drawn.detach(), concentration.grad, 1e-5 * a
+    share = lamina.special.gammainc
+    moved = share(lamina.tensor(a + h, dtype=lamina.float64), x + h * slope)
+    back = share(lamina.tensor(a - h, dtype=lamina.float64), x - h * slope)
+    np.testing.assert_allclose(((moved - back) / (2 * h)).numpy(), 0.0, atol=1e-5)

@@ -210,3 +210,15 @@ def test_gradients_of_draws(name):
 
     for ours, theirs in zip(gradients(lamina), gradients(torch), strict=True):
         same(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["Gamma", "Chi2", "StudentT"])
+def test_implicit_gradients_of_draws(name):
+    """PyTorch's slope is an approximation, good to a thousandth."""
+    def gradient(lib):
+        lib.manual_seed(3)
+        leaf = lib.tensor([0.3, 1.0, 2.5, 30.0], requires_grad=True)
+        getattr(lib.distributions, name)(leaf, *((1.5,) if name == "Gamma" else ())).rsample((5,)).sum().backward()
+        return leaf.grad.numpy()
+
+    np.testing.assert_allclose(gradient(lamina), gradient(torch), rtol=1e-3, atol=1e-5)

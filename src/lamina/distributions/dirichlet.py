@@ -8,7 +8,6 @@ import lamina
 from lamina import Size, Tensor
 from lamina.distributions import constraints
 from lamina.distributions.exp_family import ExponentialFamily
-from lamina.distributions.utils import standard_gamma
 
 
 class Dirichlet(ExponentialFamily):
@@ -44,7 +43,12 @@ class Dirichlet(ExponentialFamily):
     def rsample(self, sample_shape: Any = Size()) -> Tensor:
         """Draws. Raises NotImplementedError where a gradient is asked for."""
         alpha = self.concentration.expand(self._extended_shape(sample_shape))
-        gammas = standard_gamma(alpha.double())  # in double: small concentrations underflow in single
+        if lamina.is_grad_enabled() and alpha.requires_grad:
+            raise NotImplementedError(
+                "rsample() of Dirichlet and Beta has no gradient in the concentration in lamina: "
+                "call sample(), and use log_prob() for a score-function gradient"
+            )
+        gammas = lamina._standard_gamma(alpha.double())  # in double: small concentrations underflow in single
         limits = lamina.finfo(alpha.dtype)
         shares = (gammas / gammas.sum(-1, True)).to(alpha.dtype)
         return shares.clamp(limits.tiny, 1 - limits.eps / 2)

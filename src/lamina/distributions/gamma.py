@@ -8,7 +8,8 @@ import lamina
 from lamina import Size, Tensor
 from lamina.distributions import constraints
 from lamina.distributions.exp_family import ExponentialFamily
-from lamina.distributions.utils import broadcast_all, standard_gamma
+from lamina.distributions.implicit import standard_gamma
+from lamina.distributions.utils import broadcast_all
 
 
 class Gamma(ExponentialFamily):
@@ -36,7 +37,6 @@ class Gamma(ExponentialFamily):
         return self.concentration / self.rate.pow(2)
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:
-        """Draws, differentiable in the rate. Raises NotImplementedError where a gradient in the concentration is asked for."""
         shape = self._extended_shape(sample_shape)
         drawn = standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
         drawn.detach().clamp_(min=lamina.finfo(drawn.dtype).tiny)  # 0 is no value of the density; no part of the gradient

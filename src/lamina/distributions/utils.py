@@ -72,16 +72,6 @@ def uniform_open(like: Tensor, shape: Any) -> Tensor:
     return like.new_empty(shape).uniform_(lamina.finfo(like.dtype).tiny, 1)
 
 
-def standard_gamma(concentration: Tensor) -> Tensor:
-    """Draws of Gamma(concentration, 1). Raises NotImplementedError where their gradient is asked for."""
-    if lamina.is_grad_enabled() and concentration.requires_grad:
-        raise NotImplementedError(
-            "rsample() of Gamma, Chi2, StudentT, Beta and Dirichlet has no gradient in the concentration (df) in lamina: "
-            "call sample(), and use log_prob() for a score-function gradient"
-        )
-    return lamina._standard_gamma(concentration)
-
-
 class lazy_property:
     """A property that is computed at the first use and then stored as an attribute of the instance."""
 
