@@ -93,10 +93,11 @@ def conv_weight_grad(
             part = g[images, :, band]
             if merge:
                 columns = _merged_columns(view, images, band, weights)
-                weights += _merged(part, groups) @ columns.swapaxes(1, 2)
+                weights += (columns @ _merged(part, groups).swapaxes(1, 2)).swapaxes(1, 2)
             else:
                 columns = _columns(view, images, band, weights)
-                weights += (part.reshape(len(part), *weights.shape[:2], -1) @ columns.swapaxes(2, 3)).sum(0)
+                shares = columns @ part.reshape(len(part), *weights.shape[:2], -1).swapaxes(2, 3)
+                weights += shares.sum(0).swapaxes(1, 2)
     return total
 
 
