@@ -264,6 +264,9 @@ class RemovableHandle:
             if hooks is not None:
                 hooks.pop(self.id, None)
 
+    def __reduce__(self) -> Any:  # by the place of this room: the class says PyTorch's, where a pickler would look for it
+        return _handle, (), self.__getstate__()
+
     def __getstate__(self) -> tuple[Any, ...]:
         return (self.hooks_dict_ref(), self.id, tuple(d() for d in self.extra_dict_ref))
 
@@ -279,6 +282,10 @@ class RemovableHandle:
 
     def __exit__(self, *error: object) -> None:
         self.remove()
+
+
+def _handle() -> RemovableHandle:
+    return RemovableHandle.__new__(RemovableHandle)
 
 
 class SavedOutput:
