@@ -37,6 +37,7 @@ class Printed:
     def __call__(self, label, function):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"lamina\.")  # as lamina itself says at import
             try:
                 text = f"{function()!r}"
             except Exception as error:
