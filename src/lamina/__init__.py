@@ -374,6 +374,7 @@ from lamina.primitives.rearrange import (
     unflatten,
     unsqueeze,
 )
+from lamina.primitives.rectifiers import hardshrink, prelu
 from lamina.primitives.reduction import all, any, logsumexp, mean, nanmean, nansum, prod, sum
 from lamina.primitives.scans import cummax, cummin, cumprod, cumsum, logcumsumexp
 from lamina.primitives.scatter_reduce import index_reduce, scatter_reduce
@@ -503,14 +504,14 @@ _ELSEWHERE = {
     "vmap": "func", "compile": "compiler", "why_no_grad": "autograd.explain",
     **dict.fromkeys((
         "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-        "avg_pool1d", "adaptive_avg_pool1d", "bilinear", "celu", "celu_", "selu", "selu_", "hardshrink", "prelu",
+        "avg_pool1d", "adaptive_avg_pool1d", "bilinear", "celu", "celu_", "selu", "selu_",
         "threshold", "threshold_", "channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "cosine_similarity",
         "pairwise_distance", "pdist", "rms_norm",
     ), "nn.functional"),
     **dict.fromkeys((
         "batch_norm", "instance_norm", "group_norm", "layer_norm", "dropout", "dropout_", "alpha_dropout",
         "alpha_dropout_", "feature_dropout", "feature_dropout_", "feature_alpha_dropout", "feature_alpha_dropout_",
-        "native_dropout", "rrelu", "rrelu_", "embedding", "embedding_renorm_", "ctc_loss", "kl_div", "poisson_nll_loss",
+        "native_dropout", "rrelu", "rrelu_", "embedding", "embedding_bag", "embedding_renorm_", "ctc_loss", "kl_div", "poisson_nll_loss",
         "binary_cross_entropy_with_logits", "hinge_embedding_loss", "cosine_embedding_loss", "margin_ranking_loss",
         "triplet_margin_loss", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool3d",
         "adaptive_max_pool1d", "affine_grid_generator",

@@ -42,6 +42,7 @@ from lamina.primitives import (
     random,
     ranks,
     rearrange,
+    rectifiers,
     reduction,
     refusals,
     scans,
@@ -140,6 +141,8 @@ METHODS: dict[str, Any] = {
     "unflatten": rearrange.unflatten, "ravel": rearrange.ravel, "narrow": rearrange.narrow, "select": rearrange.select,
     "split": splitting.split, "chunk": splitting.chunk, "unbind": splitting.unbind, "diagonal": rearrange.diagonal,
     "unfold": rearrange.unfold, "contiguous": rearrange.contiguous,
+    # activations
+    "prelu": rectifiers.prelu, "hardshrink": rectifiers.hardshrink,
     # conversion
     "clone": conversion.clone, "to": conversion.to, "type": conversion.type_, "type_as": conversion.type_as,
     # reduction

@@ -128,14 +128,12 @@ from lamina.nn.functional.rectifier import (
     celu_,
     elu,
     elu_,
-    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
     hardtanh_,
     leaky_relu,
     leaky_relu_,
-    prelu,
     relu,
     relu6,
     relu_,
@@ -174,6 +172,7 @@ from lamina.nn.functional.vision import (
     upsample_bilinear,
     upsample_nearest,
 )
+from lamina.primitives.rectifiers import hardshrink, prelu
 
 __all__ = [
     "ScalingType",

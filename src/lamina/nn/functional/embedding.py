@@ -103,7 +103,7 @@ def _winners(weight: Tensor, indices: Tensor, bags: Tensor, count: int) -> Tenso
         return lamina.where(first == last, 0, first)
 
 
-def _bag_of_each(indices: Tensor, offsets: Tensor, include_last_offset: bool) -> tuple[Tensor, int]:
+def bag_of_each(indices: Tensor, offsets: Tensor, include_last_offset: bool) -> tuple[Tensor, int]:
     """The bag that each index falls in, and the number of bags."""
     total = indices.shape[0]
     first, last = (int(offsets[0]), int(offsets[-1])) if offsets.numel() else (0, 0)
@@ -202,7 +202,7 @@ def embedding_bag(
         count, length = input.shape
         bags = lamina.arange(count).repeat_interleave(length)
     else:
-        bags, count = _bag_of_each(indices, offsets, include_last_offset)
+        bags, count = bag_of_each(indices, offsets, include_last_offset)
         indices = indices[: bags.shape[0]]
         weights = None if weights is None else weights[: bags.shape[0]]
     if max_norm is not None:

@@ -27,7 +27,9 @@ from lamina.nn.functional.dropout import alpha_dropout as _alpha_dropout
 from lamina.nn.functional.dropout import drop_channels
 from lamina.nn.functional.dropout import dropout as _dropout
 from lamina.nn.functional.dropout import feature_alpha_dropout as _feature_alpha_dropout
+from lamina.nn.functional.embedding import bag_of_each
 from lamina.nn.functional.embedding import embedding as _embedding
+from lamina.nn.functional.embedding import embedding_bag as _embedding_bag
 from lamina.primitives import embedding as kernels
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -171,6 +173,27 @@ def embedding(
     return _embedding(
         indices, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
     )
+
+
+def embedding_bag(
+    weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: bool = False, mode: int = 0,
+    sparse: bool = False, per_sample_weights: Tensor | None = None, include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """`nn.functional.embedding_bag` (mode 0 sum, 1 mean, 2 max), the bag of each index, and the bags' sizes twice.
+
+    The last two are what PyTorch keeps for itself; in mode 2 it has the winning indices in the last place, lamina not.
+    """
+    if mode not in (0, 1, 2):
+        raise RuntimeError(f"embedding_bag: mode must be 0 (sum), 1 (mean) or 2 (max), got {mode}")
+    out = _embedding_bag(
+        indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=("sum", "mean", "max")[mode],
+        sparse=sparse, per_sample_weights=per_sample_weights, include_last_offset=include_last_offset,
+        padding_idx=padding_idx,
+    )  # fmt: skip
+    bags, count = bag_of_each(indices, offsets, include_last_offset)
+    sizes = lamina.zeros(count, dtype=lamina.int64).index_add(0, bags, lamina.ones_like(bags))
+    return out, bags, sizes, sizes.clone()
 
 
 def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> Tensor:

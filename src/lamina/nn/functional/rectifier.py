@@ -1,7 +1,7 @@
 """Piecewise activations: relu, its leaky, clipped and exponential relatives, and the shrinkages.
 
 Here: functions with a kink, each with PyTorch's subgradient at it. Not here: smooth activations and gates
-(activation.py), softmax (softmax.py).
+(activation.py), softmax (softmax.py), prelu and hardshrink (primitives/rectifiers.py).
 """
 
 from __future__ import annotations
@@ -120,41 +120,6 @@ def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     return leaky_relu(input, negative_slope, inplace=True)
 
 
-@fused("PreluKernel")
-def _prelu(input: Tensor, weight: Tensor) -> Tensor:
-    return lamina.where(input > 0, input, input * weight)
-
-
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """`input` where positive, `weight * input` elsewhere; one weight for all, or one per channel (dimension 1).
-
-    Raises RuntimeError if the number of weights is neither 1 nor the number of channels, or the types differ.
-    """
-    check_tensor(input, "prelu")
-    check_tensor(weight, "prelu", "weight", 2)
-    if input.dtype != weight.dtype:
-        raise RuntimeError(f"prelu: Type promoting not supported. Got {scalar_name(input)} and {scalar_name(weight)}")
-    count = weight.numel()
-    if count != 1:
-        if input.dim() == 0:
-            raise RuntimeError("Not allow zero-dim input tensor.")
-        channels = input.size(1) if input.dim() >= 2 else 1
-        if channels != count:
-            raise RuntimeError(
-                "Mismatch of parameter numbers and input channel size. "
-                f"Found parameter numbers = {count} and channel size = {channels}."
-            )
-    if weight.dim() > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
-    if input.dim() >= 2:
-        shape = [1] * input.dim()
-        shape[1] = count
-        weight = weight.view(shape)
-    elif input.dim() == 0:
-        weight = weight.view(())
-    return _prelu(input, weight)
-
-
 @fused("RreluWithNoise", grads=(lambda g, noise: g * noise, None))
 def _rrelu_noisy(input: Tensor, noise: Tensor) -> Tensor:
     return input * noise
@@ -268,17 +233,6 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def _shrink_grad(g: Tensor, input: Tensor, lambd: float) -> Tensor:
     return lamina.where((input >= -lambd) & (input <= lambd), 0.0, g)
-
-
-@fused("Hardshrink", grads=(_shrink_grad,))
-def _hardshrink(input: Tensor, lambd: float) -> Tensor:
-    return lamina.where((input >= -lambd) & (input <= lambd), 0.0, input)
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
-    """`input` outside [-lambd, lambd], 0 inside."""
-    check_floating(input, "hardshrink", "hardshrink_cpu")
-    return write_out(_hardshrink(input, lambd), out)
 
 
 @fused("Softshrink", grads=(_shrink_grad,))
