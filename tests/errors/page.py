@@ -61,7 +61,9 @@ def page() -> str:
     for p in programs:
         raised = texts[p].split(":")[0] if "Error:" in texts[p] or "Warning:" in texts[p] else "nothing: it answers"
         rows.append(f"| [{title(p)}](#{p.stem.replace('_', '-')}) | {raised} |")
-        parts.append(f'<a id="{p.stem.replace("_", "-")}"></a>\n\n## {title(p)}\n\n```python\n{code(p)}\n```\n\n```text\n{texts[p]}\n```\n')
+        parts.append(
+            f'<a id="{p.stem.replace("_", "-")}"></a>\n\n## {title(p)}\n\n```python\n{code(p)}\n```\n\n```text\n{texts[p]}\n```\n'
+        )
     return "\n".join([HEAD, *rows, "", *parts])
 
 
