@@ -177,7 +177,7 @@ class BackwardCFunction(Node, FunctionCtx):
                 raise RuntimeError(f"expected Variable or None (got {type(r).__name__})")
             found.append(r)
         return [
-            None if r is None or edge is None else fitted(r, like, self, i)
+            r if r is None or edge is None else fitted(r, like, self, i)  # one that nobody asked for: only hooks see it
             for i, (r, edge, like) in enumerate(zip(found, self._edges, self._like, strict=True))
         ]
 
