@@ -1,7 +1,8 @@
 """Pooling: declarations on the kernels of kernels/pooling.py and kernels/adaptive.py, with PyTorch's checks.
 
 Here: maximum, average, adaptive and fractional pooling, and unpooling. Not here: the forms of the arguments and the cases of one
-dimension (nn/functional/pooling.py), how a window is gone through (kernels/).
+dimension (nn/functional/pooling.py), how a window is gone through (kernels/),
+refusals (pooling_checks.py).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import errors, modes
-from lamina.core.size import wrap_dim
+from lamina.autograd import modes
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.kernels import adaptive, pooling
 from lamina.primitives.kernels.windows import window_outputs
+from lamina.primitives.pooling_checks import adaptive_outputs, check_dtype, check_unpool, check_windows
 from lamina.primitives.registry import primitive
 
 Ints = tuple[int, ...]
@@ -157,8 +158,8 @@ def max_pool(
     indices: False leaves them None where no gradient needs them, which is faster.
     """
     kernel, stride, padding, dilation = tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation)
-    _check_windows("max", input, kernel, stride, padding, dilation, ceil_mode)
-    _check_dtype(input, f"max_pool{len(kernel)}d", (1, 2))
+    check_windows("max", input, kernel, stride, padding, dilation, ceil_mode)
+    check_dtype(input, f"max_pool{len(kernel)}d", (1, 2))
     if not indices:
         mode = modes.current()
         indices = (input._node is not None and (mode is None or mode.grad)) or (mode is not None and bool(mode.transforms))
@@ -188,8 +189,8 @@ def _avg_pool(
     kernel, stride, padding = tuple(kernel_size), tuple(stride), tuple(padding)
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
-    _check_windows("avg", input, kernel, stride, padding, (1,) * dims, ceil_mode)
-    _check_dtype(input, "avg_pool2d" if dims == 2 else "avg_pool3d_out_frame", (2,), long=True)
+    check_windows("avg", input, kernel, stride, padding, (1,) * dims, ceil_mode)
+    check_dtype(input, "avg_pool2d" if dims == 2 else "avg_pool3d_out_frame", (2,), long=True)
     return _AVG[dims](  # type: ignore[no-any-return]
         input, kernel=kernel, stride=stride, padding=padding, ceil_mode=bool(ceil_mode), count_include_pad=bool(count_include_pad),
         divisor=divisor_override,
@@ -214,8 +215,8 @@ def avg_pool3d(
 
 def _adaptive_avg_pool(dims: int, input: Tensor, output_size: Sequence[int]) -> Tensor:
     name = f"adaptive_avg_pool{dims}d"
-    outputs = _adaptive_outputs(name, dims, input, output_size, ", but got ", f"{name}: output_size must be {dims}", 2 if dims == 2 else 1)
-    _check_dtype(input, name if dims == 2 else f"{name}_cpu", (2,))
+    outputs = adaptive_outputs(name, dims, input, output_size, ", but got ", f"{name}: output_size must be {dims}", 2 if dims == 2 else 1)
+    check_dtype(input, name if dims == 2 else f"{name}_cpu", (2,))
     return _ADAPTIVE_AVG[dims](input, outputs=outputs)  # type: ignore[no-any-return]
 
 
@@ -232,11 +233,11 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Sequence[int]) -> Tensor:
 def _adaptive_max_pool(dims: int, input: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
     name = f"adaptive_max_pool{dims}d"
     wrong = f"{name}(): internal error: output_size.size() must be {dims}"
-    outputs = _adaptive_outputs(name, dims, input, output_size, ", but got: ", wrong, 1)
+    outputs = adaptive_outputs(name, dims, input, output_size, ", but got: ", wrong, 1)
     for size in outputs:
         if size < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {size}: {[*input._array.shape[:-dims], *outputs]}")
-    _check_dtype(input, name if dims == 2 else f"{name}_cpu", (2,))
+    check_dtype(input, name if dims == 2 else f"{name}_cpu", (2,))
     return _ADAPTIVE_MAX[dims](input, outputs=outputs)  # type: ignore[no-any-return]
 
 
@@ -248,24 +249,6 @@ def adaptive_max_pool2d(input: Tensor, output_size: Sequence[int]) -> tuple[Tens
 def adaptive_max_pool3d(input: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Maxima of (N, C, D, H, W) or (C, D, H, W) over `output_size` windows, and their int64 indices in the flattened volume."""
     return _adaptive_max_pool(3, input, output_size)
-
-
-def _adaptive_outputs(name: str, dims: int, input: Tensor, output_size: Sequence[int], but: str, wrong: str, first: int) -> Ints:
-    shape = input._array.shape
-    outputs = tuple(output_size)
-    if len(outputs) != dims:
-        raise RuntimeError(wrong)
-    if len(shape) not in (dims + 1, dims + 2):
-        raise RuntimeError(f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor{but}{list(shape)}")
-    _check_full(f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes", shape, first)
-    return outputs
-
-
-def _check_full(text: str, shape: Ints, first: int, end: str = "") -> None:
-    """Raise for an empty dimension from `first` on."""
-    for i in range(first, len(shape)):
-        if not shape[i]:
-            raise RuntimeError(f"{text} {list(shape)} with dimension {i} being empty{end}")
 
 
 def _fractional_max_pool(
@@ -286,7 +269,7 @@ def _fractional_max_pool(
     for what, size, k, count in zip(("time", "height", "width")[-dims:], shape[-dims:], kernel, outputs, strict=True):
         if count + k - 1 > size:
             raise RuntimeError(f"{within}(): pool {what} {k} too large relative to input {what} {size}")
-    _check_dtype(input, f"{name}_out_frame", (2,))
+    check_dtype(input, f"{name}_out_frame", (2,))
     if random_samples._kind.dtype is not input._kind.dtype:
         raise RuntimeError("Expect _random_samples to have the same dtype as input")
     if len(drawn) != 3:
@@ -316,7 +299,7 @@ def fractional_max_pool3d(
 
 def max_unpool2d(input: Tensor, indices: Tensor, output_size: Sequence[int]) -> Tensor:
     """Zeros (..., *output_size) with the elements of `input` at `indices`."""
-    _check_unpool(2, input, indices, tuple(output_size))
+    check_unpool(2, input, indices, tuple(output_size))
     if any(size < 0 for size in output_size):
         listed = ", ".join(map(str, output_size))
         raise RuntimeError(f"max_unpooling2d(): output_size must contain non-negative spatial dimensions, but got output_size=({listed})")
@@ -327,7 +310,7 @@ def max_unpool3d(
     input: Tensor, indices: Tensor, output_size: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
     """Zeros (..., *output_size) with the elements of `input` at `indices`; `stride` and `padding` are only checked."""
-    _check_unpool(3, input, indices, tuple(output_size))
+    check_unpool(3, input, indices, tuple(output_size))
     for name, values in (("stride", stride), ("padding", padding)):
         if len(values) != 3:
             raise RuntimeError(
@@ -336,81 +319,3 @@ def max_unpool3d(
     if any(s <= 0 for s in stride):
         raise RuntimeError(f"strides should be greater than zero, but got stride: {list(stride)}")
     return _UNPOOL[3](input, indices, space=tuple(output_size))  # type: ignore[no-any-return]
-
-
-# ---- checks --------------------------------------------------------------------------------------------------------------
-
-
-def _check_unpool(dims: int, input: Tensor, indices: Tensor, output_size: Ints) -> None:
-    shape, found = input._array.shape, errors.scalar_name(indices)
-    if found != "Long":
-        raise RuntimeError("elements in indices should be type int64" + (f" but got: {found}" if dims == 2 else ""))
-    if len(output_size) != dims:
-        axes = "two elements (height, width)" if dims == 2 else "three elements (depth, height, width)"
-        raise RuntimeError(f"There should be exactly {axes} in output_size, but got {len(output_size)} elements.")
-    if len(shape) not in (dims + 1, dims + 2):
-        raise RuntimeError(
-            f"Input to max_unpooling{dims}d should be a {dims + 1}d or {dims + 2}d Tensor, but got a tensor with {len(shape)} dimensions."
-        )
-    if indices._array.shape != shape:
-        raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices tensor with shape: "
-            f"{list(indices._array.shape)}"
-        )
-    within = f"max_unpooling{dims}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, but got"
-    _check_full(within, shape, 1, ".")
-    _check_dtype(input, f"max_unpool{dims}d", (2,))
-
-
-def _check_dtype(input: Tensor, kernel: str, categories: tuple[int, ...], long: bool = False) -> None:
-    if input._kind.dtype.category not in categories and not (long and errors.scalar_name(input) == "Long"):
-        raise NotImplementedError(f"\"{kernel}\" not implemented for '{errors.scalar_name(input)}'")
-
-
-def _named(prefix: str, values: Ints) -> str:
-    return " ".join(f"{prefix}{axis}: {v}" for axis, v in zip("THW"[-len(values) :], values, strict=True))
-
-
-def _check_windows(
-    kind: str, input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
-) -> None:
-    shape, dims = input._array.shape, len(kernel)
-    text = f"non-empty {dims + 1}D or {dims + 2}D (batch mode) tensor expected for input"
-    if kind == "avg" and dims == 2:
-        wrap_dim(-dims - 1, len(shape))
-    if len(shape) not in (dims + 1, dims + 2):
-        raise RuntimeError(text)
-    if min(kernel) <= 0:
-        raise RuntimeError(f"kernel size should be greater than zero, but got {_named('k', kernel)}")
-    for k, s, p, d in zip(kernel, stride, padding, dilation, strict=True):
-        if s == 0:
-            raise RuntimeError("stride should not be zero")
-        if p < 0:
-            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
-        if d > 0 and p > ((k - 1) * d + 1) // 2:
-            raise RuntimeError(
-                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}"
-            )
-    if min(stride) <= 0:
-        raise RuntimeError(f"stride should be greater than zero, but got {_named('d', stride)}")
-    if min(dilation) <= 0:
-        raise RuntimeError(f"dilation should be greater than zero, but got {_named('dilation', dilation)}")
-    if 0 in shape[-dims - 1 :]:
-        if dims == 2:
-            raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:{list(shape)}")
-        within = "max_pool3d_with_indices_out_cpu_template" if kind == "max" else "avg_pool3d"
-        first = next(i for i, size in enumerate(shape[-dims - 1 :]) if not size)
-        raise RuntimeError(
-            f"{within}(): Expected input's non-batch dimensions to have positive length, but input has a shape of {list(shape)} and "
-            f"non-batch dimension {first} has length zero!"
-        )
-    space = shape[-dims:]
-    outputs = window_outputs(space, kernel, stride, padding, dilation, bool(ceil_mode))
-    if min(outputs) < 1:
-        if kind == "avg" and dims == 3:
-            raise RuntimeError(f"input image ({_named('', space)}) smaller than kernel size ({_named('k', kernel)})")
-        channels = shape[-dims - 1]
-        raise RuntimeError(
-            f"Given input size: ({'x'.join(map(str, (channels, *space)))}). Calculated output size: "
-            f"({'x'.join(map(str, (channels, *outputs)))}). Output size is too small"
-        )

@@ -242,7 +242,8 @@ def _check_grid(input: Tensor, grid: Tensor, kernel: str) -> None:
     for i, size in enumerate(x[2:], 2):
         if not size:
             raise RuntimeError(
-                f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(x)} with dimension {i} being empty"
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
+                f"{list(x)} with dimension {i} being empty"
             )
     if grid._kind.dtype is not input._kind.dtype:
         raise RuntimeError(f"expected scalar type {errors.scalar_name(input)} but found {errors.scalar_name(grid)}")
