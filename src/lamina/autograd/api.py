@@ -6,7 +6,6 @@ Not here: Tensor.backward's own checks of roots (tensor_api.py), the run (engine
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,8 +70,8 @@ def grad(
     if overrides.asks((*outs, *wanted)):
         return overrides.override(
             grad, (outs, wanted),
-            dict(grad_outputs=grad_outputs, retain_graph=retain_graph, create_graph=create_graph, only_inputs=only_inputs,
-                 allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads),
+            {"grad_outputs": grad_outputs, "retain_graph": retain_graph, "create_graph": create_graph, "only_inputs": only_inputs,
+             "allow_unused": allow_unused, "is_grads_batched": is_grads_batched, "materialize_grads": materialize_grads},
         )  # fmt: skip
     if not only_inputs:
         warnings.warn(
@@ -85,6 +84,8 @@ def grad(
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if isinstance(grad_outputs, Tensor):
         grad_outputs = (grad_outputs,)
+    if is_grads_batched and grad_outputs is None:
+        raise TypeError("grad(): is_grads_batched needs grad_outputs, whose first dimension is the batch")
     keep = create_graph if retain_graph is None else bool(retain_graph)
     if is_grads_batched:
         # vmap is library, above this room, and few programs ask for batches
@@ -104,9 +105,7 @@ def grad(
     if materialize_grads:
         if any(r is None and not isinstance(t, Tensor) for r, t in zip(results, wanted, strict=True)):
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
-        results = tuple(
-            _zeros(t, create_graph) if r is None else r for r, t in zip(results, wanted, strict=True)
-        )
+        results = tuple(_zeros(t, create_graph) if r is None else r for r, t in zip(results, wanted, strict=True))
     return results if names is None else dict(zip(names, results, strict=True))
 
 
@@ -134,6 +133,9 @@ def _run(
             if found[at] is None:
                 raise errors.UnusedInputError(i, wanted[i], outs)
     # a cotangent that passed through unchanged is the same Tensor
-    given = {id(g._array): g for g in grad_outputs or () if isinstance(g, Tensor)}
-    results = [None if f is None else f if tensors else given[id(f)] if id(f) in given else wrap(f) for f in found]
+    known = {id(g._array): g for g in grad_outputs or () if isinstance(g, Tensor)}
+    results = [
+        f if f is None or tensors else known[id(f)] if id(f) in known else known.setdefault(id(f), wrap(f))
+        for f in found
+    ]
     return tuple([results[at] for at in places])

@@ -51,7 +51,8 @@ def run(
     stops: set[Node] = set()
     if captures is not None:
         order, cells, stops = _prune(order, cells, captures, accumulates)
-        _visit_unneeded(roots, cells, create)
+        if len(roots) == 1:  # PyTorch does not come to the others
+            _visit_unneeded(*roots[0], cells, create)
     sums = _Sums(cells, create, captures, accumulates)
     place = users_place(3)
     if place is not None:
@@ -65,11 +66,15 @@ def run(
     outer = _run.callbacks, _run.node, _run.sums
     _run.depth += 1
     _run.callbacks, _run.node, _run.sums = [], None, sums
+    cell: list[Any] | None
+    value: Any
+    results: Any
     try:
         for edge, value in _by_heap(roots) if len(roots) > 3 else roots:
             given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
-        del roots, given
+        given = None
+        del roots
         for node in order:
             cell = cells[node]
             g = cell[0]
@@ -84,7 +89,7 @@ def run(
             if release:
                 node._release(place)
             edges = node._edges
-            for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):  # noqa: B905 (hot)
+            for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):
                 if target is None:
                     continue
                 if value.__class__ is not ndarray and value is not None and not create:
@@ -116,7 +121,7 @@ class _Run(local):
     """What a thread knows of the backward that it is in."""
 
     depth = 0  # how many are one inside the other
-    callbacks: list[Callable[[], Any]] = []  # noqa: RUF012 (each run has a list of its own)
+    callbacks: list[Callable[[], Any]] = []  # each run has a list of its own
     node: Any = None  # whose function of the user's runs
     sums: Any = None  # the innermost backward
     last: Any = None  # where the program started the last one
@@ -295,19 +300,24 @@ def _prune(
 _serial = count().__next__
 
 
-def _visit_unneeded(roots: Sequence[tuple[Any, Any]], cells: dict[Any, Cell], create: bool) -> None:
+def _visit_unneeded(edge: Any, value: Any, cells: dict[Any, Cell], create: bool) -> None:
     """A root that leads to nothing asked for does not run, but hooks of its tensors do, and its gradient is kept where wanted."""
-    for edge, value in roots:
-        node = edge.node if edge.__class__ is Output else edge
-        if isinstance(node, Node) and node not in cells and node._extra is not None:
-            listed = [value if nr == edge.nr else None for nr in range(node._width)] if edge.__class__ is Output else value
+    node = edge.node if edge.__class__ is Output else edge
+    if isinstance(edge, Tensor) and edge not in cells and edge._more is not None and edge._more.hooks:
+        with modes.set_grad_enabled(create):
+            _through(edge._more.hooks, value, create)
+    elif isinstance(node, Node) and node not in cells and node._extra is not None:
+        listed = [value if nr == edge.nr else None for nr in range(node._width)] if edge.__class__ is Output else value
+        with modes.set_grad_enabled(create):
             _tensor_hooks(node, node._extra, listed, create)
 
 
 class _Sums:
     """The cotangents on their way: summed for each target until all have come."""
 
-    def __init__(self, cells: dict[Any, Cell], create: bool, captures: dict[Any, int] | None, accumulates: bool) -> None:
+    def __init__(
+        self, cells: dict[Any, Cell], create: bool, captures: dict[Any, int] | None, accumulates: bool
+    ) -> None:
         self.cells, self.create, self.captures, self.accumulates = cells, create, captures, accumulates
         self.serial = _serial()
         self.found: list[Any] = [None] * (0 if captures is None else len(captures))
@@ -469,18 +479,6 @@ def _through(hooks: Any, value: Any, create: bool) -> Any:
         if result is not None:
             t = _checked(hook, result, t)
     return t if create or t is None else t._array
-
-
-def _post_accumulate(hooks: Any, leaf: Tensor) -> None:
-    """Hooks of a leaf whose gradient is there; PyTorch hands on what one returns, and then complains."""
-    shown: Any = leaf
-    complain = False
-    for hook in tuple(hooks.values()):
-        result = hook(shown)
-        if result is not None:
-            shown, complain = _checked(hook, result, None), True
-    if complain:
-        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
 def _post_accumulate(hooks: Any, leaf: Tensor) -> None:

@@ -41,7 +41,13 @@ def _text(rows: list[tuple[str, str]]) -> str:
 def _never_recorded(t: Any) -> list[tuple[str, str]]:
     if t._kind.dtype.category < 2:
         rows = [("", f"its dtype is {t.dtype}: only floating point and complex tensors have gradients")]
-        return [*rows, *(cut_rows(t) or [("fix", "convert it to floating point and call requires_grad_() before computing with it")])]
+        return [
+            *rows,
+            *(
+                cut_rows(t)
+                or [("fix", "convert it to floating point and call requires_grad_() before computing with it")]
+            ),
+        ]
     about = t._more
     if about is not None and about.cut is not None:
         return [("", "it does not require grad: its history was cut"), *cut_rows(t)]
@@ -72,7 +78,10 @@ def _leaf(t: Any, loss: Any) -> list[tuple[str, str]]:
                 ("loss", where(maker_of(loss))),
                 ("fix", "compute the loss with this very tensor; a copy, .detach() or .data of it is another one"),
             ]
-        return [("", "the loss depends on it, but backward() of that loss has not run (or .grad was reset since)"), ("last", _last())]
+        return [
+            ("", "the loss depends on it, but backward() of that loss has not run (or .grad was reset since)"),
+            ("last", _last()),
+        ]
     last = _last()
     if not last:
         return [("", "no backward has run yet"), ("fix", "call .backward() on the loss")]

@@ -272,7 +272,9 @@ class Function(metaclass=FunctionMeta):
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """The outputs' tangents from the inputs'."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
@@ -302,7 +304,12 @@ class Function(metaclass=FunctionMeta):
 
 
 def _applied(
-    cls: type[Function], args: tuple[Any, ...], new_style: bool, mode: Any, place: Place | None, ctx: BackwardCFunction | None = None
+    cls: type[Function],
+    args: tuple[Any, ...],
+    new_style: bool,
+    mode: Any,
+    place: Place | None,
+    ctx: BackwardCFunction | None = None,
 ) -> Any:
     """Run forward, and make its outputs the node's. ctx: the node, for a caller who goes on with it."""
     if ctx is None:
@@ -432,7 +439,9 @@ def _save(ctx: BackwardCFunction, outs: list[Any], mode: Any) -> None:
         held = 0
         if t is not None:
             if not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {position} is of type {type(t).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {position} is of type {type(t).__name__}"
+                )
             if t._more is not None and t._more.inference:
                 raise errors.InferenceSavedError()
             nr = next((i for i, o in enumerate(outs) if o is t), None)

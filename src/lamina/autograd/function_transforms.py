@@ -68,7 +68,9 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
         new_style = cls.setup_context is not Function.setup_context
         found = call(cls, args)
         if found is not NotImplemented:
-            raise NotImplementedError(f"{cls.__name__}: forward mode inside forward mode; write the jvp out of operations of torch")
+            raise NotImplementedError(
+                f"{cls.__name__}: forward mode inside forward mode; write the jvp out of operations of torch"
+            )
         output = _applied(cls, args, new_style, modes.current(), users_place(3), ctx)
         tangents = [_tangent(a, level, ctx.materialize_grads) for a in args]
         moved = cls.jvp(_ForwardCtx(ctx), *tangents)
@@ -140,7 +142,8 @@ def _with_batch(cls: type[Function], args: tuple[Any, ...], level: Level) -> Any
             f"({spec})."
         )
     return spec.unflatten(
-        o if d is None or not isinstance(o, Tensor) else batched(o.movedim(d, 0), level) for o, d in zip(outs, found, strict=True)
+        o if d is None or not isinstance(o, Tensor) else batched(o.movedim(d, 0), level)
+        for o, d in zip(outs, found, strict=True)
     )
 
 

@@ -19,7 +19,9 @@ __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 Tensors = tuple[Any, ...]
 
 
-def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vjp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(outputs of `func`, v^T J): `v` has the outputs' shapes; None for one scalar output."""
     with modes.enable_grad():
         run = _Call("vjp", func, inputs, create_graph, strict)
@@ -33,7 +35,9 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return run.result(run.filled(found, run.inputs, "back"), run.several_inputs)
 
 
-def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def jvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(outputs of `func`, J v): `v` has the inputs' shapes; None for one scalar input."""
     with modes.enable_grad():
         run = _Call("jvp", func, inputs, create_graph, strict, before=lambda r: r.vector_of_inputs(v))
@@ -44,7 +48,9 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return run.result(run.filled(found, run.outputs, "back_trick"), run.several_outputs)
 
 
-def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vhp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(value of the scalar function, v^T H): `v` has the inputs' shapes; None for one scalar input."""
     with modes.enable_grad():
         run = _Call("vhp", func, inputs, create_graph, strict, before=lambda r: r.vector_of_inputs(v)).scalar()
@@ -54,7 +60,9 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return run.result(run.filled(found, run.inputs, "double_back"), run.several_inputs)
 
 
-def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def hvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(value of the scalar function, H v): as `vhp`, by one backward more; prefer `vhp` where H is symmetric."""
     with modes.enable_grad():
         run = _Call("hvp", func, inputs, create_graph, strict, before=lambda r: r.vector_of_inputs(v)).scalar()
@@ -160,9 +168,7 @@ class _Call:
         self.inputs = _own(given, create_graph)
         if before is not None:
             before(self)
-        self.several_outputs, self.outputs = _tuple(
-            func(*self.inputs), "outputs of the user-provided function", name
-        )
+        self.several_outputs, self.outputs = _tuple(func(*self.inputs), "outputs of the user-provided function", name)
         self.check(self.outputs, "outputs")
 
     def scalar(self) -> _Call:
@@ -244,7 +250,13 @@ class _Call:
             found: Tensors = (None,) * len(self.inputs)
         else:
             found = grad(
-                output, self.inputs, basis, retain_graph=True, create_graph=self.create_graph, allow_unused=True, is_grads_batched=True
+                output,
+                self.inputs,
+                basis,
+                retain_graph=True,
+                create_graph=self.create_graph,
+                allow_unused=True,
+                is_grads_batched=True,
             )
         return [
             (basis.new_zeros(output.size() + t.size()) if g is None else g.reshape(output.size() + t.size()))
@@ -277,7 +289,8 @@ def _by_columns(func: Callable[..., Any], inputs: Any, strict: bool, vectorize: 
         def pushed(direction: Any) -> Any:
             with forward_ad.dual_level():
                 duals = [
-                    forward_ad.make_dual(t.detach(), direction if i == at else zeros_like(t)) for i, t in enumerate(given)
+                    forward_ad.make_dual(t.detach(), direction if i == at else zeros_like(t))
+                    for i, t in enumerate(given)
                 ]
                 several, outs = _tuple(func(*duals), "outputs of the user-provided function", "jacobian")
                 shape[:] = [several]

@@ -6,7 +6,14 @@ from contextvars import ContextVar
 
 from lamina.autograd.modes import Scoped, enable_grad, inference_mode, no_grad, set_grad_enabled
 
-__all__ = ["enable_grad", "enforce_grad_layout_policy", "inference_mode", "no_grad", "set_grad_enabled", "set_multithreading_enabled"]
+__all__ = [
+    "enable_grad",
+    "enforce_grad_layout_policy",
+    "inference_mode",
+    "no_grad",
+    "set_grad_enabled",
+    "set_multithreading_enabled",
+]
 
 _multithreading: ContextVar[bool] = ContextVar("lamina.multithreading", default=True)
 _layout_policy: ContextVar[bool] = ContextVar("lamina.layout_policy", default=True)

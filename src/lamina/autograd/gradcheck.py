@@ -118,8 +118,8 @@ def gradgradcheck(
     wanted = [i for i, t in enumerate(given) if _requires_grad(t)]
 
     def first_gradients(*args: Any) -> Any:
-        # autograd tells connected inputs apart from equal ones: each call works on its own
-        own = tuple(a.requires_grad_(True) if _requires_grad(a) and a.is_leaf else a for a in args)
+        watched = (*wanted, *range(len(args) - count, len(args)))
+        own = tuple(a.requires_grad_(True) if i in watched and not a.requires_grad else a for i, a in enumerate(args))
         points, weights = own[:-count], own[-count:]
         outs = [o for o in _tuple(func(*points)) if _requires_grad(o)]
         found = grad(outs, [points[i] for i in wanted], weights, create_graph=True, allow_unused=True)
@@ -216,7 +216,11 @@ def _parts(o: Any) -> tuple[str, ...]:
 
 
 def _prefix(o: Any, part: str) -> str:
-    return "" if not o.is_complex() else f"While considering the {'imaginary' if part == 'imag' else 'real'} part of complex outputs only, "
+    return (
+        ""
+        if not o.is_complex()
+        else f"While considering the {'imaginary' if part == 'imag' else 'real'} part of complex outputs only, "
+    )
 
 
 # ---- backward --------------------------------------------------------------------------------------------------------
@@ -242,7 +246,12 @@ def _analytical(o: Any, part: str, inputs: Sequence[Any], dtypes: bool) -> list[
 
 
 def _compare_jacobians(
-    o: Any, k: int, part: str, watched: Sequence[tuple[int, Any]], numerical: Sequence[dict[str, Any]], options: _Options
+    o: Any,
+    k: int,
+    part: str,
+    watched: Sequence[tuple[int, Any]],
+    numerical: Sequence[dict[str, Any]],
+    options: _Options,
 ) -> None:
     inputs = [t for _, t in watched]
     analytical = _analytical(o, part, inputs, options.dtypes)
@@ -336,20 +345,23 @@ class _Undefined(Function):
         return None
 
 
-def _check_undefined(func: Callable[..., Any], inputs: tuple[Any, ...], watched: Sequence[Any], chosen: Sequence[int]) -> None:
+def _check_undefined(
+    func: Callable[..., Any], inputs: tuple[Any, ...], watched: Sequence[Any], chosen: Sequence[int]
+) -> None:
     """With no gradient for its outputs, for all or for one of several, backward must give none, or zeros."""
 
     def check(which: Sequence[int]) -> None:
         outs = [_tuple(func(*inputs))[i] for i in chosen]
         ends = [_Undefined.apply(o) if i in which else o for i, o in enumerate(outs)]
         weights = [
-            wrap((np.ones if i in which else np.zeros)(o._array.shape, o._array.dtype), o._kind) for i, o in enumerate(outs)
+            wrap((np.ones if i in which else np.zeros)(o._array.shape, o._array.dtype), o._kind)
+            for i, o in enumerate(outs)
         ]
         for g in grad(ends, watched, weights, allow_unused=True):
             if g is not None and g._array.any():
                 warnings.warn(
                     "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break "
-                    'existing callers of this function. If this is true for you, you can call this function with '
+                    "existing callers of this function. If this is true for you, you can call this function with "
                     '"check_undefined_grad=False" to disable the feature',
                     stacklevel=5,
                 )
@@ -374,7 +386,7 @@ def _check_batched(outs: Sequence[Any], inputs: Sequence[Any]) -> None:
         except RuntimeError as error:
             raise GradcheckError(f"While computing batched gradients, got: {error}") from error
         for i, (batch, singles) in enumerate(zip(together, zip(*one_by_one, strict=True), strict=True)):
-            if batch is not None and not lamina.allclose(batch, lamina.stack([s for s in singles])):
+            if batch is not None and not lamina.allclose(batch, lamina.stack(list(singles))):
                 raise GradcheckError(
                     f"For output {k} and input {i}: the gradients of a batch differ from those one by one (check_batched_grad)"
                 )

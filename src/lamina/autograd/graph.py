@@ -184,10 +184,23 @@ def extra_of(node: Node) -> Extra:
     return found
 
 
-def make(cls: type[Node], edges: tuple[Any, ...], saved: tuple[Any, ...] = (), versions: Any = None, place: Place | None = None) -> Any:
+def make(
+    cls: type[Node],
+    edges: tuple[Any, ...],
+    saved: tuple[Any, ...] = (),
+    versions: Any = None,
+    place: Place | None = None,
+) -> Any:
     """A node of class `cls`: the slow and general way."""
     node = new(cls)
-    node._seq, node._edges, node._saved, node._versions, node._fix, node._extra = next_seq(), edges, saved, versions, None, None
+    node._seq, node._edges, node._saved, node._versions, node._fix, node._extra = (
+        next_seq(),
+        edges,
+        saved,
+        versions,
+        None,
+        None,
+    )
     node._code, node._lasti = (None, 0) if place is None else place
     now = modes.current()
     if now is not None and now.anomaly is not None:
@@ -264,7 +277,9 @@ class RemovableHandle:
             if hooks is not None:
                 hooks.pop(self.id, None)
 
-    def __reduce__(self) -> Any:  # by the place of this room: the class says PyTorch's, where a pickler would look for it
+    def __reduce__(
+        self,
+    ) -> Any:  # by the place of this room: the class says PyTorch's, where a pickler would look for it
         return _handle, (), self.__getstate__()
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -275,7 +290,9 @@ class RemovableHandle:
         self.hooks_dict_ref = ref(hooks)
         self.id = state[1]
         RemovableHandle.next_id = max(RemovableHandle.next_id, self.id + 1)
-        self.extra_dict_ref = tuple(ref(OrderedDict() if d is None else d) for d in (state[2] if len(state) > 2 else ()))
+        self.extra_dict_ref = tuple(
+            ref(OrderedDict() if d is None else d) for d in (state[2] if len(state) > 2 else ())
+        )
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -369,7 +386,13 @@ class SavedTensor:
     def data(self) -> Any:
         """What is kept: the tensor, or what the pack hook made of it."""
         kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
-        return kept.held if kept.__class__ is Packed else kept.tensor(self._node) if kept.__class__ is SavedOutput else kept
+        return (
+            kept.held
+            if kept.__class__ is Packed
+            else kept.tensor(self._node)
+            if kept.__class__ is SavedOutput
+            else kept
+        )
 
     def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
         """Keep `pack_hook(tensor)` in place of the tensor, and get it back by `unpack_hook`. Raises RuntimeError when it is freed."""

@@ -41,7 +41,9 @@ class ModifiedError(Explained, RuntimeError):
         # the tensor's description is taken now: the tensor itself may be large and need not live as long as the error
         made_by = getattr(t, "_node", None)
         shape = list(t._array.shape if hasattr(t, "_array") else t.array.shape)
-        super().__init__(node, (t._kind if hasattr(t, "_kind") else t.kind).dtype, shape, saved, now, is_output, made_by)
+        super().__init__(
+            node, (t._kind if hasattr(t, "_kind") else t.kind).dtype, shape, saved, now, is_output, made_by
+        )
 
     def sentence(self) -> str:
         node, dtype, shape, saved, version, is_output, made_by = self.fields
@@ -62,7 +64,12 @@ class ModifiedError(Explained, RuntimeError):
 
     def story(self) -> list[tuple[str, str]]:
         node, _, _, saved, version, is_output, _ = self.fields
-        rows = [("saved", f"{where(place_of(node))}  ({node.name()} keeps its {'result' if is_output else 'input'} for backward)")]
+        rows = [
+            (
+                "saved",
+                f"{where(place_of(node))}  ({node.name()} keeps its {'result' if is_output else 'input'} for backward)",
+            )
+        ]
         for before, operation, place in version.log or ():
             if before >= saved:
                 rows.append(("modified", f"{where(place)}  ({operation}: version {before} -> {before + 1})"))
@@ -81,7 +88,9 @@ class NoGraphError(Explained, RuntimeError):
 
     def story(self) -> list[tuple[str, str]]:
         rows: list[tuple[str, str]] = self.fields[1]
-        return rows or [("fix", "requires_grad=True on the tensors whose gradient is wanted, before computing with them")]
+        return rows or [
+            ("fix", "requires_grad=True on the tensors whose gradient is wanted, before computing with them")
+        ]
 
 
 class NoGraphInputError(Explained, RuntimeError):
@@ -112,9 +121,16 @@ class UnusedInputError(Explained, RuntimeError):
 
     def story(self) -> list[tuple[str, str]]:
         position, shape, place, makers = self.fields
-        rows = [("input", f"number {position}, of shape {shape}" + (f", made at {where(place)}" if place else ", a leaf"))]
+        rows = [
+            ("input", f"number {position}, of shape {shape}" + (f", made at {where(place)}" if place else ", a leaf"))
+        ]
         rows += [("output", where(m)) for m in makers if m is not None]
-        rows.append(("fix", "compute the output with this very tensor, or pass allow_unused=True (None) or materialize_grads=True (zeros)"))
+        rows.append(
+            (
+                "fix",
+                "compute the output with this very tensor, or pass allow_unused=True (None) or materialize_grads=True (zeros)",
+            )
+        )
         return rows
 
 
@@ -163,9 +179,7 @@ class HookTypeError(HookShapeError):
 
     def sentence(self) -> str:
         name, _, given, returned = self.fields
-        return (
-            f"hook '{name}' has changed the type of value (was torch.{given.alias} got torch.{returned.alias})"
-        )
+        return f"hook '{name}' has changed the type of value (was torch.{given.alias} got torch.{returned.alias})"
 
     def story(self) -> list[tuple[str, str]]:
         _, hook, given, returned = self.fields
@@ -204,9 +218,7 @@ class GradientShapeError(Explained, RuntimeError):
 
     def sentence(self) -> str:
         name, position, given, wanted, _ = self.fields
-        return (
-            f"Function {name} returned an invalid gradient at index {position} - got {given} but expected shape compatible with {wanted}"
-        )
+        return f"Function {name} returned an invalid gradient at index {position} - got {given} but expected shape compatible with {wanted}"
 
     def story(self) -> list[tuple[str, str]]:
         return [("called", where(self.fields[4])), ("fix", f"return a gradient of the input's shape, {self.fields[3]}")]

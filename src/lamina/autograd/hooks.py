@@ -143,7 +143,9 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
             fn(grad)
 
         return _MultiHandle(tuple(t.register_hook(first) for t in tensors))
-    known: dict[int, tuple[Any, int, list[Any], list[int]]] = {}  # by run: (run, how many will come, gradients, how many came)
+    known: dict[
+        int, tuple[Any, int, list[Any], list[int]]
+    ] = {}  # by run: (run, how many will come, gradients, how many came)
 
     def watch(i: int) -> Callable[[Any], None]:
         def inner(grad: Any) -> None:

@@ -16,7 +16,20 @@ from typing import Any
 class Mode:
     """The settings of a thread. Immutable: to change one is to set another object."""
 
-    __slots__ = ("anomaly", "autocast", "forward_level", "function_modes", "grad", "inference", "listener", "no_hooks", "no_overrides", "plain", "saved_hooks", "transforms")
+    __slots__ = (
+        "anomaly",
+        "autocast",
+        "forward_level",
+        "function_modes",
+        "grad",
+        "inference",
+        "listener",
+        "no_hooks",
+        "no_overrides",
+        "plain",
+        "saved_hooks",
+        "transforms",
+    )
 
     grad: bool  # operations are recorded
     inference: bool  # results are inference tensors

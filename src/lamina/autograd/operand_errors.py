@@ -87,7 +87,9 @@ class DtypeError(Explained, RuntimeError):
         if name == "self":
             return f"self and mat2 must have the same dtype, but got {_SCALARS[first.name]} and {_SCALARS[second.name]}"
         if name == "mm":
-            return f"expected m1 and m2 to have the same dtype, but got: {_C_TYPES[first.name]} != {_C_TYPES[second.name]}"
+            return (
+                f"expected m1 and m2 to have the same dtype, but got: {_C_TYPES[first.name]} != {_C_TYPES[second.name]}"
+            )
         return f"expected scalar type {_SCALARS[first.name]} but found {_SCALARS[second.name]}"
 
     def story(self) -> list[tuple[str, str]]:

@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, RemovableHandle, edge_of, extra_of, node_of, retain
+from lamina.autograd.graph import (
+    NOWHERE,
+    GradientEdge,
+    Node,
+    Output,
+    RemovableHandle,
+    edge_of,
+    extra_of,
+    node_of,
+    retain,
+)
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 
 
@@ -45,7 +55,7 @@ def run_backward(
             if not isinstance(t, (Tensor, GradientEdge)):
                 raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
     roots = make_roots(tensors, grad_tensors, create_graph)
-    captures = None
+    captures: dict[Any, int] | None = None
     if inputs is not None:
         captures = {}
         for t in inputs:
@@ -54,7 +64,8 @@ def run_backward(
             edge = input_edge(t)
             if edge is not None:
                 captures.setdefault(edge, len(captures))
-    if create_graph:
+    if create_graph and not Slots.cycle_warned:
+        Slots.cycle_warned = True
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
             "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
@@ -62,7 +73,9 @@ def run_backward(
             "the leak.",
             stacklevel=3,
         )
-    engine.run(roots, create=create_graph, keep=create_graph if retain_graph is None else bool(retain_graph), captures=captures)
+    engine.run(
+        roots, create=create_graph, keep=create_graph if retain_graph is None else bool(retain_graph), captures=captures
+    )
 
 
 def input_edge(t: Any) -> Any:
@@ -142,7 +155,9 @@ def _set_requires_grad(self: Tensor, value: Any) -> None:
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Record, or not, what is done with this leaf. Raises RuntimeError for a non-leaf and for integer dtypes."""
     if requires_grad.__class__ is not bool:
-        raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}")
+        raise TypeError(
+            f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}"
+        )
     node = self._node
     if requires_grad:
         if self._more is not None and self._more.inference and not modes.is_inference_mode_enabled():
@@ -240,7 +255,13 @@ def _as_class(self: Tensor, made: Tensor) -> Tensor:
     if cls is Tensor or not getattr(cls, "_overrides", True):
         return made
     again: Tensor = object.__new__(cls)
-    again._array, again._kind, again._node, again._version_, again._more = made._array, made._kind, None, made._version_, made._more
+    again._array, again._kind, again._node, again._version_, again._more = (
+        made._array,
+        made._kind,
+        None,
+        made._version_,
+        made._more,
+    )
     return again
 
 
@@ -249,11 +270,7 @@ def _set_data(self: Tensor, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if self._node is not None and value._kind.dtype.category < 2:
-        raise RuntimeError(
-            "data set to a tensor that requires gradients must be floating point or complex dtype"
-        )
-    if value._kind is not self._kind and self._node not in (None, LEAF):
-        raise RuntimeError("Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type.")
+        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     self._array, self._kind = value._array, value._kind
 
 
@@ -293,6 +310,7 @@ def register_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
     node = self._node
     if node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    edge_of(self)  # raises for a view whose history is lost
     if node is LEAF or node is NOWHERE:
         about = more(self)
         if about.hooks is None:

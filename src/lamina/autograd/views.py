@@ -14,7 +14,7 @@ from weakref import ref
 from lamina.autograd import errors, modes
 from lamina.autograd.graph import NOWHERE, Node, Output, edge_of, make, retain
 from lamina.core import strided
-from lamina.core.device import Kind
+from lamina.core.device import KINDS, Kind
 from lamina.core.tensor import LEAF, More, Tensor, more, version
 from lamina.core.version import Place, Version
 
@@ -90,7 +90,9 @@ _PLAIN: dict[tuple[str, bool], View] = {}
 def attach_plain(out: Tensor, source: Tensor, maker: str, no_grad: bool) -> None:
     """`attach` for the common view: of a plain tensor, or of a plain view of one."""
     about = source._more
-    if about is not None and (about.inference or (about.view is not None and (about.view.made_in or about.view.replay))):
+    if about is not None and (
+        about.inference or (about.view is not None and (about.view.made_in or about.view.replay))
+    ):
         attach(out, source, maker, "no_grad" if no_grad else "")
         return
     base = source if about is None or about.base is None else about.base
@@ -149,7 +151,11 @@ def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
         )
     whole = operation in _IN_NO_ORDER
     for other in read:
-        if isinstance(other, Tensor) and (whole or other is not t) and strided.partly_overlap(t._array, other._array, whole):
+        if (
+            isinstance(other, Tensor)
+            and (whole or other is not t)
+            and strided.partly_overlap(t._array, other._array, whole)
+        ):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
                 "Please clone() the tensor before performing the operation."
@@ -157,7 +163,9 @@ def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
 
 
 _SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_"))
-_IN_NO_ORDER = frozenset(("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_"))
+_IN_NO_ORDER = frozenset(
+    ("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_")
+)
 
 
 class CopySlices(Node):
@@ -228,6 +236,8 @@ def refresh_views(base: Tensor) -> None:
         if base._node is None and v._node in (None, LEAF, NOWHERE):
             if v._node is NOWHERE:
                 v._node = None
+                if about.broken:  # nothing asks for its history now
+                    about.broken, v._kind = False, KINDS[v._kind.dtype, v._kind.device]
         elif about.seen == version(base).n:
             if v._node is None:
                 v._node = NOWHERE
@@ -245,6 +255,22 @@ def _renew(v: Tensor, base: Tensor) -> None:
             _follow(v, about.view.replay(base)._node)
     else:
         _follow(v, Strided.node(base, *geometry(v, base)))
+
+
+def lone(t: Tensor) -> bool:
+    """Whether a write to `t` concerns nobody else: no living view shares the memory, and it is no inference tensor."""
+    if t._more is not None and t._more.inference:
+        return False
+    counter = t._version_
+    if counter is None or counter.bases is None:
+        return True
+    bases = [base for held in counter.bases if (base := held()) is not None]
+    if any(view() is not None for base in bases for view in base._more.views or ()):
+        return False
+    for base in bases:
+        base._more.views = None
+    counter.bases = None
+    return True
 
 
 def written(t: Tensor) -> None:

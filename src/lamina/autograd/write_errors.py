@@ -45,16 +45,23 @@ class ViewInPlaceError(Explained, RuntimeError):
 
     def sentence(self) -> str:
         view, _, made_in, base_modified, *_ = self.fields
-        what = "its base or another view of its base has been modified inplace" if base_modified else "is being modified inplace"
-        if made_in not in _MODES:
+        what = (
+            "its base or another view of its base has been modified inplace"
+            if base_modified
+            else "is being modified inplace"
+        )
+        if made_in not in _MODES and view is not None:
             return f"{view} and {what}. {_WHY[made_in]}"
-        mode, outside = _MODES[made_in]
+        mode, outside = _MODES.get(made_in, _MODES["no_grad"])
         start = "A view was" if view is None else f"{view} of a view which was"
         return f"{start} created in {mode} mode and {what} {outside}. {_WHY[made_in]}"
 
     def story(self) -> list[tuple[str, str]]:
         _, operation, _, base_modified, place, writes, now = self.fields
-        rows = [("view", where(place)), ("used" if base_modified else "in-place", where(now) + (f"  ({operation})" if operation else ""))]
+        rows = [
+            ("view", where(place)),
+            ("used" if base_modified else "in-place", where(now) + (f"  ({operation})" if operation else "")),
+        ]
         rows += [("modified", f"{where(p)}  ({o})") for o, p in writes]
         return [*rows, ("fix", "write out of place, or to a clone() of the view")]
 
@@ -105,7 +112,10 @@ class InferenceSavedError(Explained, RuntimeError):
         super().__init__(users_place(2))
 
     def story(self) -> list[tuple[str, str]]:
-        return [("at", where(self.fields[0])), ("fix", "a clone() of that tensor, or no_grad in place of inference_mode")]
+        return [
+            ("at", where(self.fields[0])),
+            ("fix", "a clone() of that tensor, or no_grad in place of inference_mode"),
+        ]
 
     def sentence(self) -> str:
         return (

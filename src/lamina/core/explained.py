@@ -144,7 +144,10 @@ class BroadcastError(Explained, RuntimeError):
             ("at", where(place)),
             ("a", f"{names[0]:{width}}  {first}" if names[0] != "a" else f"{first}"),
             ("b", f"{names[1]:{width}}  {second}" if names[1] != "b" else f"{second}"),
-            ("fix", "sizes must be equal or 1, counted from the last dimension: unsqueeze, transpose or expand one of them"),
+            (
+                "fix",
+                "sizes must be equal or 1, counted from the last dimension: unsqueeze, transpose or expand one of them",
+            ),
         ]
 
 
@@ -159,6 +162,10 @@ class IndexRangeError(Explained, IndexError):
 
     def story(self) -> list[tuple[str, str]]:
         _, index, size, from_end, place = self.fields
-        inside = f"0 to {size - 1}{f', or {-size} to -1 from the end' if from_end else ''}" if size else "none: there is no element"
+        inside = (
+            f"0 to {size - 1}{f', or {-size} to -1 from the end' if from_end else ''}"
+            if size
+            else "none: there is no element"
+        )
         name = "" if MODULES in self.__dict__ else (operands(place, 2) or [""])[0]
         return [("at", where(place)), ("tensor", name), ("index", str(index)), ("inside", inside)]

@@ -35,7 +35,7 @@ class Slots:
     recording: Callable[[], bool] = staticmethod(lambda: True)  # operations of this thread are recorded
     inference: Callable[[], bool] = staticmethod(lambda: False)  # this thread is in inference mode
     left: Callable[[str], None] = staticmethod(lambda what: None)  # values with history leave as numbers
-    scalar_warned = False
+    scalar_warned = cycle_warned = False  # PyTorch warns of these once
 
 
 class More:
@@ -66,7 +66,7 @@ class TensorType(type):
     """The class of Tensor and its subclasses: lets classes that print as torch's be pickled by their own place."""
 
 
-def _own_class(name: str) -> type:
+def _own_class(name: str) -> Any:
     return _OWN_CLASSES[name]
 
 
@@ -172,7 +172,9 @@ class Tensor(TensorBase, metaclass=TensorType):
         wanted = 4 if memory_format is devices.channels_last else 5
         return self._array.ndim == wanted and strided.is_channels_last(self._array)
 
-    is_cuda = is_xpu = is_mps = is_sparse = is_sparse_csr = is_quantized = is_nested = is_mkldnn = is_ipu = is_xla = False
+    is_cuda = is_xpu = is_mps = is_sparse = is_sparse_csr = is_quantized = is_nested = is_mkldnn = is_ipu = is_xla = (
+        False
+    )
     is_vulkan = is_maia = is_mtia = is_hpu = False
 
     @property
@@ -321,9 +323,7 @@ class Tensor(TensorBase, metaclass=TensorType):
     def numpy(self, *, force: bool = False) -> Array:
         """The array under the tensor: the same memory. `force`: detach first."""
         if self._node is not None and not force and Slots.recording():
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         self._refuse_meta("numpy")
         self._leaving("numpy()")
         if self._kind.dtype is dtypes.bfloat16 or self._kind.dtype.name.startswith("float8"):
@@ -339,9 +339,11 @@ class Tensor(TensorBase, metaclass=TensorType):
         return array.copy() if copy else array
 
     def __buffer__(self, flags: int) -> memoryview:  # Python 3.12's buffer protocol
-        return memoryview(self.numpy())
+        return memoryview(self.numpy())  # type: ignore[arg-type]
 
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Any:
         if self._node is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self.numpy().__dlpack__()
@@ -406,7 +408,9 @@ def cpu_kind(d: dtypes.dtype) -> Kind:
 
 
 def refuse_layout(name: str) -> NoReturn:
-    raise NotImplementedError(f"lamina has dense tensors only: {name} is not there; use a dense tensor and a mask instead")
+    raise NotImplementedError(
+        f"lamina has dense tensors only: {name} is not there; use a dense tensor and a mask instead"
+    )
 
 
 def numel_of(shape: tuple[int, ...]) -> int:

@@ -18,10 +18,11 @@ _OWN = __file__.rsplit("/core/", 1)[0].rsplit("\\core\\", 1)[0]
 class Version:
     """How often the memory was written, and the last writes: (version before, operation, place)."""
 
-    __slots__ = ("log", "n")
+    __slots__ = ("bases", "log", "n")
 
     def __init__(self) -> None:
         self.n = 0
+        self.bases: list[Any] | None = None  # weak references: tensors with this counter that have views
         self.log: deque[tuple[int, str, Place | None]] | None = None
 
     def bump(self, operation: str, place: Place | None) -> None:
@@ -37,7 +38,7 @@ class Untracked(Version):
     refusal: type[Exception] = RuntimeError  # autograd/errors.py puts its own here
 
     def __init__(self) -> None:
-        self.log = None
+        self.log = self.bases = None
 
     @property
     def n(self) -> int:  # type: ignore[override]

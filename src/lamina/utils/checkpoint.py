@@ -115,7 +115,15 @@ def checkpoint(
         raise ValueError(f"determinism_check should be one of ['default', 'none'], but got {determinism_check}")
     chosen = _early_stop.get()
     first, second = context_fn()
-    frame = _Frame(function, kwargs, preserve, second, early_stop if chosen is None else chosen, determinism_check == "default", debug)
+    frame = _Frame(
+        function,
+        kwargs,
+        preserve,
+        second,
+        early_stop if chosen is None else chosen,
+        determinism_check == "default",
+        debug,
+    )
     if not modes.is_grad_enabled():
         return function(*args, **kwargs)
     frame.keep_inputs(args)
@@ -158,9 +166,22 @@ class _Frame:
     """One checkpoint: its function and inputs, what it saved, and what the second forward found."""
 
     def __init__(
-        self, function: Callable[..., Any], kwargs: dict[str, Any], preserve: bool, second: Any, early_stop: bool, checks: bool, debug: bool
+        self,
+        function: Callable[..., Any],
+        kwargs: dict[str, Any],
+        preserve: bool,
+        second: Any,
+        early_stop: bool,
+        checks: bool,
+        debug: bool,
     ) -> None:
-        self.function, self.kwargs, self.second, self.early_stop, self.checks = function, kwargs, second, early_stop, checks
+        self.function, self.kwargs, self.second, self.early_stop, self.checks = (
+            function,
+            kwargs,
+            second,
+            early_stop,
+            checks,
+        )
         self.debug = debug if _debug.get() is None else bool(_debug.get())
         self.rng = lamina.get_rng_state() if preserve else None
         self.autocast = modes.mode().autocast
@@ -352,7 +373,9 @@ class CheckpointFunction(Function):
         return (None, None, *(a.grad if isinstance(a, Tensor) else None for a in args))  # type: ignore[attr-defined]
 
 
-def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
+def checkpoint_sequential(
+    functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
+) -> Any:
     """Run a Sequential (or a list of functions) in `segments` parts, each checkpointed but the last."""
     if use_reentrant is None:
         warnings.warn(
