@@ -76,9 +76,7 @@ def check_jvp(op: Any, args: Sequence[Any], params: dict[str, Any]) -> None:
     primals = tuple(lamina.tensor(args[i]) for i in places)
     along = tuple(like(t) for t in primals)
     expected, pull = vjp(function, *primals)
-    cotangents = tuple(
-        like(o) if o.is_floating_point() or o.is_complex() else lamina.zeros_like(o) for o in expected
-    )
+    cotangents = tuple(like(o) if o.is_floating_point() or o.is_complex() else lamina.zeros_like(o) for o in expected)
     try:
         gradients = pull(cotangents)
     except RuntimeError as error:

@@ -92,7 +92,9 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
                     )
         record = modes.is_grad_enabled() and (outside or any(t._node is not None for t in along))
         pairs = [
-            (edge_of(g), lowered(t, places.levels)) for g, t in zip(pulled, along, strict=True) if g is not None and edge_of(g) is not None
+            (edge_of(g), lowered(t, places.levels))
+            for g, t in zip(pulled, along, strict=True)
+            if g is not None and edge_of(g) is not None
         ]
         found: list[Any] = [None] * len(outs)
         if pairs:
@@ -104,5 +106,3 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         ])  # fmt: skip
 
     return out_spec.unflatten([places.settled(o) for o in outs]), derivative
-
-

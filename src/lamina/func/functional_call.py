@@ -27,7 +27,9 @@ def functional_call(
         names = [name for d in given for name in d]
         twice = [name for i, name in enumerate(names) if name in names[:i]]
         if twice:
-            raise ValueError(f"{sorted(set(twice))} appeared in multiple dictionaries; behavior of functional call is ambiguous")
+            raise ValueError(
+                f"{sorted(set(twice))} appeared in multiple dictionaries; behavior of functional call is ambiguous"
+            )
         given = {name: value for d in given for name, value in d.items()}
     elif not isinstance(given, dict):
         raise ValueError(
@@ -62,5 +64,3 @@ def _stacked(tensors: list[Any], name: str) -> Tensor:
         raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
     made = stack([t.detach() for t in tensors])
     return made.requires_grad_() if wanted == {True} else made  # type: ignore[attr-defined,no-any-return]
-
-

@@ -140,7 +140,9 @@ def apart(out: Any, has_aux: bool, call: str) -> tuple[Any, Any]:
 # ---- scalars ---------------------------------------------------------------------------------------------------------
 
 
-def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., tuple[Any, Any]]:
+def grad_and_value(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
     """A function that returns the gradient of `func` by the arguments `argnums`, and its value (a scalar).
 
     has_aux: func returns (value, aux), the result is (gradient, (value, aux)). Raises RuntimeError for a value that is no scalar.
@@ -203,10 +205,14 @@ def vjp_by(func: Callable[..., Any], argnums: Any, args: tuple[Any, ...], has_au
     out, aux = apart(places.run(func, replaced(args, argnums, places.tensors, spec), {}), has_aux, "vjp(f, *primals)")
     outs, out_spec = tree_flatten(out)
     if not outs:
-        raise RuntimeError(f"vjp(f, *primals): Expected f to be a function that has non-empty output (got output = {out})")
+        raise RuntimeError(
+            f"vjp(f, *primals): Expected f to be a function that has non-empty output (got output = {out})"
+        )
     for o in outs:
         if not isinstance(o, Tensor):
-            raise RuntimeError(f"vjp(f, *primals): expected f(*primals) to return only tensors, got unsupported type {type(o)}")
+            raise RuntimeError(
+                f"vjp(f, *primals): expected f(*primals) to return only tensors, got unsupported type {type(o)}"
+            )
     outside = places.outside(outs)
 
     def wrapper(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:

@@ -32,7 +32,9 @@ def _basis(tensors: Sequence[Tensor], start: int, stop: int) -> list[Tensor]:
 def _refuse_complex(name: str, tensors: Sequence[Tensor], which: str) -> None:
     for i, t in enumerate(tensors):
         if isinstance(t, Tensor) and t._kind.dtype.category == 3:
-            raise RuntimeError(f"{name}: Expected all {which}s to be real but received complex tensor at flattened {which} idx: {i}")
+            raise RuntimeError(
+                f"{name}: Expected all {which}s to be real but received complex tensor at flattened {which} idx: {i}"
+            )
 
 
 def jacrev(
@@ -84,7 +86,9 @@ def _split(t: Tensor, sizes: list[int], dim: int) -> Sequence[Tensor]:
     return (t,) if len(sizes) == 1 else s.several_(t, dim=dim, sizes=tuple(sizes))  # type: ignore[no-any-return]
 
 
-def jacfwd(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error") -> Callable[..., Any]:
+def jacfwd(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
+) -> Callable[..., Any]:
     """A function that returns the Jacobian of `func` by the arguments `argnums`, column by column (forward mode).
 
     Shape: of each output, then of each input. has_aux: func returns (value, aux), the result is (jacobian, aux). randomness: as in

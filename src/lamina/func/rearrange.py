@@ -28,7 +28,9 @@ def _read(pattern: str) -> tuple[Side, Side]:
     for given in names:
         twice = sorted({n for n in given if given.count(n) > 1})
         if twice:
-            raise ValueError(f"Identifiers may occur once on each side of a pattern; {twice} occur again in {pattern!r}")
+            raise ValueError(
+                f"Identifiers may occur once on each side of a pattern; {twice} occur again in {pattern!r}"
+            )
     if set(names[0]) != set(names[1]):
         only = sorted(set(names[0]) ^ set(names[1]))
         raise ValueError(f"Identifiers only on one side of a rearrange pattern (should be on both): {only}")
@@ -113,7 +115,9 @@ def _fit(group: tuple[str, ...], lengths: tuple[int, ...], sizes: dict[str, Any]
         raise ValueError(f"Cannot infer the lengths of {missing} in one dimension: give all but one by keyword")
     if missing:
         if not known or length % known:
-            raise ValueError(f"A dimension of size {length} cannot be split into {list(group)}: {length} is no multiple of {known}")
+            raise ValueError(
+                f"A dimension of size {length} cannot be split into {list(group)}: {length} is no multiple of {known}"
+            )
         sizes[missing[0]] = length // known
     elif known != length:
         raise ValueError(f"A dimension of size {length} does not have the lengths given for {list(group)}")

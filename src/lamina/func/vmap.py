@@ -19,7 +19,12 @@ from lamina.utils._pytree import TreeSpec, _broadcast_to_and_flatten, tree_flatt
 
 
 def vmap(
-    func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None
+    func: Callable[..., Any],
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+    *,
+    chunk_size: int | None = None,
 ) -> Callable[..., Any]:
     """A function that applies `func` to each entry along a dimension of its arguments, all at once.
 
@@ -77,13 +82,17 @@ def _inputs(in_dims: Any, args: tuple[Any, ...], func: Any) -> tuple[int, list[A
     if not sizes:
         raise ValueError("vmap: Expected at least one Tensor to vmap over")
     if any(n != sizes[0] for n in sizes):
-        raise ValueError(f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension")
+        raise ValueError(
+            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension"
+        )
     return sizes[0], dims, flat, spec
 
 
 def _checked_dim(call: str, t: Any, dim: Any) -> int | None:
     if not isinstance(dim, int) and dim is not None:
-        raise ValueError(f"{call}: Got in_dim={dim} for an input but in_dim must be either an integer dimension or None.")
+        raise ValueError(
+            f"{call}: Got in_dim={dim} for an input but in_dim must be either an integer dimension or None."
+        )
     if dim is None:
         return None
     if not isinstance(t, Tensor):
@@ -113,7 +122,14 @@ def run(
 
 
 def _flat(
-    func: Any, size: int, dims: Sequence[int | None], flat: Sequence[Any], spec: TreeSpec, out_dims: Any, randomness: str, kwargs: Any
+    func: Any,
+    size: int,
+    dims: Sequence[int | None],
+    flat: Sequence[Any],
+    spec: TreeSpec,
+    out_dims: Any,
+    randomness: str,
+    kwargs: Any,
 ) -> tuple[list[Any], list[int | None], TreeSpec]:
     """The results' leaves with entries along dimension 0, where they shall lie (None: no batch), the results' structure."""
     with Level(size, randomness) as level:
@@ -167,7 +183,15 @@ def _moved(t: Any, place: int | None) -> Any:
 
 
 def _in_chunks(
-    func: Any, size: int, dims: list[Any], flat: list[Any], spec: TreeSpec, out_dims: Any, randomness: str, chunk_size: int, kwargs: Any
+    func: Any,
+    size: int,
+    dims: list[Any],
+    flat: list[Any],
+    spec: TreeSpec,
+    out_dims: Any,
+    randomness: str,
+    chunk_size: int,
+    kwargs: Any,
 ) -> Any:
     """Some entries at a time, and the results together."""
     parts = []
@@ -177,7 +201,8 @@ def _in_chunks(
         if state is not None:
             set_rng_state(state)
         part = [
-            t if dim is None else s.slice_(t, dim=dim, part=slice(start, stop)) for t, dim in zip(flat, dims, strict=True)
+            t if dim is None else s.slice_(t, dim=dim, part=slice(start, stop))
+            for t, dim in zip(flat, dims, strict=True)
         ]
         parts.append(_flat(func, stop - start, dims, part, spec, out_dims, randomness, kwargs))
     _, places, out_spec = parts[0]

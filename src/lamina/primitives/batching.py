@@ -6,6 +6,7 @@ no rule goes entry by entry. Here: the rules. Not here: batches themselves (leve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,9 @@ def _promoted(p: Primitive, tensors: Sequence[Any], given: Sequence[Tensor]) -> 
     first = 1 if p.promote == "rest" else 0
     shared = common_dtype(tensors[first:])
     return [
-        t.to(shared) if i >= first and isinstance(t, Tensor) and not t._array.ndim and t._kind.dtype is not shared else t
+        t.to(shared)
+        if i >= first and isinstance(t, Tensor) and not t._array.ndim and t._kind.dtype is not shared
+        else t
         for i, t in enumerate(tensors)
     ]
 
@@ -124,21 +127,27 @@ def moved_back(*names: str) -> Callable[..., Any]:
 
 def _back(params: Params, names: Sequence[str]) -> Params:
     return {
-        n: v if n not in names else tuple([d + 1 for d in v]) if isinstance(v, tuple) else v + 1 for n, v in params.items()
+        n: v if n not in names else tuple([d + 1 for d in v]) if isinstance(v, tuple) else v + 1
+        for n, v in params.items()
     }
 
 
-def shifted(*names: str) -> Callable[..., Any]:
-    """As `moved_back`; 0-d entries, which have their only element along dimension 0, get that dimension for this while."""
+def shifted(*names: str, like: int = 0) -> Callable[..., Any]:
+    """As `moved_back`; 0-d entries, which have their only element along dimension 0, get that dimension for this while.
+
+    like: the tensor whose entries tell whether results are 0-d.
+    """
 
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-        values = values_at(tensors, level)
-        lone = [isinstance(t, Tensor) and not t._array.ndim for t in tensors]
-        flat = all(lone) and not all(params[n] == () for n in names)
-        if flat:
-            values = [v.reshape((level.size, 1)) for v in values]
+        given = [t for t in tensors if isinstance(t, Tensor)]
+        if all(t._array.ndim for t in given) or all(params[n] == () for n in names):
+            return apply(p, values_at(tensors, level), _back(params, names))
+        values = [
+            v if not isinstance(t, Tensor) or t._array.ndim else s.unsqueeze_(v, dim=1)
+            for t, v in zip(tensors, values_at(tensors, level), strict=True)
+        ]
         result = apply(p, values, _back(params, names))
-        if not flat:
+        if tensors[like]._array.ndim:
             return result
         if isinstance(result, tuple):
             return tuple([r.reshape((level.size,)) for r in result])
@@ -154,12 +163,12 @@ register(
 register(
     shifted("dim"), "cumsum", "cumprod", "cummax", "cummin",
     "logcumsumexp", "shifted", "recurrence", "softmax", "log_softmax", "max_dim", "min_dim", "sort", "sort_stable", "topk", "median",
-    "nanmedian", "kthvalue", "mode", "gather",
+    "nanmedian", "kthvalue", "mode",
     "scatter", "scatter_value", "scatter_add", "scatter_with", "scatter_reduce",
 )  # fmt: skip
+register(shifted("dim", like=1), "gather")
 register(moved_back("dim"), "unsqueeze", "select", "slice", "split", "split_with_sizes", "unbind", "cat", "stack")
 register(moved_back("dims"), "squeeze")
-register(moved_back("dim0", "dim1"), "transpose")
 register(moved_back("dim1", "dim2"), "diagonal", "diag_embed")
 register(moved_back("dims"), "flip", "rot90", "fft_c2c", "fft_r2c", "fft_c2r")
 register(
@@ -178,14 +187,24 @@ def _embed(t: Tensor, n: int, shape: Any, index: Any) -> Params:
     return {"shape": (n, *shape), "index": (slice(None), *(index if isinstance(index, tuple) else (index,)))}
 
 
-register(first_only(lambda t, n, shape: {"shape": (n, *shape)}), "view", "unsafe_view")
+register(first_only(lambda t, n, shape: {"shape": (n, *shape)}), "view", "reshape_alias", "unsafe_view")
 register(first_only(lambda t, n, dims: {"dims": (0, *[d + 1 for d in dims])}), "permute")
 register(first_only(_embed), "embed")
 register(
-    first_only(lambda t, n, shape, offset, dim1, dim2: {"shape": (n, *shape), "offset": offset, "dim1": dim1 + 1, "dim2": dim2 + 1}),
+    first_only(
+        lambda t, n, shape, offset, dim1, dim2: {
+            "shape": (n, *shape),
+            "offset": offset,
+            "dim1": dim1 + 1,
+            "dim2": dim2 + 1,
+        }
+    ),
     "diagonal_adjoint",
 )
-register(first_only(lambda t, n, shape, dim, size, step: {"shape": (n, *shape), "dim": dim + 1, "size": size, "step": step}), "unfold_adjoint")
+register(
+    first_only(lambda t, n, shape, dim, size, step: {"shape": (n, *shape), "dim": dim + 1, "size": size, "step": step}),
+    "unfold_adjoint",
+)
 register(first_only(lambda t, n, order: {"order": "preserve" if order == "preserve" else "contiguous"}), "clone")
 register(first_only(lambda t, n, pad, value: {"pad": ((0, 0), *pad), "value": value}), "constant_pad_nd")
 
@@ -229,6 +248,11 @@ def _expand(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) 
     return apply(p, (filled(tensors[0], len(size), level),), {"size": (level.size, *size)})
 
 
+def _transpose(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    value = tensors[0]._value
+    return apply(p, (value,), _back(params, ("dim0", "dim1"))) if tensors[0]._array.ndim else s.alias_(value)
+
+
 def _transposed(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     value = tensors[0]._value
     return s.transpose_(value, dim0=1, dim1=2) if value._array.ndim == 3 else s.view_(value, shape=value._array.shape)
@@ -260,9 +284,16 @@ register(_unfold, "unfold")
 register(_as_complex, "view_as_complex", "view_as_complex_copy")
 register(_trace, "trace")
 register(_scattered, "select_scatter", "slice_scatter", "diagonal_scatter")
+register(_transpose, "transpose")
 register(_transposed, "t")
 register(_as_strided, "as_strided")
-for _whole, _by_dims in (("sum_all", "sum"), ("mean_all", "mean"), ("prod_all", "prod"), ("max_all", "amax"), ("min_all", "amin")):
+for _whole, _by_dims in (
+    ("sum_all", "sum"),
+    ("mean_all", "mean"),
+    ("prod_all", "prod"),
+    ("max_all", "amax"),
+    ("min_all", "amin"),
+):
     register(_of_all(_by_dims), _whole)
 
 
@@ -308,7 +339,8 @@ def _product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
     if in_batch(y, level) and rank > max(m, 2):
         b = b.reshape((level.size, *(1,) * (rank - max(m, 2)), *b._array.shape[1:]))
     if b._array.ndim == 2 and a._array.ndim > 2:  # one matrix for the whole batch: one product of long matrices
-        out = apply(PRIMITIVES["mm"], (a.reshape((-1, a._array.shape[-1])), b), {}).reshape((*a._array.shape[:-1], b._array.shape[1]))
+        *lead, width = a._array.shape
+        out = apply(PRIMITIVES["mm"], (a.reshape((math.prod(lead), width)), b), {}).reshape((*lead, b._array.shape[1]))
     else:
         out = apply(PRIMITIVES["matmul"], (a, b), {})
     if n == 1:
@@ -321,7 +353,11 @@ def _product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
 def _sum_and_product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     """beta * z + alpha * (x @ y)."""
     z, x, y = tensors
-    out = batched(_product(p, (x, y), {}, level), level) if in_batch(x, level) or in_batch(y, level) else apply(PRIMITIVES["matmul"], (x, y), {})
+    out = (
+        batched(_product(p, (x, y), {}, level), level)
+        if in_batch(x, level) or in_batch(y, level)
+        else apply(PRIMITIVES["matmul"], (x, y), {})
+    )
     if params["alpha"] != 1:
         out = out * params["alpha"]
     if params["beta"]:
@@ -333,7 +369,7 @@ def _linear(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) 
     x, w, b = tensors
     if in_batch(w, level) or in_batch(b, level):
         return _sum_and_product(p, (b, x, w.mT), {"alpha": 1, "beta": 1}, level)
-    rows = x._value.reshape((-1, x._array.shape[-1]))
+    rows = x._value.reshape((math.prod(x._value._array.shape[:-1]), x._array.shape[-1]))
     return apply(p, (rows, w, b), params).reshape((level.size, *x._array.shape[:-1], w._array.shape[0]))
 
 

@@ -57,7 +57,11 @@ def _index(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -
     if not any(in_batch(i, level) for i in indices):
         out = apply(p, (value_at(x, level), *indices), {"at": tuple([d + 1 for d in at])})
         rank = max(i._array.ndim for i in indices)
-        return out if adjacent or not rank else s.permute_(out, dims=(rank, *range(rank), *range(rank + 1, out._array.ndim)))
+        return (
+            out
+            if adjacent or not rank
+            else s.permute_(out, dims=(rank, *range(rank), *range(rank + 1, out._array.ndim)))
+        )
     if not in_batch(x, level):  # all entries pick from one tensor
         rank = max(i._array.ndim for i in indices)
         out = apply(p, (x, *[filled(i, rank, level) if in_batch(i, level) else i for i in indices]), {"at": at})
@@ -94,7 +98,9 @@ def _along(rule: Callable[..., Any], read: bool) -> Callable[..., Any]:
         at = (params["dim"],)
         if read:
             return _index(PRIMITIVES["index"], (t, index.reshape(-1)), {"at": at}, level)
-        return _index_adjoint(PRIMITIVES["index_adjoint"], (t, index.reshape(-1)), {"shape": params["shape"], "at": at}, level)
+        return _index_adjoint(
+            PRIMITIVES["index_adjoint"], (t, index.reshape(-1)), {"shape": params["shape"], "at": at}, level
+        )
 
     return chosen
 

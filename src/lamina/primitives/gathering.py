@@ -12,6 +12,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.index_checks import INDEX_DTYPES, check_along, check_bounds, check_flat, check_within
 from lamina.primitives.kernels import places
+from lamina.primitives.levels import differs
 from lamina.primitives.out_checks import exact_out
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed
@@ -59,10 +60,15 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         )
     d = wrap_dim(dim, input._array.ndim)
     shape = broadcast(
-        input._array.shape[:d] + (1,) + input._array.shape[d + 1 :], indices._array.shape[:d] + (1,) + indices._array.shape[d + 1 :]
+        input._array.shape[:d] + (1,) + input._array.shape[d + 1 :],
+        indices._array.shape[:d] + (1,) + indices._array.shape[d + 1 :],
     )
     n, m = input._array.shape[d], indices._array.shape[d]
-    wrapped = wrap(np.where(indices._array < 0, indices._array % max(n, 1), indices._array))
+    wrapped = indices
+    if differs(indices):
+        wrapped = indices + (indices < 0) * n
+    elif indices._array.size and indices._array.min() < 0:
+        wrapped = wrap(np.where(indices._array < 0, indices._array % max(n, 1), indices._array))
     return gather(  # type: ignore[no-any-return]
         input.expand(*shape[:d], n, *shape[d + 1 :]), d, wrapped.expand(*shape[:d], m, *shape[d + 1 :])
     )
@@ -172,5 +178,3 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     broadcast(input._array.shape, mask._array.shape)
     return masked_select_(input, mask)  # type: ignore[no-any-return]
-
-

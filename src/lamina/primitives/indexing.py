@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import modes
+from lamina.autograd import modes, views
 from lamina.core.explained import IndexRangeError
 from lamina.core.factories import tensor
 from lamina.core.strided import Array, overlaps_itself
@@ -23,6 +23,7 @@ from lamina.primitives.index_checks import number_as
 from lamina.primitives.index_keys import basic, is_mask, is_whole, read
 from lamina.primitives.inplace import NAMES, write
 from lamina.primitives.kernels import places
+from lamina.primitives.levels import differs
 from lamina.primitives.registry import primitive
 
 # ---- by integer tensors ----------------------------------------------------------------------------------------------
@@ -72,7 +73,9 @@ def _index_adjoint(g: Array, *indices: Array, shape: tuple[int, ...], at: tuple[
     return np.moveaxis(out.reshape(*front, *rest), range(len(at)), at)
 
 
-def _rows(values: Array, indices: Sequence[Array], shape: tuple[int, ...], at: Sequence[int]) -> tuple[Array, Array, list[int]]:
+def _rows(
+    values: Array, indices: Sequence[Array], shape: tuple[int, ...], at: Sequence[int]
+) -> tuple[Array, Array, list[int]]:
     """An indexing of several dimensions as one of rows: a flat index, the values by row, the sizes of the indexed dimensions."""
     front = [shape[d] for d in at]
     common = np.broadcast_shapes(*(i.shape for i in indices))
@@ -170,7 +173,12 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
 def _bare_key(self: Tensor, key: Tensor) -> Array | None:
     """The array of a mask that fits, or of an index of rows, if nothing but its values counts."""
     mode, kind = modes.current(), key._kind
-    if (mode is not None and not mode.plain) or not (kind.plain and self._kind.plain) or key._more is not None or not key._array.ndim:
+    if (
+        (mode is not None and not mode.plain)
+        or not (kind.plain and self._kind.plain)
+        or key._more is not None
+        or not key._array.ndim
+    ):
         return None
     array, shape = key._array, self._array.shape
     if kind.dtype.category == 0:
@@ -187,7 +195,11 @@ def _set_plainly(self: Tensor, key: Any, value: Any) -> bool:
     if about is not None and (about.inference or (about.base is not None and about.base._node is not None)):
         return False
     if value.__class__ is Tensor:
-        if value._node is not None or value._kind is not self._kind or (value._more is not None and value._more.base is not None):
+        if (
+            value._node is not None
+            or value._kind is not self._kind
+            or (value._more is not None and value._more.base is not None)
+        ):
             return False
     elif value.__class__ not in _NUMBERS:
         return False
@@ -227,7 +239,9 @@ _NUMBERS = frozenset((int, float, bool))
 
 def _put_into(view: Tensor, at: list[int], indices: list[Tensor], value: Tensor, accumulate: bool, name: str) -> Tensor:
     _check_values(view, at, indices, value)
-    return write(view, name, lambda v: put_at(v, value, *indices, at=tuple(at), accumulate=accumulate), (value, *indices))
+    return write(
+        view, name, lambda v: put_at(v, value, *indices, at=tuple(at), accumulate=accumulate), (value, *indices)
+    )
 
 
 def _of_dtype(target: Tensor, value: Tensor, key: Sequence[Any]) -> Tensor:
@@ -276,7 +290,9 @@ def _as_value(value: Any, like: Tensor) -> Tensor:
 
 def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tensor, list[int], list[Tensor], Tensor]:
     if isinstance(indices, Tensor) or not isinstance(indices, (tuple, list)):
-        raise TypeError(f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}"
+        )
     if not isinstance(values, Tensor):
         raise TypeError(f"{name}(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
     for i, index in enumerate(indices):
@@ -284,7 +300,8 @@ def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tens
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(index).__name__}")
     # a 0-d index stays an index here: its dimension does not go away
     lifted = tuple(
-        slice(None) if i is None else i.reshape(1) if not i._array.ndim and i._kind.dtype.category == 1 else i for i in indices
+        slice(None) if i is None else i.reshape(1) if not i._array.ndim and i._kind.dtype.category == 1 else i
+        for i in indices
     )
     view, at, found = read(input, lifted)
     values = _of_dtype(view, values, indices)
@@ -314,10 +331,14 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    if differs(indices):
+        places = []
+        for n in reversed(sizes):
+            places.append(indices % max(n, 1))
+            indices = indices // max(n, 1)
+        return tuple(reversed(places))
     rest = indices._array
     found = np.empty((*rest.shape, len(sizes)), rest.dtype)
     for d in range(len(sizes) - 1, -1, -1):
         rest, found[..., d] = np.divmod(rest, max(sizes[d], 1))
     return tuple(wrap(found[..., d]) for d in range(len(sizes)))
-
-

@@ -18,6 +18,7 @@ from lamina.primitives.gathering import gather_
 from lamina.primitives.index_checks import check_along, check_bounds
 from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels import places
+from lamina.primitives.levels import whole
 from lamina.primitives.registry import primitive
 from lamina.primitives.scattering import check_slices, covered, scatter_add_to, scatter_value, spread, uncovered
 from lamina.primitives.signature import parsed
@@ -153,7 +154,9 @@ _reduce, _reduce_slices = _declared("scatter_reduce", False), _declared("index_r
 
 
 @parsed
-def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """src[i][j] reduced into [index[i][j]][j] of `input` for dim 0, and likewise for others.
 
     reduce: "sum", "prod", "mean", "amax" or "amin". include_self: whether what is there counts. Ties share the gradient.
@@ -168,7 +171,9 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
 
 
 @parsed
-def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """source[i] reduced into entry index[i] of a dimension of `input`, by "prod", "mean", "amax" or "amin"."""
     d = wrap_dim(dim, input._array.ndim)
     if reduce not in ("prod", "mean", "amax", "amin"):
@@ -180,6 +185,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
             f"and size: {list(index._array.shape)}"
         )
     check_slices(input, d, index, source, "index_reduce_")
-    if index._array.size and (index._array.min() < 0 or index._array.max() >= (input._array.shape[d] if input._array.ndim else 1)):
+    values = whole(index)
+    if values.size and (values.min() < 0 or values.max() >= (input._array.shape[d] if input._array.ndim else 1)):
         raise IndexError("index out of range in self")
     return _reduce_slices(input, index, source, dim=d, reduce=reduce, include_self=bool(include_self))  # type: ignore[no-any-return]

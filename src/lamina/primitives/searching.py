@@ -15,8 +15,10 @@ from lamina.core.promotion import common_dtype
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.gathering import gather
 from lamina.primitives.histograms import refused
 from lamina.primitives.kernels import ordering
+from lamina.primitives.levels import whole
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbind_
 from lamina.primitives.signature import not_implemented, not_tensor, parsed, parsed_exact, reduced, scalar_name
@@ -171,9 +173,10 @@ def _arranged(boundaries: Tensor, sorter: Any) -> Any:
             "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
             f"{scalar_name(sorter._kind.dtype)}"
         )
-    if sorter._array.size and (sorter._array.min() < 0 or sorter._array.max() >= shape[-1]):
+    places = whole(sorter)
+    if places.size and (places.min() < 0 or places.max() >= shape[-1]):
         raise RuntimeError("torch.searchsorted(): sorter index out of range")
-    return wrap(np.take_along_axis(boundaries._array, sorter._array, -1))
+    return gather(boundaries, -1, sorter)
 
 
 def _common(boundaries: Any, values: Any) -> tuple[Any, Any]:

@@ -42,7 +42,9 @@ def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Le
         modes.reset(token)
 
 
-def _moved(p: Primitive, tensors: Sequence[Any], tangents: list[Any], params: dict[str, Any], outs: Sequence[Any]) -> Sequence[Any]:
+def _moved(
+    p: Primitive, tensors: Sequence[Any], tangents: list[Any], params: dict[str, Any], outs: Sequence[Any]
+) -> Sequence[Any]:
     """The tangents of the outputs; None: zero."""
     if p.jvp is not None:
         moved = p.jvp(tangents, tensors, outs if len(outs) > 1 or not p.outputs else outs[0], **params)
@@ -55,7 +57,9 @@ def _moved(p: Primitive, tensors: Sequence[Any], tangents: list[Any], params: di
             return (None,) * len(outs)
         moved = apply(p, (tangents[0], *tensors[1:]), params)
         return moved if isinstance(moved, tuple) else (moved,)
-    if p.elementwise and (p.holomorphic or not any(isinstance(t, Tensor) and t._kind.dtype.category == 3 for t in (*tensors, *outs))):
+    if p.elementwise and (
+        p.holomorphic or not any(isinstance(t, Tensor) and t._kind.dtype.category == 3 for t in (*tensors, *outs))
+    ):
         return (_elementwise(p, tensors, tangents, outs[0]),)
     return pushed(p, tensors, tangents, params, outs)
 
@@ -78,7 +82,7 @@ def _elementwise(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], 
 # ---- linear ones -----------------------------------------------------------------------------------------------------
 
 LINEAR = frozenset((
-    "alias", "view", "unsafe_view", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "squeeze_dim", "squeeze_dims", "select", "slice", "diagonal", "unfold",
+    "alias", "view", "reshape_alias", "unsafe_view", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "squeeze_dim", "squeeze_dims", "select", "slice", "diagonal", "unfold",  # noqa: E501
     "split", "split_with_sizes", "unbind", "sum", "sum_all", "mean", "mean_all", "clone", "embed", "neg", "as_strided", "diagonal_adjoint",
     "unfold_adjoint", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "real", "imag", "to_copy",
     "conj_physical", "gather", "gather_adjoint", "index_select", "index_select_adjoint", "take", "take_adjoint", "masked_select",
@@ -99,7 +103,14 @@ def _bilinear(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], par
 
 def _jointly(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
     """Linear in all floating inputs together: zeros where there is no tangent."""
-    return apply(p, [t if t is None or t._kind.dtype.category < 2 else _or_zeros(d, t) for t, d in zip(tensors, tangents, strict=True)], params)
+    return apply(
+        p,
+        [
+            t if t is None or t._kind.dtype.category < 2 else _or_zeros(d, t)
+            for t, d in zip(tensors, tangents, strict=True)
+        ],
+        params,
+    )
 
 
 def _or_zeros(tangent: Any, like: Tensor) -> Tensor:
@@ -149,11 +160,11 @@ JVP: dict[str, Callable[..., Any]] = {
 # ---- the general way -------------------------------------------------------------------------------------------------
 
 
-def pushed(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]) -> list[Any]:
+def pushed(
+    p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
+) -> list[Any]:
     """J t: the adjoint, at t, of the map u -> J^T u."""
-    grad = modes.is_grad_enabled() and any(
-        isinstance(t, Tensor) and t._node is not None for t in (*tensors, *tangents)
-    )
+    grad = modes.is_grad_enabled() and any(isinstance(t, Tensor) and t._node is not None for t in (*tensors, *tangents))
     token = modes.change(grad=True)
     try:
         leaves = [t if tangent is None else alias(t) for t, tangent in zip(tensors, tangents, strict=True)]
@@ -166,7 +177,9 @@ def pushed(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params
         roots = [(edge_of(again[i]), u) for i, u in zip(places, cotangents, strict=True)]
         captures: dict[Any, int] = {edge_of(leaf): i for i, (leaf, _) in enumerate(asked)}
         pulled = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False) if roots else []
-        pairs = [(edge_of(g), t) for g, (_, t) in zip(pulled, asked, strict=False) if g is not None and g._node is not None]
+        pairs = [
+            (edge_of(g), t) for g, (_, t) in zip(pulled, asked, strict=False) if g is not None and g._node is not None
+        ]
         if pairs:
             captures = {u: i for i, u in enumerate(cotangents)}
             found = engine.run(pairs, create=True, keep=True, captures=captures, accumulates=False, record=grad)

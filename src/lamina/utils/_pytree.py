@@ -234,7 +234,9 @@ def treespec_pprint(treespec: TreeSpec) -> str:
 def treespec_dumps(treespec: TreeSpec, protocol: int | None = None) -> str:
     """The structure as JSON. Raises NotImplementedError for a container that was registered without a name for it."""
     if not isinstance(treespec, TreeSpec):
-        raise TypeError(f"treespec_dumps(treespec, protocol): Expected `treespec` to be instance of TreeSpec but got item of type {type(treespec)}.")
+        raise TypeError(
+            f"treespec_dumps(treespec, protocol): Expected `treespec` to be instance of TreeSpec but got item of type {type(treespec)}."
+        )
     if protocol not in (None, DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL):
         raise ValueError(
             f"Unknown protocol {protocol}. Available protocols: {[DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL]}"
@@ -251,14 +253,20 @@ def _as_json(spec: TreeSpec) -> dict[str, Any]:
             f"Serializing {spec.type} in pytree is not registered. Use register_pytree_node(..., serialized_type_name=...)"
         )
     context = about.to_dumpable_context(spec.context) if about.to_dumpable_context else json.dumps(spec.context)
-    return {"type": about.serialized_type_name, "context": context, "children_spec": [_as_json(c) for c in spec.children_specs]}
+    return {
+        "type": about.serialized_type_name,
+        "context": context,
+        "children_spec": [_as_json(c) for c in spec.children_specs],
+    }
 
 
 def treespec_loads(serialized: str) -> TreeSpec:
     """The structure that `treespec_dumps` wrote."""
     protocol, schema = json.loads(serialized)
     if protocol != DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL:
-        raise ValueError(f"Unknown protocol {protocol}. Available protocols: {[DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL]}")
+        raise ValueError(
+            f"Unknown protocol {protocol}. Available protocols: {[DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL]}"
+        )
     return _from_json(schema)
 
 
@@ -267,6 +275,8 @@ def _from_json(schema: dict[str, Any]) -> TreeSpec:
         return LeafSpec()
     about = next((a for a in SUPPORTED_SERIALIZED_TYPES.values() if a.serialized_type_name == schema["type"]), None)
     if about is None:
-        raise NotImplementedError(f"Deserializing {schema['type']} in pytree is not registered. Use register_pytree_node")
+        raise NotImplementedError(
+            f"Deserializing {schema['type']} in pytree is not registered. Use register_pytree_node"
+        )
     read = about.from_dumpable_context or json.loads
     return TreeSpec(about.typ, read(schema["context"]), [_from_json(c) for c in schema["children_spec"]])

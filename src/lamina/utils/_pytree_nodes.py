@@ -52,7 +52,9 @@ def register_pytree_node(
         raise ValueError(f"Both to_dumpable_context and from_dumpable_context for {cls} must be None or registered.")
     SUPPORTED_NODES[cls] = NodeDef(cls, flatten_fn, unflatten_fn, flatten_with_keys_fn)
     if serialized_type_name is not None:
-        SUPPORTED_SERIALIZED_TYPES[cls] = SerializeNodeDef(cls, serialized_type_name, to_dumpable_context, from_dumpable_context)
+        SUPPORTED_SERIALIZED_TYPES[cls] = SerializeNodeDef(
+            cls, serialized_type_name, to_dumpable_context, from_dumpable_context
+        )
 
 
 def _register_pytree_node(cls: type, flatten_fn: Any, unflatten_fn: Any, *_: Any, **options: Any) -> None:
@@ -72,7 +74,9 @@ def _deregister_pytree_node(cls: type) -> None:
 
 def register_constant(cls: type) -> None:
     """Let instances of `cls` be part of the structure of a tree, compared by `==`, and no leaves."""
-    register_pytree_node(cls, lambda x: ([], x), lambda leaves, context: context, flatten_with_keys_fn=lambda x: ([], x))
+    register_pytree_node(
+        cls, lambda x: ([], x), lambda leaves, context: context, flatten_with_keys_fn=lambda x: ([], x)
+    )
     CONSTANT_NODES.add(cls)
 
 
@@ -81,7 +85,11 @@ def is_constant_class(cls: type) -> bool:
 
 
 def register_dataclass(
-    cls: type, *, field_names: list[str] | None = None, drop_field_names: list[str] | None = None, serialized_type_name: str | None = None
+    cls: type,
+    *,
+    field_names: list[str] | None = None,
+    drop_field_names: list[str] | None = None,
+    serialized_type_name: str | None = None,
 ) -> None:
     """Let a dataclass be an inner node: its fields are the children, those that are None part of the structure."""
     dropped = set(drop_field_names or ())
@@ -98,7 +106,9 @@ def register_dataclass(
         values, context = apart(x)
         return [(GetAttrKey(n), v) for n, v in zip(context[0], values, strict=True)], context
 
-    register_pytree_node(cls, apart, together, serialized_type_name=serialized_type_name, flatten_with_keys_fn=with_keys)
+    register_pytree_node(
+        cls, apart, together, serialized_type_name=serialized_type_name, flatten_with_keys_fn=with_keys
+    )
 
 
 # ---- paths to leaves -------------------------------------------------------------------------------------------------
@@ -162,7 +172,12 @@ def key_get(obj: Any, kp: KeyPath) -> Any:
 
 def is_namedtuple_class(cls: type) -> bool:
     """Whether `cls` was made by namedtuple."""
-    return isinstance(cls, type) and issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple) and hasattr(cls, "_make")
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, tuple)
+        and isinstance(getattr(cls, "_fields", None), tuple)
+        and hasattr(cls, "_make")
+    )
 
 
 def is_namedtuple(obj: Any) -> bool:
@@ -179,7 +194,11 @@ _is_namedtuple_instance = is_namedtuple_instance
 
 def is_structseq_class(cls: type) -> bool:
     """Whether `cls` is one of C's named tuples, such as time.struct_time."""
-    return isinstance(cls, type) and issubclass(cls, tuple) and all(isinstance(getattr(cls, n, None), int) for n in ("n_fields", "n_sequence_fields"))
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, tuple)
+        and all(isinstance(getattr(cls, n, None), int) for n in ("n_fields", "n_sequence_fields"))
+    )
 
 
 def is_structseq(obj: Any) -> bool:
@@ -308,7 +327,11 @@ class TreeSpec:
         return self.type is None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TreeSpec) and (self.type, self._context, self._children) == (other.type, other._context, other._children)
+        return isinstance(other, TreeSpec) and (self.type, self._context, self._children) == (
+            other.type,
+            other._context,
+            other._children,
+        )
 
     def __hash__(self) -> int:
         return hash((self.type, repr(self._context), tuple(self._children)))
@@ -333,7 +356,9 @@ class TreeSpec:
     def _filled(self, leaves: Iterator[Any]) -> Any:
         if self.type is None:
             return next(leaves)
-        return SUPPORTED_NODES[self.type].unflatten_fn([child._filled(leaves) for child in self._children], self._context)
+        return SUPPORTED_NODES[self.type].unflatten_fn(
+            [child._filled(leaves) for child in self._children], self._context
+        )
 
     def flatten_up_to(self, tree: Any) -> list[Any]:
         """The parts of `tree` that stand where this structure has leaves. Raises ValueError for another structure."""
@@ -347,7 +372,9 @@ class TreeSpec:
             keys = self._context[1] if self.type is defaultdict else self._context
             if set(keys) != set(tree):
                 missing, extra = set(keys) - set(tree), set(tree) - set(keys)
-                said = (f"; missing key(s): {missing}" if missing else "") + (f"; extra key(s): {extra}" if extra else "")
+                said = (f"; missing key(s): {missing}" if missing else "") + (
+                    f"; extra key(s): {extra}" if extra else ""
+                )
                 raise ValueError(f"Node keys mismatch{said}.")
             parts = [tree[k] for k in keys]
         else:

@@ -21,6 +21,7 @@ from lamina.nn.functional.softmax import log_softmax
 from lamina.primitives import fused
 from lamina.primitives.kernels import rows as kernels
 from lamina.primitives.kernels.precision import widened
+from lamina.primitives.levels import whole
 
 # ---- the chosen entries ----------------------------------------------------------------------------------------------
 
@@ -218,7 +219,10 @@ def _is_plain(input: Tensor, target: Tensor, weight: Tensor | None) -> bool:
         and input.shape[1] > 0
         and target.dtype is lamina.int64
         and input.is_floating_point()
-        and (weight is None or (tuple(weight.shape) == (input.shape[1],) and weight.dtype is input.dtype and not weight.requires_grad))
+        and (
+            weight is None
+            or (tuple(weight.shape) == (input.shape[1],) and weight.dtype is input.dtype and not weight.requires_grad)
+        )
     )
 
 
@@ -353,11 +357,9 @@ def binary_cross_entropy(
     check_floating(input, "binary_cross_entropy", "binary_cross_entropy")
     if target.dtype != input.dtype:
         raise RuntimeError(f"Found dtype {scalar_name(target)} but expected {scalar_name(input)}")
-    if input.numel():
-        with lamina.no_grad():
-            lowest, highest = lamina.aminmax(input.detach())
-            if not (float(lowest) >= 0.0 and float(highest) <= 1.0):
-                raise RuntimeError("all elements of input should be between 0 and 1")
+    values = whole(input)
+    if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
+        raise RuntimeError("all elements of input should be between 0 and 1")
     refuse_grad("binary_cross_entropy", weight=weight)
     if weight is not None:
         weight = weight.expand(lamina.broadcast_shapes(target.shape, weight.shape))

@@ -15,6 +15,7 @@ from lamina.nn.functional._reduction import apply_reduction, check_reduction, re
 from lamina.nn.functional.activation import logsigmoid
 from lamina.nn.functional.distance import pairwise_distance
 from lamina.primitives import fused
+from lamina.primitives.levels import whole
 
 _NON_EMPTY = "Expected non-empty vector or matrix with optional 0-dim batch size, but got: {}"
 
@@ -216,7 +217,8 @@ def multilabel_margin_loss(
         raise RuntimeError(f"expected scalar type Long but found {scalar_name(target)}")
     rows = input if input.dim() == 2 else input.reshape(1, -1)
     labels = target.reshape(rows.shape)
-    if target.numel() and (int(target.min()) < -1 or int(target.max()) >= rows.shape[1]):
+    values = whole(target)
+    if values.size and (values.min() < -1 or values.max() >= rows.shape[1]):
         raise RuntimeError("argument #2 'target' is out of range")
     listed = (labels < 0).cumsum(1) == 0
     safe = lamina.where(listed, labels, 0)
