@@ -12,7 +12,17 @@ from lamina.core.size import Size
 from lamina.core.tensor import Tensor
 from lamina.primitives.linalg_common import LinAlgError as _LinAlgError
 
-__all__ = ["Size", "_LinAlgError", "Tensor", "TensorBase", "device", "dtype", "is_grad_enabled", "layout", "memory_format"]
+__all__ = [
+    "Size",
+    "_LinAlgError",
+    "Tensor",
+    "TensorBase",
+    "device",
+    "dtype",
+    "is_grad_enabled",
+    "layout",
+    "memory_format",
+]
 
 TensorBase = _TensorBase = Tensor
 _TensorMeta = type(Tensor)

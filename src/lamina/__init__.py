@@ -495,8 +495,8 @@ _SUBPACKAGES = frozenset((
 ))  # fmt: skip
 _ELSEWHERE = {
     "save": "io", "load": "io",
-    "autocast": "amp", "GradScaler": "amp", "OutOfMemoryError": "cuda", "is_autocast_enabled": "amp.autocast_mode", "set_autocast_enabled": "amp.autocast_mode", "get_autocast_dtype": "amp.autocast_mode",
-    "is_autocast_available": "amp.autocast_mode", "clear_autocast_cache": "amp.autocast_mode", "is_autocast_cache_enabled": "amp.autocast_mode", "get_autocast_gpu_dtype": "amp.autocast_mode",
+    "autocast": "amp", "GradScaler": "amp", "OutOfMemoryError": "cuda", "is_autocast_enabled": "amp.autocast_mode", "set_autocast_enabled": "amp.autocast_mode", "get_autocast_dtype": "amp.autocast_mode",  # noqa: E501
+    "is_autocast_available": "amp.autocast_mode", "clear_autocast_cache": "amp.autocast_mode", "is_autocast_cache_enabled": "amp.autocast_mode", "get_autocast_gpu_dtype": "amp.autocast_mode",  # noqa: E501
     "is_autocast_cpu_enabled": "amp.autocast_mode", "get_autocast_cpu_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",
     "lstm": "nn.functional.rnn", "gru": "nn.functional.rnn", "rnn_tanh": "nn.functional.rnn", "rnn_relu": "nn.functional.rnn",
     "lstm_cell": "nn.functional.rnn", "gru_cell": "nn.functional.rnn", "rnn_tanh_cell": "nn.functional.rnn",

@@ -33,7 +33,9 @@ def has_torch_function_variadic(*args: Any) -> bool:
     return has_torch_function(args)
 
 
-def handle_torch_function(public_api: Callable[..., Any], relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+def handle_torch_function(
+    public_api: Callable[..., Any], relevant_args: Iterable[Any], *args: Any, **kwargs: Any
+) -> Any:
     """Let modes and arguments answer a call of `public_api`. Raises TypeError when all decline."""
     return override(public_api, args, kwargs)
 
@@ -89,4 +91,6 @@ class TorchFunctionMode:
 
 def enable_reentrant_dispatch() -> Any:
     """Raises NotImplementedError: it belongs to __torch_dispatch__, which lamina has not."""
-    raise NotImplementedError("enable_reentrant_dispatch needs __torch_dispatch__, which lamina has not; use __torch_function__")
+    raise NotImplementedError(
+        "enable_reentrant_dispatch needs __torch_dispatch__, which lamina has not; use __torch_function__"
+    )

@@ -64,9 +64,13 @@ def is_deterministic_algorithms_warn_only_enabled() -> bool:
 
 def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     """The same by number or name: 0 "default", 1 "warn", 2 "error"."""
-    level = {"default": 0, "warn": 1, "error": 2}.get(debug_mode, debug_mode) if isinstance(debug_mode, str) else debug_mode
+    level = (
+        {"default": 0, "warn": 1, "error": 2}.get(debug_mode, debug_mode) if isinstance(debug_mode, str) else debug_mode
+    )
     if level not in (0, 1, 2):
-        raise RuntimeError(f"invalid value of debug_mode, expected `default`, `warn`, `error`, 0, 1 or 2 but got {debug_mode}")
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected `default`, `warn`, `error`, 0, 1 or 2 but got {debug_mode}"
+        )
     use_deterministic_algorithms(bool(level), warn_only=level == 1)
 
 
@@ -105,7 +109,9 @@ def is_warn_always_enabled() -> bool:
 def set_default_device(device: Any) -> None:
     """Where tensors are made: the CPU. Raises for another device."""
     if device is not None and devices.as_device(device) is not devices.cpu:
-        raise NotImplementedError("set_default_device('meta') is not there; pass device='meta' to the factories instead")
+        raise NotImplementedError(
+            "set_default_device('meta') is not there; pass device='meta' to the factories instead"
+        )
 
 
 def get_default_device() -> devices.device:
@@ -208,6 +214,6 @@ def _legacy(d: dtypes.dtype) -> Any:
     return Meta(d.alias, (), {"dtype": d, "__module__": "torch", "is_cuda": False, "layout": devices.strided})
 
 
-LEGACY: dict[str, Any] = {d.alias: _legacy(d) for d in dtypes.DTYPES if not d.name.startswith(("float8", "uint16", "uint32", "uint64"))}
-
-
+LEGACY: dict[str, Any] = {
+    d.alias: _legacy(d) for d in dtypes.DTYPES if not d.name.startswith(("float8", "uint16", "uint32", "uint64"))
+}

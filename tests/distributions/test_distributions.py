@@ -78,14 +78,18 @@ def test_transform_inverts_and_knows_its_slope(transform):
     y = transform(x)
     (slope,) = lamina.autograd.grad(y.sum(), x)
     np.testing.assert_allclose(transform.inv(y).detach().numpy(), x.detach().numpy(), atol=1e-6)
-    np.testing.assert_allclose(transform.log_abs_det_jacobian(x, y).detach().numpy(), slope.abs().log().numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        transform.log_abs_det_jacobian(x, y).detach().numpy(), slope.abs().log().numpy(), atol=1e-6
+    )
 
 
 def test_divergence_is_the_mean_of_the_difference():
     p, q = d.Gamma(2.0, 1.5), d.Gamma(3.0, 1.0)
     lamina.manual_seed(3)
     drawn = p.sample((40_000,))
-    assert float(d.kl_divergence(p, q)) == pytest.approx(float((p.log_prob(drawn) - q.log_prob(drawn)).mean()), abs=0.02)
+    assert float(d.kl_divergence(p, q)) == pytest.approx(
+        float((p.log_prob(drawn) - q.log_prob(drawn)).mean()), abs=0.02
+    )
 
 
 def test_a_pair_of_ones_own():

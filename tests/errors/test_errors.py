@@ -33,7 +33,7 @@ def test_without_source():
     assert "modified  <string>:4  (__iadd__" in done.stderr
     namespace: dict = {}
     with pytest.raises(RuntimeError) as caught:
-        exec(compile(FAILING, "<cell>", "exec"), namespace)  # noqa: S102 (what notebooks do)
+        exec(compile(FAILING, "<cell>", "exec"), namespace)  # noqa: S102
     assert any("<cell>:4" in note for note in caught.value.__notes__)
 
 

@@ -45,6 +45,7 @@ def _named(name, *args, **kwargs):
     def make(lib):
         def of(v):
             return _t(lib, v) if isinstance(v, list) else v
+
         return getattr(lib.distributions, name)(*map(of, args), **{k: of(v) for k, v in kwargs.items()})
 
     return make
@@ -198,7 +199,9 @@ def test_sentences(case):
     assert str(ours.value) == str(theirs.value)
 
 
-@pytest.mark.parametrize("name", ["Normal", "LogNormal", "Uniform", "Exponential", "Laplace", "Cauchy", "HalfNormal", "Gumbel"])
+@pytest.mark.parametrize(
+    "name", ["Normal", "LogNormal", "Uniform", "Exponential", "Laplace", "Cauchy", "HalfNormal", "Gumbel"]
+)
 def test_gradients_of_draws(name):
     def gradients(lib):
         lib.manual_seed(3)
@@ -215,6 +218,7 @@ def test_gradients_of_draws(name):
 @pytest.mark.parametrize("name", ["Gamma", "Chi2", "StudentT"])
 def test_implicit_gradients_of_draws(name):
     """PyTorch's slope is an approximation, good to a thousandth."""
+
     def gradient(lib):
         lib.manual_seed(3)
         leaf = lib.tensor([0.3, 1.0, 2.5, 30.0], requires_grad=True)

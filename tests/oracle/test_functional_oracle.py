@@ -67,7 +67,9 @@ def _outcome(library, functions, row, differentiate=True, seed=3):
     library.manual_seed(seed)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"lamina\.")  # as lamina itself says at import
+        warnings.filterwarnings(
+            "ignore", category=RuntimeWarning, module=r"lamina\."
+        )  # as lamina itself says at import
         try:
             out = eval(row, names)
         except Exception as error:

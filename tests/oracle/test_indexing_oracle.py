@@ -35,7 +35,11 @@ def names(library, grad):
 def facts(result):
     """What is compared of a result: nested, tensors as shape, dtype, strides where they mean something, and values."""
     if isinstance(result, (torch.Tensor, lamina.Tensor)):
-        strides = tuple(s for s, n in zip(result.stride(), result.shape, strict=True) if n != 1) if 0 not in result.shape else ()
+        strides = (
+            tuple(s for s, n in zip(result.stride(), result.shape, strict=True) if n != 1)
+            if 0 not in result.shape
+            else ()
+        )
         return tuple(result.shape), str(result.dtype), strides, result.detach().to(type_of(result).complex128).tolist()
     if isinstance(result, (tuple, list)):
         return [facts(r) for r in result]
@@ -111,7 +115,11 @@ def random_key(draw, shape):
         if kind == "i" and size:
             items.append(draw.randint(-size - (draw.random() < 0.1), size - 1 + (draw.random() < 0.1)))
         elif kind == "s":
-            items.append(slice(*[draw.choice((None, draw.randint(-size - 1, size + 1))) for _ in "ab"], draw.choice((None, 1, 2))))
+            items.append(
+                slice(
+                    *[draw.choice((None, draw.randint(-size - 1, size + 1))) for _ in "ab"], draw.choice((None, 1, 2))
+                )
+            )
         elif kind in "lL":
             values = [draw.randint(-size, size - 1) for _ in range(draw.randint(0, 3))] if size else []
             items.append(values if kind == "l" else ("tensor", values))
@@ -164,7 +172,9 @@ def outcome(library, shape, items, bare, write):
                 x[key] = found * 0 - library.arange(float(found.numel())).reshape(found.shape)
                 found = x
         (found * (library.arange(float(found.numel())).reshape(found.shape) + 1)).sum().backward()
-        shares = not write and found.numel() > 0 and x.untyped_storage().data_ptr() == found.untyped_storage().data_ptr()
+        shares = (
+            not write and found.numel() > 0 and x.untyped_storage().data_ptr() == found.untyped_storage().data_ptr()
+        )
         return facts(found), facts(base.grad), shares, found.grad_fn.name() if found.numel() and not write else None
     except (IndexError, TypeError, ValueError, RuntimeError) as error:
         return type(error).__name__
@@ -177,4 +187,8 @@ def test_random_keys(seed, write):
     for _ in range(25):
         shape = tuple(draw.choice((1, 2, 3, 3, 4, 0)) for _ in range(draw.randint(0, 4)))
         items, bare = random_key(draw, shape), draw.random() < 0.5
-        assert outcome(lamina, shape, items, bare, write) == outcome(torch, shape, items, bare, write), (shape, items, bare)
+        assert outcome(lamina, shape, items, bare, write) == outcome(torch, shape, items, bare, write), (
+            shape,
+            items,
+            bare,
+        )

@@ -37,7 +37,9 @@ class Printed:
     def __call__(self, label, function):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"lamina\.")  # as lamina itself says at import
+            warnings.filterwarnings(
+                "ignore", category=RuntimeWarning, module=r"lamina\."
+            )  # as lamina itself says at import
             try:
                 text = f"{function()!r}"
             except Exception as error:
@@ -50,7 +52,9 @@ class Printed:
 
 def _first_sentence(text):
     text = text.partition(", but expected one of")[0]
-    return re.split(r"(?<=[.!;])['\"]?(?= |\n|$)", text, maxsplit=1)[0].rstrip(".")  # PyTorch's last one may lack its stop
+    return re.split(r"(?<=[.!;])['\"]?(?= |\n|$)", text, maxsplit=1)[0].rstrip(
+        "."
+    )  # PyTorch's last one may lack its stop
 
 
 def _run(program, library):

@@ -29,7 +29,21 @@ RESULTS = {
 def step(draw, shape):
     """A view that fits: its name and a function of a tensor."""
     n = len(shape)
-    kind = draw.choice(("permute", "slice", "unsqueeze", "expand", "select", "transpose", "narrow", "diagonal", "unfold", "split", "view"))
+    kind = draw.choice(
+        (
+            "permute",
+            "slice",
+            "unsqueeze",
+            "expand",
+            "select",
+            "transpose",
+            "narrow",
+            "diagonal",
+            "unfold",
+            "split",
+            "view",
+        )
+    )
     if kind == "unsqueeze" or not n:
         at = draw.randint(0, n)
         return kind, lambda v: v.unsqueeze(at)

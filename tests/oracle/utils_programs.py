@@ -220,7 +220,7 @@ def functional_calls(torch, show):
     for tensors in ({"a": zero}, {"b": zero}, {"a": zero, "b": one}, {"a": zero, "b": zero}, {"count": zero}):
         for tie in (True, False):
 
-            def tied(tensors=dict(tensors), tie=tie):  # noqa: B006 (called once)
+            def tied(tensors=dict(tensors), tie=tie):  # noqa: B006
                 m = Tied()
                 result = call(m, tensors, (1,), tie_weights=tie).detach()
                 return result, tensors, m.count

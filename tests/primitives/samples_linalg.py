@@ -92,7 +92,10 @@ def _products(normal: Any) -> dict[str, list[Sample]]:
         "matmul": [((normal(2, 1, 2, 3), normal(2, 3, 2)), {}), ((normal(2, 2, 3), normal(3, 2)), {})],
         "mv": [((normal(2, 3), normal(3)), {})],
         "dot": [((normal(3), normal(3)), {})],
-        "addmm": [((normal(2), normal(2, 3), normal(3, 2)), factors), ((normal(2, 2), normal(2, 3), normal(3, 2)), factors)],
+        "addmm": [
+            ((normal(2), normal(2, 3), normal(3, 2)), factors),
+            ((normal(2, 2), normal(2, 3), normal(3, 2)), factors),
+        ],
         "baddbmm": [((normal(2, 1, 2), normal(2, 2, 3), normal(2, 3, 2)), factors)],
         "addbmm": [((normal(2, 2), normal(3, 2, 3), normal(3, 3, 2)), factors)],
         "addmv": [((normal(2), normal(2, 3), normal(3)), factors)],

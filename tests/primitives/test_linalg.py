@@ -59,7 +59,10 @@ def test_square_matrices(shape: tuple[int, ...], dtype: str) -> None:
     same((v * w[..., None, :]) @ v.mH, one)
     w, v = linalg.eig(one)
     same(v @ (w[..., None] * linalg.inv(v)), one + 0j)
-    same(linalg.slogdet(one).sign * linalg.slogdet(one).logabsdet.exp() / linalg.det(one), lamina.ones(shape[:-2], dtype=a.dtype))
+    same(
+        linalg.slogdet(one).sign * linalg.slogdet(one).logabsdet.exp() / linalg.det(one),
+        lamina.ones(shape[:-2], dtype=a.dtype),
+    )
     same(linalg.matrix_exp(a * 0.1) @ linalg.matrix_exp(a * -0.1), lamina.eye(shape[-1], dtype=a.dtype).expand(shape))
 
 
@@ -96,7 +99,9 @@ def _without_signs(pair: Any) -> Any:
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("name", TRIANGLES)
 def test_gradients_of_what_reads_a_triangle(name: str, dtype: str) -> None:
-    a = (draw((2, 3, 3), dtype) * 0.3 + lamina.diag(lamina.tensor([1.0, 2.0, 3.0])).to(getattr(lamina, dtype))).requires_grad_()
+    a = (
+        draw((2, 3, 3), dtype) * 0.3 + lamina.diag(lamina.tensor([1.0, 2.0, 3.0])).to(getattr(lamina, dtype))
+    ).requires_grad_()
     assert gradcheck(TRIANGLES[name], (a,))
     assert gradgradcheck(TRIANGLES[name], (a,))
 
@@ -164,7 +169,9 @@ def test_einsum_broadcasts_and_takes_lists() -> None:
     same(lamina.einsum(a, [0, 1], b, [1, 2], [0, 2]), a.expand(2, 3) @ b)
 
 
-@pytest.mark.parametrize("options", [{}, {"center": False}, {"normalized": True, "win_length": 6}, {"onesided": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"center": False}, {"normalized": True, "win_length": 6}, {"onesided": False}], ids=str
+)
 def test_windows_add_up_to_the_signal(options: dict[str, Any]) -> None:
     signal = draw((2, 64), "float64").requires_grad_()
     window = lamina.tensor(0.6 - 0.4 * np.cos(2 * np.pi * np.arange(options.get("win_length", 8)) / 8))
@@ -184,7 +191,10 @@ def test_transforms_keep_single_precision() -> None:
 
 
 def test_a_result_prints_as_pytorchs() -> None:
-    assert repr(linalg.slogdet(lamina.eye(2))) == "torch.return_types.linalg_slogdet(\nsign=tensor(1.),\nlogabsdet=tensor(0.))"
+    assert (
+        repr(linalg.slogdet(lamina.eye(2)))
+        == "torch.return_types.linalg_slogdet(\nsign=tensor(1.),\nlogabsdet=tensor(0.))"
+    )
 
 
 def test_extreme_eigenpairs_of_a_large_matrix() -> None:

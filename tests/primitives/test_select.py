@@ -5,7 +5,12 @@ import pytest
 
 from lamina.primitives.kernels.select import select
 
-SHAPES = [((2000,), (2000,), (2000,)), ((40, 50), (50,), (40, 1)), ((50,), (40, 50), (40, 50)), ((40, 50), (), (40, 50))]
+SHAPES = [
+    ((2000,), (2000,), (2000,)),
+    ((40, 50), (50,), (40, 1)),
+    ((50,), (40, 50), (40, 50)),
+    ((40, 50), (), (40, 50)),
+]
 ODD = (0.0, -0.0, np.nan, np.inf, -np.inf, 1.5)
 
 
@@ -13,7 +18,10 @@ ODD = (0.0, -0.0, np.nan, np.inf, -np.inf, 1.5)
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_arrays(dtype: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     rng = np.random.default_rng(0)
-    mask, a, b = rng.random(shapes[0]) < 0.5, *(rng.choice(ODD[-1:] if dtype[0] in "ib" else ODD, s).astype(dtype) for s in shapes[1:])
+    mask, a, b = (
+        rng.random(shapes[0]) < 0.5,
+        *(rng.choice(ODD[-1:] if dtype[0] in "ib" else ODD, s).astype(dtype) for s in shapes[1:]),
+    )
     _same(select(mask, a, b), np.where(mask, a, b))
 
 

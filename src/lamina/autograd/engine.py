@@ -73,7 +73,7 @@ def run(
         for edge, value in _by_heap(roots) if len(roots) > 3 else roots:
             given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
-        given = None
+        given = None  # noqa: F841 (see above)
         del roots
         for node in order:
             cell = cells[node]
@@ -89,7 +89,7 @@ def run(
             if release:
                 node._release(place)
             edges = node._edges
-            for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):
+            for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):  # noqa: B905
                 if target is None:
                     continue
                 if value.__class__ is not ndarray and value is not None and not create:

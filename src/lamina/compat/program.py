@@ -34,7 +34,7 @@ def run(target: str, arguments: Sequence[str], *, module: bool = False) -> None:
     sys.modules["__main__"] = main
     with _HideFramesBefore(main):
         code = _load_module(main, target) if module else _load_script(main, target)
-        exec(code, main.__dict__)  # noqa: S102  to run a program is what this file is for
+        exec(code, main.__dict__)  # noqa: S102
 
 
 def _install_in_children() -> None:

@@ -14,7 +14,17 @@ import numpy as np
 class dtype:
     """An element type, equal to PyTorch's of the same name; there is one object per type."""
 
-    __slots__ = ("__weakref__", "alias", "category", "is_complex", "is_floating_point", "is_low", "is_signed", "name", "np")
+    __slots__ = (
+        "__weakref__",
+        "alias",
+        "category",
+        "is_complex",
+        "is_floating_point",
+        "is_low",
+        "is_signed",
+        "name",
+        "np",
+    )
     __module__ = "torch"
 
     name: str
@@ -134,7 +144,9 @@ class finfo:
         if not isinstance(type, dtype):
             raise TypeError(f"finfo(): argument 'type' must be torch.dtype, not {_name(type)}")
         if type.category < 2:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type.name}'")
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type.name}'"
+            )
         info = ml_dtypes.finfo(type.to_real().np)  # type: ignore[no-untyped-call]
         self.dtype = type.to_real().name
         self.bits = int(info.bits)

@@ -36,11 +36,18 @@ def leaf_like(cls: type, array: Array, kind: Kind, requires_grad: bool) -> Any:
 def parameter(cls: type, data: Any, requires_grad: bool) -> Any:
     """A Parameter over the memory of `data`."""
     if data is None:
-        return leaf_like(cls, np.empty(0, dtypes.get_default_dtype().np), CPU[dtypes.get_default_dtype()], requires_grad)
+        return leaf_like(
+            cls, np.empty(0, dtypes.get_default_dtype().np), CPU[dtypes.get_default_dtype()], requires_grad
+        )
     if not isinstance(data, Tensor):
         raise TypeError(f"Parameter: expected data to be a Tensor, got {type(data).__name__}")
     source = type(data)
-    if source is not Tensor and source is not cls and not getattr(source, "_plain_data", False) and not issubclass(cls, source):
+    if (
+        source is not Tensor
+        and source is not cls
+        and not getattr(source, "_plain_data", False)
+        and not issubclass(cls, source)
+    ):
         made = leaf_like(source, data._array, data._kind, requires_grad)
         made.__dict__.update(data.__dict__)
         made._is_param = True
@@ -95,7 +102,11 @@ def array_of(data: Any, dtype: dtypes.dtype | None) -> Array:
     flat: list[Any] = []
     _flatten(data, shape, 0, flat)
     if found.category < 3 and any(isinstance(v, complex) for v in flat):
-        raise RuntimeError("value cannot be converted to type at::Half without overflow" if found.category == 2 else "Overflow when unpacking complex")
+        raise RuntimeError(
+            "value cannot be converted to type at::Half without overflow"
+            if found.category == 2
+            else "Overflow when unpacking complex"
+        )
     try:
         if found.category == 1:
             flat = [int(v) for v in flat]
@@ -141,8 +152,10 @@ def _inferred(data: Any) -> dtypes.dtype:
 
 
 def _is_sequence(v: Any) -> bool:
-    return isinstance(v, (list, tuple)) or (isinstance(v, (Tensor, np.ndarray)) and v.ndim > 0) or (
-        isinstance(v, Sequence) and not isinstance(v, (str, bytes))
+    return (
+        isinstance(v, (list, tuple))
+        or (isinstance(v, (Tensor, np.ndarray)) and v.ndim > 0)
+        or (isinstance(v, Sequence) and not isinstance(v, (str, bytes)))
     )
 
 
@@ -239,4 +252,3 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         t = from_numpy(data)
         return as_tensor(t, dtype, device) if dtype is not None or device is not None else t
     return tensor(data, dtype=dtype, device=device)
-

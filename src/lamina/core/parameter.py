@@ -108,7 +108,11 @@ class UninitializedTensorMixin:
 
 
 def _uninitialized(name: str, requires_grad: bool, dtype: Any) -> Any:
-    return UninitializedParameter(requires_grad, dtype=dtype) if name == "UninitializedParameter" else UninitializedBuffer(dtype=dtype)
+    return (
+        UninitializedParameter(requires_grad, dtype=dtype)
+        if name == "UninitializedParameter"
+        else UninitializedBuffer(dtype=dtype)
+    )
 
 
 @own_class
@@ -131,7 +135,9 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor, metaclass=ParameterT
     _overrides = False
     cls_to_become = Tensor
 
-    def __new__(cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True) -> Any:
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> Any:
         kind = factories.kind_of(dtype, device)
         made = factories.leaf_like(cls, np.empty(0, kind.np), kind, requires_grad)
         made.persistent, made._is_buffer = persistent, True

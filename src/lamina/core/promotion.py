@@ -38,7 +38,9 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
         if other.is_signed:
             return a if a.itemsize > b.itemsize else b
         if other.name in ("uint16", "uint32", "uint64"):
-            raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {type1} and {type2}")
+            raise RuntimeError(
+                f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {type1} and {type2}"
+            )
         return signed if signed.itemsize > 1 else dtypes.int16
     if a.category == 1:
         return b

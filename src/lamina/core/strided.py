@@ -101,9 +101,19 @@ def partly_overlap(written: Array, read: Array, whole: bool) -> bool:
 
     PyTorch's rule: arrays with gaps are not looked at.
     """
-    if not np.may_share_memory(written, read) or not written.size or not read.size or not is_dense(written) or not is_dense(read):
+    if (
+        not np.may_share_memory(written, read)
+        or not written.size
+        or not read.size
+        or not is_dense(written)
+        or not is_dense(read)
+    ):
         return False
-    if address(written) == address(read) and written.nbytes == read.nbytes and element_strides(written) == element_strides(read):
+    if (
+        address(written) == address(read)
+        and written.nbytes == read.nbytes
+        and element_strides(written) == element_strides(read)
+    ):
         return whole
     return True
 

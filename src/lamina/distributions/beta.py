@@ -20,7 +20,9 @@ class Beta(ExponentialFamily):
     has_rsample = True
 
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
-        self._dirichlet = Dirichlet(lamina.stack(broadcast_all(concentration1, concentration0), -1), validate_args=validate_args)
+        self._dirichlet = Dirichlet(
+            lamina.stack(broadcast_all(concentration1, concentration0), -1), validate_args=validate_args
+        )
         super().__init__(self._dirichlet._batch_shape, validate_args=validate_args)
 
     def _expand_inner(self, new: Any, batch_shape: Size) -> None:

@@ -170,7 +170,11 @@ class ComposeTransform(Transform):
         if not self.parts:
             return constraints.real
         parts = self.parts if forward else list(reversed(self.parts))
-        first, dims = (parts[0].domain, parts[0].domain.event_dim) if forward else (parts[0].codomain, parts[0].codomain.event_dim)
+        first, dims = (
+            (parts[0].domain, parts[0].domain.event_dim)
+            if forward
+            else (parts[0].codomain, parts[0].codomain.event_dim)
+        )
         # counted backwards from the far side: a part may make one value of more dimensions than its neighbours
         far = parts[-1].codomain if forward else parts[-1].domain
         dims = far.event_dim

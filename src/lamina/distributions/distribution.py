@@ -170,7 +170,9 @@ class Distribution:
         expected = tuple(self._batch_shape) + tuple(self._event_shape)
         for i, j in zip(reversed(value.shape), reversed(expected), strict=False):
             if i != 1 and j != 1 and i != j:
-                raise ValueError(f"Value is not broadcastable with batch_shape+event_shape: {value.size()} vs {Size(expected)}.")
+                raise ValueError(
+                    f"Value is not broadcastable with batch_shape+event_shape: {value.size()} vs {Size(expected)}."
+                )
         try:
             support = self.support
         except NotImplementedError:

@@ -39,7 +39,9 @@ class Gamma(ExponentialFamily):
     def rsample(self, sample_shape: Any = Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         drawn = standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
-        drawn.detach().clamp_(min=lamina.finfo(drawn.dtype).tiny)  # 0 is no value of the density; no part of the gradient
+        drawn.detach().clamp_(
+            min=lamina.finfo(drawn.dtype).tiny
+        )  # 0 is no value of the density; no part of the gradient
         return drawn
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -53,7 +53,9 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
     """KL(p || q), of the shape batch_shape. Raises NotImplementedError for a pair without a formula."""
     found = _closest(type(p), type(q))
     if found is None:
-        raise NotImplementedError(f"No KL(p || q) is implemented for p type {p.__class__.__name__} and q type {q.__class__.__name__}")
+        raise NotImplementedError(
+            f"No KL(p || q) is implemented for p type {p.__class__.__name__} and q type {q.__class__.__name__}"
+        )
     return found(p, q)
 
 
@@ -129,7 +131,9 @@ def _gamma(p: Gamma, q: Gamma) -> Tensor:
 @register_kl(Gumbel, Gumbel)
 def _gumbel(p: Gumbel, q: Gumbel) -> Tensor:
     ratio, shift = p.scale / q.scale, (q.loc - p.loc) / q.scale
-    return -ratio.log() - shift + ratio * euler_constant + lamina.exp(shift + (1 + ratio).lgamma()) - (1 + euler_constant)
+    return (
+        -ratio.log() - shift + ratio * euler_constant + lamina.exp(shift + (1 + ratio).lgamma()) - (1 + euler_constant)
+    )
 
 
 @register_kl(Geometric, Geometric)
@@ -157,7 +161,9 @@ def _normal(p: Normal, q: Normal) -> Tensor:
 @register_kl(mvn.MultivariateNormal, mvn.MultivariateNormal)
 def _multivariate_normal(p: mvn.MultivariateNormal, q: mvn.MultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
-        raise ValueError("KL-divergence between two Multivariate Normals with different event shapes cannot be computed")
+        raise ValueError(
+            "KL-divergence between two Multivariate Normals with different event shapes cannot be computed"
+        )
     solved = lamina.linalg.solve_triangular(q._unbroadcasted_scale_tril, p._unbroadcasted_scale_tril, upper=False)
     trace = solved.pow(2).sum((-2, -1))
     distance = mvn._mahalanobis(q._unbroadcasted_scale_tril, q.loc - p.loc)
@@ -198,7 +204,13 @@ def _cauchy(p: Cauchy, q: Cauchy) -> Tensor:
 @register_kl(Exponential, Gamma)
 def _exponential_gamma(p: Exponential, q: Gamma) -> Tensor:
     ratio = q.rate / p.rate
-    return -q.concentration * ratio.log() + ratio + q.concentration.lgamma() + q.concentration * euler_constant - (1 + euler_constant)
+    return (
+        -q.concentration * ratio.log()
+        + ratio
+        + q.concentration.lgamma()
+        + q.concentration * euler_constant
+        - (1 + euler_constant)
+    )
 
 
 @register_kl(Gamma, Exponential)

@@ -19,7 +19,11 @@ class Multinomial(Distribution):
     arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
 
     def __init__(
-        self, total_count: int = 1, probs: Tensor | None = None, logits: Tensor | None = None, validate_args: bool | None = None
+        self,
+        total_count: int = 1,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
     ) -> None:
         if not isinstance(total_count, int):
             raise NotImplementedError("inhomogeneous total_count is not supported")
@@ -70,7 +74,9 @@ class Multinomial(Distribution):
             self._validate_sample(value)
         logits, value = broadcast_all(self.logits, value)
         orders = lamina.lgamma(value.sum(-1) + 1) - lamina.lgamma(value + 1).sum(-1)
-        logits = lamina.where((value == 0) & (logits == -lamina.inf), 0.0, logits)  # what cannot be and was not: 0 * -inf
+        logits = lamina.where(
+            (value == 0) & (logits == -lamina.inf), 0.0, logits
+        )  # what cannot be and was not: 0 * -inf
         return orders + (logits * value).sum(-1)
 
     def entropy(self) -> Tensor:

@@ -22,7 +22,9 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     Raises ValueError for what is neither a number nor a tensor.
     """
     if not all(isinstance(v, (Tensor, int, float, complex)) for v in values):
-        raise ValueError("Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__.")
+        raise ValueError(
+            "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
+        )
     tensors = [v for v in values if isinstance(v, Tensor)]
     if len(tensors) == len(values):
         return tuple(lamina.broadcast_tensors(*values))
@@ -64,7 +66,9 @@ def one_probs_or_logits(probs: Any, logits: Any) -> None:
 
 def standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
     """Draws of N(0, 1), by the same draw that `torch.normal` of two tensors makes."""
-    return lamina.normal(lamina.zeros(shape, dtype=dtype, device=device), lamina.ones(shape, dtype=dtype, device=device))
+    return lamina.normal(
+        lamina.zeros(shape, dtype=dtype, device=device), lamina.ones(shape, dtype=dtype, device=device)
+    )
 
 
 def uniform_open(like: Tensor, shape: Any) -> Tensor:

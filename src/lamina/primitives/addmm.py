@@ -46,7 +46,11 @@ _C_NAMES = {"float32": "float", "float64": "double"}
 def _plus(z: Array, product: Array, beta: Any, alpha: Any) -> Array:
     """beta * z + alpha * product, into the memory of `product`."""
     if alpha != 1:
-        product = product * _as(alpha, product.dtype) if not product.ndim else np.multiply(product, _as(alpha, product.dtype), out=product)
+        product = (
+            product * _as(alpha, product.dtype)
+            if not product.ndim
+            else np.multiply(product, _as(alpha, product.dtype), out=product)
+        )
     if beta == 1:
         scaled = z
     else:
@@ -166,8 +170,13 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alp
     check_tensors("baddbmm", input=input, batch1=batch1, batch2=batch2)
     shape = _batches(batch1, batch2)
     if batch1._kind.dtype is batch2._kind.dtype is not input._kind.dtype:
-        names = (_C_NAMES.get(t._kind.dtype.name, _IN_C.get(t._kind.dtype.name, t._kind.dtype.name)) for t in (input, batch1, batch2))
-        raise RuntimeError(f"Input dtypes must be the same, got: input {next(names)}, batch1: {next(names)}, batch2: {next(names)}")
+        names = (
+            _C_NAMES.get(t._kind.dtype.name, _IN_C.get(t._kind.dtype.name, t._kind.dtype.name))
+            for t in (input, batch1, batch2)
+        )
+        raise RuntimeError(
+            f"Input dtypes must be the same, got: input {next(names)}, batch1: {next(names)}, batch2: {next(names)}"
+        )
     check_same("baddbmm", batch1, batch2)
     _expandable(input, shape)
     return baddbmm_(input, batch1, batch2, beta=beta, alpha=alpha)  # type: ignore[no-any-return]
@@ -192,7 +201,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
     """beta * input + alpha * (mat @ vec)."""
     check_tensors("addmv", input=input, mat=mat, vec=vec)
     if mat._array.ndim != 2 or vec._array.ndim != 1 or input._array.ndim > 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got {input._array.ndim}, {mat._array.ndim}, {vec._array.ndim}")
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {input._array.ndim}, {mat._array.ndim}, {vec._array.ndim}"
+        )
     if mat._array.shape[1] != vec._array.shape[0] or input._array.size not in (1, mat._array.shape[0]):
         raise RuntimeError(
             f"size mismatch, got input ({input._array.size}), mat ({mat._array.shape[0]}x{mat._array.shape[1]}), "
@@ -200,7 +211,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
         )
     if not input._kind.dtype is mat._kind.dtype is vec._kind.dtype:
         got = (scalar_name(t._kind.dtype) for t in (input, mat, vec))
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {next(got)}, {next(got)}, and {next(got)}")
+        raise RuntimeError(
+            f"addmv input tensors must have the same dtype, but got {next(got)}, {next(got)}, and {next(got)}"
+        )
     check_not_bool("mv", mat)
     return addmv_(input, mat, vec, beta=beta, alpha=alpha)  # type: ignore[no-any-return]
 

@@ -72,7 +72,7 @@ def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
     ):
         return e._add(input, other)  # type: ignore[no-any-return]
     result = _scaled("add", e._add, e.add_scaled, input, other, old, alpha)
-    return result if out is None else put_out("add", result, out)  # type: ignore[no-any-return]
+    return result if out is None else put_out("add", result, out)
 
 
 add.primitive = e._add.primitive  # type: ignore[attr-defined]  # its in-place form may write directly
@@ -90,7 +90,7 @@ def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
     ):
         return e._sub(input, other)  # type: ignore[no-any-return]
     result = _scaled("sub", e._sub, e.sub_scaled, input, other, old, alpha)
-    return result if out is None else put_out("sub", result, out)  # type: ignore[no-any-return]
+    return result if out is None else put_out("sub", result, out)
 
 
 sub.primitive = e._sub.primitive  # type: ignore[attr-defined]  # its in-place form may write directly
@@ -138,7 +138,7 @@ def quotient_of(self: Tensor, other: Any) -> Any:
 def _double(x: Any) -> Any:
     if not isinstance(x, Tensor):
         return complex(x) if isinstance(x, complex) else float(x)
-    return x.to(dtypes.complex128 if x.dtype.category == 3 else dtypes.float64)  # type: ignore[attr-defined]
+    return x.to(dtypes.complex128 if x.dtype.category == 3 else dtypes.float64)
 
 
 @with_out

@@ -33,11 +33,15 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     if size == 0 or count == 0:
         raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
     if not 0 <= offset < size:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} bytes) minus 1")
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} bytes) minus 1"
+        )
     left = size - offset
     if count < 0:
         if left % item:
-            raise ValueError(f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of element size ({item})")
+            raise ValueError(
+                f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of element size ({item})"
+            )
         count = left // item
     elif count * item > left:
         raise ValueError(
@@ -115,7 +119,9 @@ def to_dlpack(tensor: Tensor) -> Any:
 # ---- asarray ---------------------------------------------------------------------------------------------------------
 
 
-def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool | None = None) -> Tensor:
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool | None = None
+) -> Tensor:
     """A tensor of what is given: a tensor, an array, a buffer, a DLPack object or numbers. It shares memory where it can.
 
     copy: True: always a copy; False: never, ValueError where one is needed. requires_grad: whether the result does
@@ -154,12 +160,12 @@ def _shared(obj: Any, dtype: Any) -> Tensor | None:
         return from_numpy(obj)
     if isinstance(obj, np.generic):
         return as_tensor(np.asarray(obj))
-    if isinstance(obj, (bytes, bytearray, memoryview)) or (hasattr(obj, "__buffer__") and not isinstance(obj, (list, tuple, str))):
+    if isinstance(obj, (bytes, bytearray, memoryview)) or (
+        hasattr(obj, "__buffer__") and not isinstance(obj, (list, tuple, str))
+    ):
         size = memoryview(obj).nbytes
         d = kind_of(dtype, None).dtype
         return frombuffer(obj, dtype=d) if size else leaf_like(Tensor, np.empty(0, d.np), CPU[d], False)
     if hasattr(obj, "__dlpack__"):
         return from_dlpack(obj)
     return None
-
-

@@ -72,7 +72,9 @@ def _tensordot(a: Tensor, b: Tensor, dims: Any) -> Tensor:
             )
     for which, at in (("self", at_a), ("other", at_b)):
         if len(set(at)) != len(at):
-            raise RuntimeError(f"dim {next(d for d in at if at.count(d) > 1)} appears multiple times in the list of dims ({which})")
+            raise RuntimeError(
+                f"dim {next(d for d in at if at.count(d) > 1)} appears multiple times in the list of dims ({which})"
+            )
     rest_a = [d for d in range(a._array.ndim) if d not in at_a]
     rest_b = [d for d in range(b._array.ndim) if d not in at_b]
     shape_a, shape_b = a._array.shape, b._array.shape

@@ -44,7 +44,9 @@ clone_ = primitive("clone", _cloned, grads=(lambda g: g,), native=True, meta=_or
 
 def clone(input: Tensor, *, memory_format: Any = devices.preserve_format) -> Tensor:
     """A copy, recorded. memory_format: the stride order (default: the input's, where dense)."""
-    order = {"preserve_format": "preserve", "contiguous_format": "contiguous"}.get(memory_format.name, memory_format.name)
+    order = {"preserve_format": "preserve", "contiguous_format": "contiguous"}.get(
+        memory_format.name, memory_format.name
+    )
     return clone_(input, order=order)  # type: ignore[no-any-return]
 
 
@@ -102,9 +104,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if kind.dtype.category < 3 and self._kind.dtype.category == 3:
         import warnings
 
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part", stacklevel=2
-        )
+        warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=2)
     out: Tensor = to_copy(self, to=kind.np)
     if kind.dtype.category < 2 and self._node is not None:
         errors.note_cut(out, f"cast to {kind.dtype}, which has no gradient", self)
@@ -118,7 +118,9 @@ def read_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, An
     other = kwargs.get("other")
     for name in kwargs:
         if name not in ("dtype", "device", "memory_format", "copy", "non_blocking", "other"):
-            raise TypeError(f"to() received an invalid combination of arguments - got unexpected keyword argument '{name}'")
+            raise TypeError(
+                f"to() received an invalid combination of arguments - got unexpected keyword argument '{name}'"
+            )
     flags = []
     for i, a in enumerate(args):
         if isinstance(a, dtype_class):
@@ -173,8 +175,12 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 # ---- complex parts and other dtypes of the same bytes: views ---------------------------------------------------------
 
-real_ = primitive("real", lambda x: x.real, grads=(lambda g: _complexed(g, 1.0),), view=True, holomorphic=False, node="Select")
-imag_ = primitive("imag", lambda x: x.imag, grads=(lambda g: _complexed(g, 1.0j),), view=True, holomorphic=False, node="Imag")
+real_ = primitive(
+    "real", lambda x: x.real, grads=(lambda g: _complexed(g, 1.0),), view=True, holomorphic=False, node="Select"
+)
+imag_ = primitive(
+    "imag", lambda x: x.imag, grads=(lambda g: _complexed(g, 1.0j),), view=True, holomorphic=False, node="Imag"
+)
 view_as_real_ = primitive(
     "view_as_real", lambda x: _parts(x),
     grads=(lambda g: view_as_complex_copy(g),), view=True, holomorphic=False)  # fmt: skip
@@ -242,7 +248,11 @@ def view_as_complex(input: Tensor) -> Tensor:
             f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {input.dtype.alias[:-6]}"
         )
     if not input.dim() or input.size(-1) != 2:
-        raise RuntimeError("Tensor must have a last dimension of size 2" if input.dim() else "Input tensor must have one or more dimensions")
+        raise RuntimeError(
+            "Tensor must have a last dimension of size 2"
+            if input.dim()
+            else "Input tensor must have one or more dimensions"
+        )
     if input.stride(-1) != 1:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
     return _replayed(view_as_complex_, input)
@@ -262,7 +272,7 @@ def _bytes_as(x: Array, to: Any) -> Array:
         return x.view(to)
     if x.strides[-1] != x.itemsize and x.shape[-1] != 1:
         raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {BY_NUMPY[x.dtype].dtype} as {BY_NUMPY[to].dtype} (different element sizes), but got {x.strides[-1] // x.itemsize}"
+            f"self.stride(-1) must be 1 to view {BY_NUMPY[x.dtype].dtype} as {BY_NUMPY[to].dtype} (different element sizes), but got {x.strides[-1] // x.itemsize}"  # noqa: E501
         )
     if x.shape[-1] * x.itemsize % to.itemsize:
         raise RuntimeError(
@@ -288,7 +298,9 @@ def cpu(self: Tensor, memory_format: Any = devices.preserve_format) -> Tensor:
     return to(self, devices.cpu, memory_format=memory_format)
 
 
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = devices.preserve_format) -> Tensor:
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = devices.preserve_format
+) -> Tensor:
     """Raises as a PyTorch without CUDA does."""
     return to(self, devices.as_device("cuda"))
 
@@ -319,4 +331,12 @@ def detach(input: Tensor) -> Tensor:
     return input.detach()
 
 
-METHODS: dict[str, Any] = {"cpu": cpu, "cuda": cuda, "xpu": cuda, "ipu": cuda, "mtia": cuda, "to_dense": to_dense, "is_set_to": is_set_to}
+METHODS: dict[str, Any] = {
+    "cpu": cpu,
+    "cuda": cuda,
+    "xpu": cuda,
+    "ipu": cuda,
+    "mtia": cuda,
+    "to_dense": to_dense,
+    "is_set_to": is_set_to,
+}

@@ -83,7 +83,8 @@ conv_input_bias_ = primitive(
 
 def _outputs(space: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Ints:
     return tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True)
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True)
     )
 
 
@@ -112,7 +113,16 @@ def convolution(
     return conv_bias_(input, weight, bias, **options)  # type: ignore[no-any-return]
 
 
-def _transposed(input: Tensor, weight: Tensor, bias: Any, stride: Ints, padding: Ints, dilation: Ints, output_padding: Ints, groups: int) -> Tensor:
+def _transposed(
+    input: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    output_padding: Ints,
+    groups: int,
+) -> Tensor:
     space, kernel = input._array.shape[2:], weight._array.shape[2:]
     outputs = tuple(
         (m - 1) * s - 2 * p + d * (k - 1) + o + 1
@@ -146,18 +156,21 @@ def _check(
     n = len(w) - 2
     if len(x) != len(w):
         raise RuntimeError(
-            f"Expected {len(w)}-dimensional input for {len(w)}-dimensional weight {list(w)}, but got {len(x)}-dimensional input of size {list(x)} instead"
+            f"Expected {len(w)}-dimensional input for {len(w)}-dimensional weight {list(w)}, but got {len(x)}-dimensional input of size {list(x)} instead"  # noqa: E501
         )
     if input._kind.dtype is not weight._kind.dtype:
-        raise RuntimeError(
-            f"Input type ({_cpp(input)}) and weight type ({_cpp(weight)}) should be the same"
-        )
+        raise RuntimeError(f"Input type ({_cpp(input)}) and weight type ({_cpp(weight)}) should be the same")
     if bias is not None and bias._kind.dtype is not input._kind.dtype:
         raise RuntimeError(f"Input type ({_cpp(input)}) and bias type ({_cpp(bias)}) should be the same")
-    for name, values in (("stride", stride), ("padding", padding), ("dilation", dilation), ("output_padding", output_padding)):
+    for name, values in (
+        ("stride", stride),
+        ("padding", padding),
+        ("dilation", dilation),
+        ("output_padding", output_padding),
+    ):
         if len(values) != n:
             raise RuntimeError(
-                f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(values)}"
+                f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(values)}"  # noqa: E501
             )
     if any(s <= 0 for s in stride):
         raise RuntimeError("non-positive stride is not supported")
@@ -185,16 +198,16 @@ def _check(
         outputs = w[1] * groups
         if bias is not None and bias._array.shape != (outputs,):
             raise RuntimeError(
-                f"Given transposed=1, weight of size {list(w)}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias._array.shape)} instead"
+                f"Given transposed=1, weight of size {list(w)}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias._array.shape)} instead"  # noqa: E501
             )
         return
     if x[1] != w[1] * groups:
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(w)}, expected input{list(x)} to have {w[1] * groups} channels, but got {x[1]} channels instead"
+            f"Given groups={groups}, weight of size {list(w)}, expected input{list(x)} to have {w[1] * groups} channels, but got {x[1]} channels instead"  # noqa: E501
         )
     if bias is not None and bias._array.shape != (w[0],):
         raise RuntimeError(
-            f"Given weight of size {list(w)}, expected bias to be 1-dimensional with {w[0]} elements, but got bias of size {list(bias._array.shape)} instead"
+            f"Given weight of size {list(w)}, expected bias to be 1-dimensional with {w[0]} elements, but got bias of size {list(bias._array.shape)} instead"  # noqa: E501
         )
     padded = tuple(m + 2 * p for m, p in zip(x[2:], padding, strict=True))
     kernel = tuple(d * (k - 1) + 1 for k, d in zip(w[2:], dilation, strict=True))
@@ -239,7 +252,9 @@ def im2col(input: Tensor, kernel_size: Any, dilation: Any, padding: Any, stride:
             f"blocks as ({blocks[0]}, {blocks[1]}), but its components must be at least one."
         )
     batched = x.ndim == 4
-    out = im2col_(input if batched else input.unsqueeze(0), kernel=kernel, dilation=dilation, padding=padding, stride=stride)
+    out = im2col_(
+        input if batched else input.unsqueeze(0), kernel=kernel, dilation=dilation, padding=padding, stride=stride
+    )
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
 
 
@@ -274,16 +289,32 @@ def col2im(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any, pad
         )
     batched = x.ndim == 3
     out = col2im_(
-        input if batched else input.unsqueeze(0), space=space, kernel=kernel, dilation=dilation, padding=padding, stride=stride
+        input if batched else input.unsqueeze(0),
+        space=space,
+        kernel=kernel,
+        dilation=dilation,
+        padding=padding,
+        stride=stride,
     )
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
 
 
 def _windows(kernel: Any, dilation: Any, padding: Any, stride: Any) -> tuple[Ints, Ints, Ints, Ints]:
-    found = {"kernel": _repeated(kernel, 2), "dilation": _repeated(dilation, 2), "padding": _repeated(padding, 2), "stride": _repeated(stride, 2)}
+    found = {
+        "kernel": _repeated(kernel, 2),
+        "dilation": _repeated(dilation, 2),
+        "padding": _repeated(padding, 2),
+        "stride": _repeated(stride, 2),
+    }
     for name, values in found.items():
         if any(v < 0 if name == "padding" else v <= 0 for v in values):
-            what = "padding should be non-negative" if name == "padding" else f"{name} size should be greater than zero" if name == "kernel" else f"{name} should be greater than zero"
+            what = (
+                "padding should be non-negative"
+                if name == "padding"
+                else f"{name} size should be greater than zero"
+                if name == "kernel"
+                else f"{name} should be greater than zero"
+            )
             letters = {"kernel": "kernel", "dilation": "dilation", "padding": "pad", "stride": "stride"}[name]
             raise RuntimeError(f"{what}, but got {letters}_height: {values[0]} {letters}_width: {values[1]}")
     return found["kernel"], found["dilation"], found["padding"], found["stride"]

@@ -194,7 +194,9 @@ def new_(name: str, value: Any) -> Any:
         layout: Any = None, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         kind = kind_of(dtype or self.dtype, device if device is not None else self.device)
-        return alike(self, sized(args, size, name), lambda shape: made(allocate(shape, kind, value), kind, requires_grad))
+        return alike(
+            self, sized(args, size, name), lambda shape: made(allocate(shape, kind, value), kind, requires_grad)
+        )
 
     method.__name__ = method.__qualname__ = name
     return method
@@ -239,7 +241,9 @@ def eye(
     return made(array, kind, requires_grad, out)
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A 0-d tensor of a number."""
     kind = kind_of(dtype, device)
     return made(number_as(_number(s, "scalar_tensor"), kind), kind, requires_grad)
@@ -260,13 +264,17 @@ def new_empty_strided(
 ) -> Tensor:  # fmt: skip
     """Uninitialised memory with the given strides, with this tensor's dtype and device unless given."""
     kind = kind_of(dtype or self.dtype, device if device is not None else self.device)
-    return leaf_like(Tensor, laid_out(sized((size,), None, "new_empty_strided"), tuple(stride), kind), kind, requires_grad)  # type: ignore[no-any-return]
+    return leaf_like(
+        Tensor, laid_out(sized((size,), None, "new_empty_strided"), tuple(stride), kind), kind, requires_grad
+    )  # type: ignore[no-any-return]
 
 
 def laid_out(shape: tuple[int, ...], steps: tuple[int, ...], kind: Kind) -> Array:
     """New memory of just the length that a shape with these strides reaches."""
     if len(shape) != len(steps):
-        raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})")
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})"
+        )
     if any(s < 0 for s in steps):
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
     if kind.device is devices.meta:

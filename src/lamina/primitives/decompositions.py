@@ -150,7 +150,9 @@ def _orthogonalized(A: Tensor, mode: str) -> Any:
     check_matrix(A, "linalg.qr")
     check_floating(A, "linalg.qr")
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
+        )
     check_kernel(A, "geqrf_cpu")
     return qr_(A, mode=mode)
 
@@ -222,7 +224,9 @@ def _lu_back(p: Any, lower: Any, upper: Any, gl: Any, gu: Any) -> Any:
     out = solve_triangular_(square_l.mT, half, upper=True, left=True, unit=True)
     if m > k:
         zero = like(np.zeros((*out.shape[:-2], m - k, k), numpy_dtype(lower)), lower)
-        low = zero if gl is None else solve_triangular_(square_u.mT, gl[..., k:, :], upper=False, left=False, unit=False)
+        low = (
+            zero if gl is None else solve_triangular_(square_u.mT, gl[..., k:, :], upper=False, left=False, unit=False)
+        )
         out = cat_(out, low, dim=out.ndim - 2)
     if n > k:
         zero = like(np.zeros((*out.shape[:-1], n - k), numpy_dtype(lower)), lower)
@@ -257,7 +261,9 @@ lu_ = primitive(
 
 def _check_lu(A: Tensor, pivot: bool, function: str) -> None:
     if A._array.ndim < 2:
-        raise RuntimeError(f"{function}: Expected tensor with 2 or more dimensions. Got size: {list(A._array.shape)} instead")
+        raise RuntimeError(
+            f"{function}: Expected tensor with 2 or more dimensions. Got size: {list(A._array.shape)} instead"
+        )
     check_kernel(A, "lu_cpu")
     if not pivot:
         raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
@@ -332,7 +338,9 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     """P, L and U of what lu_factor returned; what is not asked for is empty."""
     shape = LU_data._array.shape
     if len(shape) < 2:
-        raise RuntimeError(f"torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: {list(shape)} instead")
+        raise RuntimeError(
+            f"torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: {list(shape)} instead"
+        )
     if unpack_pivots:
         pivots = values(LU_pivots)
         if pivots.dtype != np.int32:
@@ -377,5 +385,3 @@ def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = Fa
 def ldl_factor(A: Tensor, *, hermitian: bool = False) -> Any:
     """L and D in one matrix, and pivots. Raises RuntimeError for a singular matrix."""
     return return_types.linalg_ldl_factor(ldl_factor_ex(A, hermitian=hermitian, check_errors=True)[:2])
-
-

@@ -142,9 +142,10 @@ def _triangle(name: str, lower: bool) -> Any:
         return place_on(np.stack(np.nonzero(mask if lower else ~mask)).astype(kind.np), kind)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Rows and columns of the {'lower' if lower else 'upper'} triangle of a (row, col) matrix. Shape: (2, n)."
+    function.__doc__ = (
+        f"Rows and columns of the {'lower' if lower else 'upper'} triangle of a (row, col) matrix. Shape: (2, n)."
+    )
     return function
 
 
 tril_indices, triu_indices = _triangle("tril_indices", True), _triangle("triu_indices", False)
-

@@ -58,7 +58,9 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
     else:
         result = _computed(p, arrays, params)
     grad = mode is None or (mode.grad and not mode.inference)
-    recorded = grad and p.rules and any(t is not None and t.__class__ in _CARRIES and t._node is not None for t in tensors)
+    recorded = (
+        grad and p.rules and any(t is not None and t.__class__ in _CARRIES and t._node is not None for t in tensors)
+    )
     recorded = recorded or (grad and p.rules and any(isinstance(t, Tensor) and t._node is not None for t in tensors))
     outs: list[Any]
     if p.outputs == 1:
@@ -94,7 +96,11 @@ def without_history(p: Primitive, out: Tensor, tensors: Sequence[Any], mode: Any
             if t._node is not None:
                 place = users_place(3)
                 if mode is not None and not mode.grad:
-                    cut = errors.Cut("computed while gradients were off: no_grad or inference_mode", place, "compute it outside of that block")
+                    cut = errors.Cut(
+                        "computed while gradients were off: no_grad or inference_mode",
+                        place,
+                        "compute it outside of that block",
+                    )
                 else:
                     cut = errors.Cut(f"{p.name} has no gradient", place, "compute the loss from what comes before it")
                 more(out).cut = cut
@@ -153,7 +159,9 @@ def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
 def _computed(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
     if p.view:
         return p.forward(*arrays, **params)
-    low = next((a.dtype for a in arrays if a is not None and a.dtype.itemsize < 4 and BY_NUMPY[a.dtype].dtype.is_low), None)
+    low = next(
+        (a.dtype for a in arrays if a is not None and a.dtype.itemsize < 4 and BY_NUMPY[a.dtype].dtype.is_low), None
+    )
     if low is None or p.promote == "none" or p.native:
         try:
             return p.forward(*arrays, **params)
@@ -195,7 +203,13 @@ def _emptied(result: Any) -> Array:
 
 
 def _attach_views(p: Primitive, outs: Sequence[Tensor], source: Tensor, mode: Any) -> None:
-    made_in = ("several" if p.outputs != 1 else "") if mode is None or mode.grad else "inference" if mode.inference else "no_grad"
+    made_in = (
+        ("several" if p.outputs != 1 else "")
+        if mode is None or mode.grad
+        else "inference"
+        if mode.inference
+        else "no_grad"
+    )
     for out in outs:
         views.attach(out, source, p.node_name, made_in)
 
@@ -298,8 +312,8 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
         return tuple(e is not None for e in node._edges), None
     if p.variadic and name == "shapes":
         return tuple(t._array.shape for t in tensors), None
-    if p.variadic and name == "rest":
-        return tuple(tensors[1:]), None
+    if p.variadic and name in ("rest", "others"):
+        return tuple(tensors[1 if name == "rest" else len(p.inputs) :]), None
     base, _, what = name.rpartition("_")
     if base in p.inputs and what in ("shape", "dtype"):
         t = tensors[p.inputs.index(base)]

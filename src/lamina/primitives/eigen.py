@@ -65,7 +65,10 @@ def _eigh_back(gs: Any, out_0: Any, out_1: Any) -> Any:
         return (v * gw[..., None, :]) @ adjoint(v)
     inner = adjoint(v) @ gv
     if is_complex(v):
-        _check_phase(diagonal_of(inner).imag, f"linalg_eigh_backward: The eigenvectors in the {_PHASE} quantity, so it is ill-defined.")
+        _check_phase(
+            diagonal_of(inner).imag,
+            f"linalg_eigh_backward: The eigenvectors in the {_PHASE} quantity, so it is ill-defined.",
+        )
     inner = inner / _gaps(out_0)
     inner = inner - diagonal_matrix(diagonal_of(inner))
     if gw is not None:
@@ -154,7 +157,9 @@ def eigvals(A: Tensor) -> Tensor:
 
 def _svd(a: Array, *, full: bool) -> tuple[Array, Array, Array]:
     if not np.isfinite(a).all():
-        raise LinAlgError("linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values.")
+        raise LinAlgError(
+            "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values."
+        )
     u, s, vh = np.linalg.svd(a, full_matrices=full)
     return u, s, vh
 
@@ -210,7 +215,9 @@ def _check_svd(A: Tensor, driver: str | None) -> None:
     check_floating(A, "linalg.svd")
     check_kernel(A, "linalg_svd_cpu")
     if driver is not None:
-        raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
 
 
 @parsed

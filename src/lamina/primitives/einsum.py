@@ -35,7 +35,11 @@ def _read(text: str, start: int, operand: int | None) -> Labels:
         c = text[i]
         if c == ".":
             if ELLIPSIS in labels:
-                tail = "but an ellipsis (...) was already found" if operand is None else "for which an ellipsis was already found"
+                tail = (
+                    "but an ellipsis (...) was already found"
+                    if operand is None
+                    else "for which an ellipsis was already found"
+                )
                 raise RuntimeError(f"einsum(): found '.' for {whose} {tail}")
             if text[i : i + 3] != "...":
                 tail = " (...)" if operand is None else ""
@@ -106,7 +110,9 @@ def _name(label: int) -> str:
     return LETTERS[label] if label < len(LETTERS) else "..."
 
 
-def _without_ellipsis(operands: list[Tensor], inputs: list[Labels], output: Labels | None) -> tuple[list[Labels], Labels]:
+def _without_ellipsis(
+    operands: list[Tensor], inputs: list[Labels], output: Labels | None
+) -> tuple[list[Labels], Labels]:
     """The labels with an ellipsis' dimensions as labels from 52 on (counted from the last), and the output's written out."""
     longest = 0
     for k, (t, labels) in enumerate(zip(operands, inputs, strict=True)):
@@ -139,7 +145,9 @@ def _without_ellipsis(operands: list[Tensor], inputs: list[Labels], output: Labe
         if label in target[:i]:
             raise RuntimeError(f"einsum(): output subscript {_name(label)} appears more than once in the output")
         if not any(label in labels for labels in full):
-            raise RuntimeError(f"einsum(): output subscript {_name(label)} does not appear in the equation for any input operand")
+            raise RuntimeError(
+                f"einsum(): output subscript {_name(label)} does not appear in the equation for any input operand"
+            )
     return full, target
 
 
@@ -197,7 +205,9 @@ def _pair(x: Tensor, xl: Labels, y: Tensor, yl: Labels, kept: set[int]) -> tuple
     out = [*batch, *rows, *columns]
     if not inner:
         left = _ordered(x, xl, [*batch, *rows]).reshape(*(sizes[v] for v in (*batch, *rows)), *(1,) * len(columns))
-        right = _ordered(y, yl, [*batch, *columns]).reshape(*(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns))
+        right = _ordered(y, yl, [*batch, *columns]).reshape(
+            *(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns)
+        )
         return e.mul(left, right), out
     if x._kind.dtype is not y._kind.dtype:
         raise RuntimeError(f"expected scalar type {scalar_name(x._kind.dtype)} but found {scalar_name(y._kind.dtype)}")

@@ -184,7 +184,7 @@ clamp_above = elementwise(
     emit=lambda b, x, y: b.minimum(x, y), node="ClampBackward0", number="ClampBackward1",
     refuses=_NO_CLAMP)  # fmt: skip
 
-_between = lambda g, x, y, z: where_((x >= y) & (x <= z), g, 0.0)  # noqa: E731 (rules are lambdas)
+_between = lambda g, x, y, z: where_((x >= y) & (x <= z), g, 0.0)  # noqa: E731
 clamp_tensors = elementwise(
     "clamp_tensors", lambda x, y, z: np.minimum(np.maximum(x, y), z),
     grads=(_between,
@@ -196,9 +196,14 @@ clamp_numbers = elementwise(
     grads=(_between, None, None),
     emit=lambda b, x, y, z: b.minimum(b.maximum(x, y), z), node="ClampBackward1", refuses=_NO_CLAMP)  # fmt: skip
 
+relu_adjoint = elementwise(
+    "relu_adjoint", lambda g, out: select(out <= 0, g.dtype.type(0), g),
+    grads=(lambda h, out: relu_adjoint(h, out), lambda h: h.new_zeros(h.shape) if isinstance(h, Tensor) else np.zeros_like(h)),
+    emit=lambda b, g, out: b.select(b.le(out, 0.0), 0.0, g), node="ThresholdBackwardBackward0")  # fmt: skip
+
 relu = elementwise(
     "relu", lambda x: np.maximum(x, zero_of(x)),
-    grads=(lambda g, out: where_(out <= 0, 0.0, g),),
+    grads=(lambda g, out: relu_adjoint(g, out),),
     emit=lambda b, x: b.maximum(x, 0.0),
     refuses={0: (RuntimeError, "Boolean inputs not supported for relu"), **_NO_CLAMP})  # fmt: skip
 

@@ -31,7 +31,8 @@ def _embedding_grad(g: Array, indices: Array, *, rows: int, padding_idx: int, sc
 
 
 embedding_ = primitive(
-    "embedding", _embedding,
+    "embedding",
+    _embedding,
     grads=(
         lambda g, indices, weight_shape, padding_idx, scale_grad_by_freq: embedding_grad(
             g, indices, rows=weight_shape[0], padding_idx=padding_idx, scale_grad_by_freq=scale_grad_by_freq
@@ -66,7 +67,9 @@ def embedding(
     Raises IndexError for an index out of range.
     """
     if sparse:
-        raise NotImplementedError("lamina has dense tensors only: sparse gradients of embedding are not there; use sparse=False")
+        raise NotImplementedError(
+            "lamina has dense tensors only: sparse gradients of embedding are not there; use sparse=False"
+        )
     if weight._array.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check_indices(indices, "embedding")
@@ -92,6 +95,8 @@ def embedding_renorm_(weight: Tensor, indices: Tensor, max_norm: float, norm_typ
     norms = np.linalg.norm(rows, norm_type, axis=1)
     large = norms > max_norm
     if large.any():
-        table[picked[large]] = (rows[large] * (max_norm / (norms[large] + 1e-7))[:, None].astype(rows.dtype)).astype(table.dtype)
+        table[picked[large]] = (rows[large] * (max_norm / (norms[large] + 1e-7))[:, None].astype(rows.dtype)).astype(
+            table.dtype
+        )
         version(weight).bump("embedding_renorm_", users_place(2))
     return weight

@@ -32,7 +32,9 @@ from lamina.primitives.triangular import check_batches, check_system
 
 def _lu_solve(lu: Array, pivots: Array, b: Array, *, left: bool, adjoined: bool) -> Array:
     if not left:  # X A = B is A^H X^H = B^H
-        return np.swapaxes(_lu_solve(lu, pivots, np.swapaxes(b, -1, -2).conj(), left=True, adjoined=not adjoined), -1, -2).conj()
+        return np.swapaxes(
+            _lu_solve(lu, pivots, np.swapaxes(b, -1, -2).conj(), left=True, adjoined=not adjoined), -1, -2
+        ).conj()
     order = kernels.permutation(pivots, lu.shape[-1])
     batch = np.broadcast_shapes(lu.shape[:-2], b.shape[:-2])
     order, b = np.broadcast_to(order, (*batch, order.shape[-1])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
@@ -167,7 +169,9 @@ def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False)
             f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {n} dimensions instead"
         )
     if pivots._kind.dtype.category != 1:
-        raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {scalar_name(pivots._kind.dtype)}")
+        raise RuntimeError(
+            f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {scalar_name(pivots._kind.dtype)}"
+        )
     if pivots._array.shape != LD._array.shape[:-1]:
         raise RuntimeError(
             f"torch.linalg.ldl_solve: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape "

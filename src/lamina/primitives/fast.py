@@ -110,7 +110,9 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = No
     simple = differentiable and not to_other and (both or x_only or y_only or not saves)
     quick = _quick(p)
     number = p.number if not to_other and p.number is not None and set(p.number.saves) <= {first, second} else None
-    number_class, alone, number_saves = (number.node, number.alone, number.saves) if number is not None else (None, False, ())
+    number_class, alone, number_saves = (
+        (number.node, number.alone, number.saves) if number is not None else (None, False, ())
+    )
     number_x, number_y, number_first = first in number_saves, second in number_saves, number_saves[:1] == (first,)
     takes_arrays = put_out is None
     if differentiable and not to_other and not p.native and "out" in saves:
@@ -134,13 +136,21 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = No
                             raise
                         if array.__class__ is not ndarray:
                             array = np.asarray(array)
-                        if (node is None and other_node is None) or (mode is not None and not mode.grad) or not differentiable:
+                        if (
+                            (node is None and other_node is None)
+                            or (mode is not None and not mode.grad)
+                            or not differentiable
+                        ):
                             out = new(Tensor)
                             out._array = array
                             out._kind = BY_NUMPY[array.dtype] if to_other else kind
                             out._node = out._more = out._version_ = None
                             one, two = input._more, other._more
-                            if node is None is other_node and (one is None or one.cut is None) and (two is None or two.cut is None):
+                            if (
+                                node is None is other_node
+                                and (one is None or one.cut is None)
+                                and (two is None or two.cut is None)
+                            ):
                                 return out
                             return without_history(p, out, (input, other), mode)
                         elif simple and kind.category == 2:
@@ -185,9 +195,13 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = No
                                 made._code, made._lasti = code, frame.f_lasti
                             return out
                 elif (
-                    (other_cls is float and kind.category >= 2)
-                    or (other_cls is int and (kind.category == 2 or kind is INT64))
-                ) and numbers and quick[kind.category]:
+                    (
+                        (other_cls is float and kind.category >= 2)
+                        or (other_cls is int and (kind.category == 2 or kind is INT64))
+                    )
+                    and numbers
+                    and quick[kind.category]
+                ):
                     if other_cls is int and kind.category == 2:
                         other = float(other)  # NumPy takes twice as long for an int
                     node = input._node
@@ -313,7 +327,7 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
                     made._seq = next_seq()
                     made._edges = edges = tuple([
                         None if a.__class__ is not ndarray or t._node is None else t if t._node is LEAF else t._node
-                        for t, a in zip(tensors[:1] if q.alone else tensors, arrays)  # noqa: B905 (hot)
+                        for t, a in zip(tensors[:1] if q.alone else tensors, arrays)  # noqa: B905
                     ])  # fmt: skip
                     asked = tuple([e is not None for e in edges])
                     wanted = wanted_by.get(asked)

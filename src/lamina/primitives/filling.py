@@ -51,18 +51,22 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     mode = modes.current()
     shape, given = self._array.shape, src._array.shape
-    if given != shape and (len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False))):
+    if given != shape and (
+        len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False))
+    ):
         k = next((i for i in range(1, min(len(given), len(shape)) + 1) if given[-i] not in (1, shape[-i])), None)
         if k is None:
-            raise RuntimeError(
-                f"output with shape {list(shape)} doesn't match the broadcast shape {list(given)}"
-            )
+            raise RuntimeError(f"output with shape {list(shape)} doesn't match the broadcast shape {list(given)}")
         raise RuntimeError(
             f"The size of tensor a ({shape[-k]}) must match the size of tensor b ({given[-k]}) at non-singleton dimension {len(shape) - k}"
         )
     if src._kind.device is devices.meta and self._kind.device is not devices.meta:
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-    return write(self, "copy_", lambda old: copied(old, src), (src,)) if mode is None or mode.grad or mode.transforms else _plain_copy(self, src)
+    return (
+        write(self, "copy_", lambda old: copied(old, src), (src,))
+        if mode is None or mode.grad or mode.transforms
+        else _plain_copy(self, src)
+    )
 
 
 def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
@@ -79,6 +83,8 @@ def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one value (a number or a 0-d tensor) everywhere."""
     given = _filler(self, value)
+    if isinstance(value, Tensor):
+        views.check_memory(self, "copy_", ())
     forms = 3 if isinstance(value, Tensor) else 2  # after those of fill
     return write(self, "fill_", lambda old: overload(filled_(old, given), forms), (given,))
 
@@ -86,7 +92,9 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def _filler(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value._array.ndim:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions.")
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions."
+            )
         return value
     if not isinstance(value, (bool, int, float, complex, np.generic)):
         raise TypeError(f"fill_(): argument 'value' (position 1) must be Number, not {type(value).__name__}")
@@ -119,9 +127,7 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
         self._array = np.empty(0, self._kind.np)
     elif isinstance(source, Tensor):
         if source._kind.dtype is not self._kind.dtype:
-            raise RuntimeError(
-                f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}"
-            )
+            raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}")
         if size is None:
             self._array = source._array
         else:

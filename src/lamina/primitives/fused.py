@@ -162,7 +162,11 @@ class FusedNode(Node):
             aliases = {id(t): alias(t) for t in inputs}
             result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
             outs = result if isinstance(result, tuple) else (result,)
-            roots = [(edge_of(o), v) for o, v in zip(outs, values, strict=True) if v is not None and o is not None and o._node is not None]
+            roots = [
+                (edge_of(o), v)
+                for o, v in zip(outs, values, strict=True)
+                if v is not None and o is not None and o._node is not None
+            ]
             # a tensor given twice has one alias: the whole of its cotangent goes along its first edge
             captures: dict[Any, int] = {}
             first = [captures.setdefault(edge_of(aliases[id(t)]), len(captures)) for t in inputs]
@@ -192,7 +196,13 @@ def _recorded(node_class: type, body: Body, given: dict[str, Any], low: Any, mod
     outs = result if isinstance(result, tuple) else (result,)
     if all(o is None or o._node is None for o in outs):
         return result
-    node: Any = make(node_class, tuple(edge_of(t) for t in saved if t._node is not None), tuple(saved), tuple(versions), users_place(3))
+    node: Any = make(
+        node_class,
+        tuple(edge_of(t) for t in saved if t._node is not None),
+        tuple(saved),
+        tuple(versions),
+        users_place(3),
+    )
     node.inner, node.leaves, node.low = [None if o is None else edge_of(o) for o in outs], leaves, low
     node.given, node._width = {"body": body, "given": given}, len(outs)
     made: list[Any] = []
@@ -205,5 +215,3 @@ def _recorded(node_class: type, body: Body, given: dict[str, Any], low: Any, mod
         t._node = Output(node, i) if len(outs) > 1 else node
         made.append(t)
     return tuple(made) if isinstance(result, tuple) else made[0]
-
-

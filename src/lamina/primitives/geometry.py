@@ -26,7 +26,7 @@ def reseated(view: Callable[..., Tensor], name: str, forms: int = 1) -> Any:
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.__class__ is Batched:
-            return reseat(self, view(self, *args, **kwargs))  # type: ignore[arg-type]
+            return reseat(self, view(self, *args, **kwargs))
         mode = modes.current()
         grad = mode is None or mode.grad
         if grad:
@@ -38,7 +38,9 @@ def reseated(view: Callable[..., Tensor], name: str, forms: int = 1) -> Any:
         about = self._more
         if about is not None and about.view is not None and about.view.replay is not None:
             before = about.view.replay
-            about.view = views.View(about.view.made_in, about.view.maker, lambda base: view(before(base), *args, **kwargs))
+            about.view = views.View(
+                about.view.made_in, about.view.maker, lambda base: view(before(base), *args, **kwargs)
+            )
         counter = version(self)
         counter.bump(name, users_place(2))
         if grad and out._node is not None:
@@ -94,7 +96,11 @@ def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
 
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether the two look at the same memory in the same way."""
-    same = self._array.shape == tensor._array.shape and self.stride() == tensor.stride() and self.data_ptr() == tensor.data_ptr()
+    same = (
+        self._array.shape == tensor._array.shape
+        and self.stride() == tensor.stride()
+        and self.data_ptr() == tensor.data_ptr()
+    )
     return same and strided.owner_of(self._array) is strided.owner_of(tensor._array)
 
 
@@ -109,11 +115,11 @@ def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
 
 def _called(name: str, self: Tensor, function: Callable[..., Any], *others: Tensor) -> Tensor:
     if any(t._node is not None for t in (self, *others)):
-        raise RuntimeError(
-            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead."
-        )
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
     arrays = [np.broadcast_to(t._array, self._array.shape).reshape(-1).tolist() for t in (self, *others)]
-    values = np.array([function(*v) for v in zip(*arrays, strict=True)]).astype(self._kind.np).reshape(self._array.shape)
+    values = (
+        np.array([function(*v) for v in zip(*arrays, strict=True)]).astype(self._kind.np).reshape(self._array.shape)
+    )
     return write(self, name, lambda old: wrap(values, old._kind))
 
 

@@ -75,7 +75,9 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
             f"is equal to {len(shape)}"
         )
     if shape[:-2] != scales[:-1]:
-        raise RuntimeError(f"{function}: Expected batch dimensions of tau to be equal to input.shape[:-2], but got {list(scales[:-1])}")
+        raise RuntimeError(
+            f"{function}: Expected batch dimensions of tau to be equal to input.shape[:-2], but got {list(scales[:-1])}"
+        )
     _check(input, tau, function, "tau")
     check_kernel(input, "orgqr_cpu")
     return _householder_product(input, tau)  # type: ignore[no-any-return]
@@ -110,7 +112,9 @@ def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpos
         )
     for name, got in (("tau", tau._array.shape[:-1]), ("other", b[:-2])):
         if got != a[:-2]:
-            raise RuntimeError(f"{function}: Expected batch dimensions of {name} to be equal to input.shape[:-2], but got {list(got)}")
+            raise RuntimeError(
+                f"{function}: Expected batch dimensions of {name} to be equal to input.shape[:-2], but got {list(got)}"
+            )
     _check(input, tau, function, "tau")
     if input._kind.dtype is not other._kind.dtype:
         raise RuntimeError(

@@ -89,8 +89,6 @@ def check_mask(mask: Tensor, name: str, spelling: dict[str, str] | None = None) 
         raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {found}")
 
 
-
-
 # ---- numbers as elements ---------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,9 @@ def basic(key: Any) -> Any:
             return None
         if cls is slice:
             step = item.step
-            if not ((step is None or (step.__class__ is int and step > 0)) and _plain(item.start) and _plain(item.stop)):
+            if not (
+                (step is None or (step.__class__ is int and step > 0)) and _plain(item.start) and _plain(item.stop)
+            ):
                 return None
         elif item is Ellipsis:
             seen = True
@@ -111,7 +113,9 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
             np.broadcast_shapes(*(i._array.shape for i in indices))
         except ValueError:
             shapes = ", ".join(str(list(i._array.shape)) for i in indices)
-            raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+            raise IndexError(
+                f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+            ) from None
     return view, at, indices
 
 
@@ -187,7 +191,11 @@ def _dims_of(item: Any) -> int:
 
 def is_whole(part: slice, n: int) -> bool:
     """Whether a slice among other indices takes everything as it is written, from 0 to the end: then it is passed over."""
-    return part.start in (None, 0) and (part.stop is None or (part.stop.__class__ is int and part.stop >= n)) and part.step in (None, 1)
+    return (
+        part.start in (None, 0)
+        and (part.stop is None or (part.stop.__class__ is int and part.stop >= n))
+        and part.step in (None, 1)
+    )
 
 
 def _slice(part: slice) -> slice:

@@ -18,7 +18,7 @@ from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
-from lamina.core.tensor import LEAF, More, Tensor, meta_array, version, wrap
+from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
 
@@ -45,13 +45,15 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     other = args[0]
                     if isinstance(other, Tensor):
                         ready = other._kind is kind and (other._node is None or (mode is not None and not mode.grad))
-                        ready = ready and (other._more is None or other._more.base is None)  # else they may share memory
+                        ready = ready and (
+                            other._more is None or other._more.base is None
+                        )  # else they may share memory
                         operand: Any = other._array
                     else:
                         ready, operand = other.__class__ is float or other.__class__ is int, other
                 else:
                     ready, operand = not args, None
-                if ready and (self._more is None or _unwatched(self._more)):
+                if ready and views.lone(self):
                     array = self._array
                     if not args:
                         ufunc(array, out=array)
@@ -64,10 +66,15 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                         return write(self, label, lambda s: op(s, *args, **kwargs), args)
                     version(self).bump(label, users_place(2))
                     return self
-        if mode is not None and mode.plain and not mode.grad and (self.__class__ is Tensor or self.__class__ is Parameter):
+        if (
+            mode is not None
+            and mode.plain
+            and not mode.grad
+            and (self.__class__ is Tensor or self.__class__ is Parameter)
+        ):
             # nothing is recorded: an optimizer's update
-            about, array = self._more, self._array
-            if self._kind.simple and array.flags.c_contiguous and (about is None or _unwatched(about)):
+            array = self._array
+            if self._kind.simple and array.flags.c_contiguous and views.lone(self):
                 result = op(wrap(array, self._kind), *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape:
                     np.copyto(array, result._array)
@@ -79,29 +86,15 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     return method
 
 
-def _unwatched(about: More) -> bool:
-    """Whether a write concerns nobody else: no base, no living view, no inference tensor."""
-    if about.base is not None or about.inference:
-        return False
-    if about.views is not None:
-        if any(view() is not None for view in about.views):
-            return False
-        about.views = None
-    return True
-
-
-def _lone(t: Tensor) -> bool:
-    """Whether no views share the memory, so that a write concerns no other history."""
-    return (t._version_ is None or t._version_.bases is None) and (t._more is None or not t._more.inference)
-
-
 def _requires(values: Any) -> bool:
     return any(
         v._node is not None if isinstance(v, Tensor) else isinstance(v, (tuple, list)) and _requires(v) for v in values
     )
 
 
-def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: Any = (), composite: bool = False) -> Tensor:
+def write(
+    self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: Any = (), composite: bool = False
+) -> Tensor:
     """Put `compute(self)` into self's memory, with its history. Nothing is changed when anything is wrong.
 
     composite: the node keeps a graph inside, which sees the old values.
@@ -114,7 +107,7 @@ def write(self: Tensor, name: str, compute: Callable[[Tensor], Tensor], args: An
         if found is not NotImplemented:
             return self
     grad = mode is None or mode.grad
-    recorded = grad and (self._node is not None or _requires(args))
+    recorded = grad and self._kind.category > 1 and (self._node is not None or _requires(args))
     views.check_inplace(self, name, recorded)
     views.check_memory(self, name, args)
     old = wrap(self._array.copy() if composite and recorded else self._array, self._kind)
@@ -163,7 +156,9 @@ def check_target(self: Tensor, result: Tensor, name: str) -> None:
 
 def check_cast(source: dtype, target: dtype) -> None:
     if source.category > target.category:
-        raise RuntimeError(f"result type {NAMES[source.name]} can't be cast to the desired output type {NAMES[target.name]}")
+        raise RuntimeError(
+            f"result type {NAMES[source.name]} can't be cast to the desired output type {NAMES[target.name]}"
+        )
 
 
 def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:

@@ -26,7 +26,9 @@ from lamina.primitives.registry import primitive
 def tensors_of(tensors: Any, name: str) -> list[Tensor]:
     """The tensors in a sequence. Raises TypeError for anything else."""
     if isinstance(tensors, Tensor) or not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
     for i, x in enumerate(tensors):
         if not isinstance(x, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
@@ -187,7 +189,9 @@ def _blocks(g: Any, shapes: Any, needs: Any) -> list[Any]:
     return out
 
 
-block_diag_ = primitive("block_diag", _block_diag, grads=lambda g, shapes, needs: _blocks(g, shapes, needs), variadic=True)
+block_diag_ = primitive(
+    "block_diag", _block_diag, grads=lambda g, shapes, needs: _blocks(g, shapes, needs), variadic=True
+)
 
 
 def block_diag(*tensors: Any) -> Tensor:
@@ -213,7 +217,9 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     for t in given:
         if t._array.ndim > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(t._array.shape)}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(t._array.shape)}"
+            )
     if indexing is None:
         warnings.warn(
             "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", stacklevel=2
@@ -224,7 +230,10 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if swap:
         given[:2] = given[1::-1]
     shape = tuple(t._array.size for t in given)
-    grids = [expand(reshape(t, (1,) * i + (t._array.size,) + (1,) * (len(given) - i - 1)), shape) for i, t in enumerate(given)]
+    grids = [
+        expand(reshape(t, (1,) * i + (t._array.size,) + (1,) * (len(given) - i - 1)), shape)
+        for i, t in enumerate(given)
+    ]
     if swap:
         grids[:2] = grids[1::-1]
     return tuple(grids)
@@ -256,5 +265,3 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     index = np.fromiter(flat, np.int64).reshape(-1, r)
     columns = [index_select(input, 0, wrap(np.ascontiguousarray(index[:, k]))) for k in range(r)]
     return stack(columns, 1)  # type: ignore[no-any-return]
-
-

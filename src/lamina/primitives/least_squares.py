@@ -101,11 +101,15 @@ def _rank(a: Array, atol: Array, rtol: Array, *, hermitian: bool) -> Array:
     return np.count_nonzero(s > bound, axis=-1).astype(np.int64)  # type: ignore[no-any-return]
 
 
-rank_ = primitive("linalg_matrix_rank", lambda a, atol, rtol, *, hermitian: np.asarray(_rank(a, atol, rtol, hermitian=hermitian)))
+rank_ = primitive(
+    "linalg_matrix_rank", lambda a, atol, rtol, *, hermitian: np.asarray(_rank(a, atol, rtol, hermitian=hermitian))
+)
 
 
 @parsed
-def matrix_rank(input: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
+def matrix_rank(
+    input: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+) -> Tensor:
     """How many singular values exceed max(atol, rtol * the largest); int64."""
     check_matrix(input, "torch.linalg.matrix_rank", "input")
     d = input._kind.dtype
@@ -202,7 +206,9 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     """
     for position, (name, t) in enumerate((("input", A), ("b", B)), 1):
         if not isinstance(t, Tensor):
-            raise TypeError(f"linalg_lstsq(): argument '{name}' (position {position}) must be Tensor, not {type(t).__name__}")
+            raise TypeError(
+                f"linalg_lstsq(): argument '{name}' (position {position}) must be Tensor, not {type(t).__name__}"
+            )
     function = "torch.linalg.lstsq"
     a, b = A._array.shape, B._array.shape
     if len(a) < 2:
@@ -221,7 +227,9 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         raise RuntimeError(f"{function}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
     vector = len(b) == 1 or (len(a) - 1 == len(b) and b == a[:-1])
     if not vector and len(b) < len(a) and len(b) < 2:
-        raise RuntimeError(f"{function}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1")
+        raise RuntimeError(
+            f"{function}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1"
+        )
     if b[-1 if vector else -2] != a[-2]:
         raise RuntimeError(f"{function}: input.size({-2}) should match other.size({-1 if vector else -2})")
     if not vector:

@@ -177,7 +177,9 @@ def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     if sizes != [3, 3]:
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {sizes[0]} and {sizes[1]}")
     if input._kind.dtype is not other._kind.dtype:
-        raise RuntimeError(f"expected scalar type {scalar_name(input._kind.dtype)} but found {scalar_name(other._kind.dtype)}")
+        raise RuntimeError(
+            f"expected scalar type {scalar_name(input._kind.dtype)} but found {scalar_name(other._kind.dtype)}"
+        )
     rearrange.broadcast_tensors(input, other)
     return cross_(input, other, dim=at - n)  # type: ignore[no-any-return]
 

@@ -24,7 +24,6 @@ class LinAlgError(RuntimeError):
         return _failed, self.args  # the name under which the class goes is the stand-in's
 
 
-
 def _failed(*args: Any) -> LinAlgError:
     return LinAlgError(*args)
 

@@ -125,7 +125,9 @@ def _best(a: Array, b: Array | None, space: Array, size: int, largest: bool) -> 
 def _lobpcg_back(gs: Any, a: Any, out_0: Any, out_1: Any, b: Any) -> Any:
     """Through the whole spectrum: dx = (lambda - A)^+ dA x for each pair."""
     if b is not None:
-        raise NotImplementedError("lobpcg: the gradient of the generalized problem (B given) is not supported; use B = None")
+        raise NotImplementedError(
+            "lobpcg: the gradient of the generalized problem (B given) is not supported; use B = None"
+        )
     gw, gx = gs
     xh = adjoint(out_1)
     total = None if gw is None else (out_1 * gw[..., None, :]) @ xh
@@ -157,7 +159,9 @@ def lobpcg(
     if not isinstance(A, Tensor):
         raise not_tensor("lobpcg", "A", 1, A)
     if tracker is not None:
-        raise NotImplementedError("lobpcg: a tracker is not supported; call it with a small niter and X=, and look at the residuals")
+        raise NotImplementedError(
+            "lobpcg: a tracker is not supported; call it with a small niter and X=, and look at the residuals"
+        )
     if method not in (None, "ortho", "basic"):
         raise ValueError(f"Unknown method {method}")
     shape, d = A._array.shape, A._kind.dtype
@@ -176,5 +180,12 @@ def lobpcg(
             raise ValueError(f"lobpcg: expected matrices of {m} by {m}, got {list(t._array.shape)}")
     first = wrap(np.broadcast_to(start._array, (*shape[:-2], m, size)))
     return lobpcg_(  # type: ignore[no-any-return]
-        A, B, first, iK, k=count, niter=1000 if niter is None else niter, tol=bound, largest=largest is None or bool(largest)
+        A,
+        B,
+        first,
+        iK,
+        k=count,
+        niter=1000 if niter is None else niter,
+        tol=bound,
+        largest=largest is None or bool(largest),
     )

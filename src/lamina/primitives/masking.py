@@ -77,15 +77,21 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     check_mask(mask, "masked_scatter_", NAMES)
     if source._kind.dtype is not input._kind.dtype:
         names = NAMES[input.dtype.name], NAMES[source.dtype.name]
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got{names[0]} and {names[1]}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got{names[0]} and {names[1]}"
+        )
     broadcast(input._array.shape, mask._array.shape)
     return masked_scattered(input, source, mask)  # type: ignore[no-any-return]
 
 
 # ---- triangles -------------------------------------------------------------------------------------------------------
 
-tril_ = primitive("tril", lambda x, *, diagonal: np.tril(x, diagonal), grads=(lambda g, diagonal: tril_(g, diagonal=diagonal),))
-triu_ = primitive("triu", lambda x, *, diagonal: np.triu(x, diagonal), grads=(lambda g, diagonal: triu_(g, diagonal=diagonal),))
+tril_ = primitive(
+    "tril", lambda x, *, diagonal: np.tril(x, diagonal), grads=(lambda g, diagonal: tril_(g, diagonal=diagonal),)
+)
+triu_ = primitive(
+    "triu", lambda x, *, diagonal: np.triu(x, diagonal), grads=(lambda g, diagonal: triu_(g, diagonal=diagonal),)
+)
 
 
 @parsed

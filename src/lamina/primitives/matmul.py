@@ -84,7 +84,9 @@ def check_not_bool(name: str, t: Tensor) -> None:
 def check_tensors(name: str, **given: Any) -> None:
     for position, (argument, t) in enumerate(given.items(), 1):
         if not isinstance(t, Tensor):
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(t).__name__}")
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(t).__name__}"
+            )
 
 
 @with_out
@@ -132,7 +134,9 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
         )
     if input._kind.dtype is not vec._kind.dtype:
         got = (scalar_name(t._kind.dtype) for t in (vec, input, vec))
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {next(got)}, {next(got)}, and {next(got)}")
+        raise RuntimeError(
+            f"addmv input tensors must have the same dtype, but got {next(got)}, {next(got)}, and {next(got)}"
+        )
     check_not_bool("mv", input)
     return mv_(input, vec)  # type: ignore[no-any-return]
 
@@ -142,9 +146,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of products of two vectors."""
     check_tensors("dot", input=input, tensor=tensor)
     if input._array.ndim != 1 or tensor._array.ndim != 1:
-        raise RuntimeError(
-            f"1D tensors expected, but got {input._array.ndim}D and {tensor._array.ndim}D tensors"
-        )
+        raise RuntimeError(f"1D tensors expected, but got {input._array.ndim}D and {tensor._array.ndim}D tensors")
     if input._kind.dtype is not tensor._kind.dtype:
         raise RuntimeError(
             f"dot : expected both vectors to have same dtype, but found {errors.scalar_name(input)} and {errors.scalar_name(tensor)}"
@@ -175,9 +177,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         check_same("mm", input, other)
         return mm_(input, other)  # type: ignore[no-any-return]
     if n == 0 or m == 0:
-        raise RuntimeError(
-            f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D"
-        )
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D")
     if n == 1 and m == 1:
         return dot(input, other)  # type: ignore[no-any-return]
     if n == 2 and m == 1:

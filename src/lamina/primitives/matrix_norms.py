@@ -61,7 +61,9 @@ def _kept(t: Tensor, dims: tuple[int, int], keepdim: bool) -> Tensor:
 
 
 @parsed
-def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """A norm of matrices: "fro", "nuc", 2 and -2 (singular values), 1 and -1 (columns), inf and -inf (rows)."""
     function = "linalg.matrix_norm"
     check_matrix(A, function)
@@ -102,7 +104,9 @@ def norm(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False,
     elif ord is not None:
         n = input._array.ndim
         if n not in (1, 2):
-            raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {n}D.")
+            raise RuntimeError(
+                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {n}D."
+            )
         given = tuple(range(n)) if n == 2 or isinstance(ord, str) else None
     if ord is not None and given is not None and (len(given) == 2 or isinstance(ord, str)):
         return matrix_norm(input, ord, given, keepdim, dtype=dtype)  # type: ignore[no-any-return]

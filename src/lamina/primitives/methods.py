@@ -207,7 +207,7 @@ METHODS |= {
 
 INPLACE: dict[str, Any] = {
     **{f"{name}_": bare(getattr(functions, name)) for name in ELEMENTWISE},
-    "pow_": division.pow, "add_": bare(arithmetic.add), "sub_": bare(arithmetic.sub), "subtract_": bare(arithmetic.subtract), "div_": bare(arithmetic.div),
+    "pow_": division.pow, "add_": bare(arithmetic.add), "sub_": bare(arithmetic.sub), "subtract_": bare(arithmetic.subtract), "div_": bare(arithmetic.div),  # noqa: E501
     "divide_": bare(arithmetic.div), "float_power_": arithmetic.float_power_, "addcmul_": bare(arithmetic.addcmul),
     "addcdiv_": bare(arithmetic.addcdiv), "lerp_": bare(arithmetic.lerp), "clamp_": bare(selection.clamp), "clip_": bare(selection.clamp),
     "clamp_min_": bare(selection.clamp_min), "clamp_max_": bare(selection.clamp_max), "heaviside_": bare(selection.heaviside),

@@ -69,8 +69,16 @@ class PrimitiveNode(Node):
                 if self._saved is None:
                     raise errors.FreedGraphError(self)
                 value = self._unsaved(self._saved[at], self._versions[at], True)
-                return wrap(np.asarray(value)) if value.__class__ in (int, float) and at < len(self._primitive.inputs) else value
-            if name.endswith(("_saved_self", "_saved_other")) and self._primitive.holds and len(self._primitive.inputs) == 2:
+                return (
+                    wrap(np.asarray(value))
+                    if value.__class__ in (int, float) and at < len(self._primitive.inputs)
+                    else value
+                )
+            if (
+                name.endswith(("_saved_self", "_saved_other"))
+                and self._primitive.holds
+                and len(self._primitive.inputs) == 2
+            ):
                 return SavedTensor(self, -1) if raw else None  # the operand that no gradient needs
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
@@ -118,7 +126,9 @@ class PrimitiveNode(Node):
                     for v in values
                 ]  # fmt: skip
         else:
-            is_complex = any(k.is_complex for k in kinds) or any(isinstance(v, Tensor) and v.is_complex() for v in values)
+            is_complex = any(k.is_complex for k in kinds) or any(
+                isinstance(v, Tensor) and v.is_complex() for v in values
+            )
         conjugate = is_complex and p.holomorphic
         if conjugate:
             gs = [None if x is None else x.conj() for x in gs]

@@ -17,7 +17,11 @@ def _check_apart(out: Any, given: Iterable[Any]) -> None:
     for t in given:
         if isinstance(t, (tuple, list)):
             _check_apart(out, t)
-        elif isinstance(t, Tensor) and isinstance(out, Tensor) and (t is out or np.may_share_memory(t._array, out._array)):
+        elif (
+            isinstance(t, Tensor)
+            and isinstance(out, Tensor)
+            and (t is out or np.may_share_memory(t._array, out._array))
+        ):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
                 "Please clone() the tensor before performing the operation."
@@ -47,7 +51,9 @@ def exact_out(function: Callable[..., Any]) -> Any:
         if out is None:
             return result
         if isinstance(out, Tensor) and out._kind.dtype is not result._kind.dtype:
-            raise RuntimeError(f"Expected out tensor to have dtype {result._kind.dtype.name}, but got {out._kind.dtype.name} instead")
+            raise RuntimeError(
+                f"Expected out tensor to have dtype {result._kind.dtype.name}, but got {out._kind.dtype.name} instead"
+            )
         _check_apart(out, (*args, *kwargs.values()))
         return put_out(function.__name__, result, out)
 

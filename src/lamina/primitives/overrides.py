@@ -61,7 +61,11 @@ def _collect(values: Iterable[Any], found: list[Any]) -> None:
         cls = v.__class__
         if cls is list or cls is tuple:
             _collect(v, found)
-        elif getattr(cls, "__torch_function__", None) is not None and getattr(cls, "_overrides", True) and cls is not Tensor:
+        elif (
+            getattr(cls, "__torch_function__", None) is not None
+            and getattr(cls, "_overrides", True)
+            and cls is not Tensor
+        ):
             if all(type(o) is not cls for o in found):
                 # a subclass is asked before its base
                 at = next((i for i, o in enumerate(found) if issubclass(cls, type(o))), len(found))

@@ -135,7 +135,9 @@ def _pair(x: Array, shape: Ints) -> tuple[Array, Array]:
     return _empty(x, shape), np.broadcast_to(np.zeros((), np.int64), shape)
 
 
-def _windows_only(x: Array, *, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool, indices: bool = True) -> Any:
+def _windows_only(
+    x: Array, *, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool, indices: bool = True
+) -> Any:
     lead = x.ndim - len(kernel)
     return _pair(x, (*x.shape[:lead], *window_outputs(x.shape[lead:], kernel, stride, padding, dilation, ceil_mode)))
 
@@ -162,21 +164,39 @@ def max_pool(
     check_dtype(input, f"max_pool{len(kernel)}d", (1, 2))
     if not indices:
         mode = modes.current()
-        indices = (input._node is not None and (mode is None or mode.grad)) or (mode is not None and bool(mode.transforms))
+        indices = (input._node is not None and (mode is None or mode.grad)) or (
+            mode is not None and bool(mode.transforms)
+        )
     return _MAX[len(kernel)](  # type: ignore[no-any-return]
-        input, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=bool(ceil_mode), indices=indices
+        input,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=bool(ceil_mode),
+        indices=indices,
     )
 
 
 def max_pool2d_with_indices(
-    input: Tensor, kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil_mode: bool
+    input: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows of (N, C, H, W) or (C, H, W), and their int64 indices in the flattened plane."""
     return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode)  # type: ignore[return-value]
 
 
 def max_pool3d_with_indices(
-    input: Tensor, kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil_mode: bool
+    input: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows of (N, C, D, H, W) or (C, D, H, W), and their int64 indices in the flattened volume."""
     return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode)  # type: ignore[return-value]
@@ -215,7 +235,9 @@ def avg_pool3d(
 
 def _adaptive_avg_pool(dims: int, input: Tensor, output_size: Sequence[int]) -> Tensor:
     name = f"adaptive_avg_pool{dims}d"
-    outputs = adaptive_outputs(name, dims, input, output_size, ", but got ", f"{name}: output_size must be {dims}", 2 if dims == 2 else 1)
+    outputs = adaptive_outputs(
+        name, dims, input, output_size, ", but got ", f"{name}: output_size must be {dims}", 2 if dims == 2 else 1
+    )
     check_dtype(input, name if dims == 2 else f"{name}_cpu", (2,))
     return _ADAPTIVE_AVG[dims](input, outputs=outputs)  # type: ignore[no-any-return]
 
@@ -236,7 +258,9 @@ def _adaptive_max_pool(dims: int, input: Tensor, output_size: Sequence[int]) -> 
     outputs = adaptive_outputs(name, dims, input, output_size, ", but got: ", wrong, 1)
     for size in outputs:
         if size < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {size}: {[*input._array.shape[:-dims], *outputs]}")
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {size}: {[*input._array.shape[:-dims], *outputs]}"
+            )
     check_dtype(input, name if dims == 2 else f"{name}_cpu", (2,))
     return _ADAPTIVE_MAX[dims](input, outputs=outputs)  # type: ignore[no-any-return]
 
@@ -255,10 +279,17 @@ def _fractional_max_pool(
     dims: int, input: Tensor, kernel_size: Sequence[int], output_size: Sequence[int], random_samples: Tensor
 ) -> tuple[Tensor, Tensor]:
     name = f"fractional_max_pool{dims}d"
-    kernel, outputs, shape, drawn = tuple(kernel_size), tuple(output_size), input._array.shape, random_samples._array.shape
+    kernel, outputs, shape, drawn = (
+        tuple(kernel_size),
+        tuple(output_size),
+        input._array.shape,
+        random_samples._array.shape,
+    )
     for what, values in (("kernel_size", kernel), ("output_size", outputs)):
         if len(values) != dims:
-            raise RuntimeError(f"{name}: {what} must either be a single Int or tuple of {'three ' if dims == 3 else ''}Ints")
+            raise RuntimeError(
+                f"{name}: {what} must either be a single Int or tuple of {'three ' if dims == 3 else ''}Ints"
+            )
     within = name if dims == 2 else f"{name}_out"
     if len(shape) not in (dims + 1, dims + 2):
         raise RuntimeError(f"{within}(): Expected {dims + 1}D or {dims + 2}D tensor, but got: {list(shape)}")
@@ -302,7 +333,9 @@ def max_unpool2d(input: Tensor, indices: Tensor, output_size: Sequence[int]) -> 
     check_unpool(2, input, indices, tuple(output_size))
     if any(size < 0 for size in output_size):
         listed = ", ".join(map(str, output_size))
-        raise RuntimeError(f"max_unpooling2d(): output_size must contain non-negative spatial dimensions, but got output_size=({listed})")
+        raise RuntimeError(
+            f"max_unpooling2d(): output_size must contain non-negative spatial dimensions, but got output_size=({listed})"
+        )
     return _UNPOOL[2](input, indices, space=tuple(output_size))  # type: ignore[no-any-return]
 
 

@@ -12,14 +12,18 @@ from lamina.primitives.kernels.windows import window_outputs
 Ints = tuple[int, ...]
 
 
-def adaptive_outputs(name: str, dims: int, input: Tensor, output_size: Sequence[int], but: str, wrong: str, first: int) -> Ints:
+def adaptive_outputs(
+    name: str, dims: int, input: Tensor, output_size: Sequence[int], but: str, wrong: str, first: int
+) -> Ints:
     shape = input._array.shape
     outputs = tuple(output_size)
     if len(outputs) != dims:
         raise RuntimeError(wrong)
     if len(shape) not in (dims + 1, dims + 2):
         raise RuntimeError(f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor{but}{list(shape)}")
-    _check_full(f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes", shape, first)
+    _check_full(
+        f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes", shape, first
+    )
     return outputs
 
 
@@ -86,7 +90,9 @@ def check_windows(
         raise RuntimeError(f"dilation should be greater than zero, but got {_named('dilation', dilation)}")
     if 0 in shape[-dims - 1 :]:
         if dims == 2:
-            raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:{list(shape)}")
+            raise RuntimeError(
+                f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:{list(shape)}"
+            )
         within = "max_pool3d_with_indices_out_cpu_template" if kind == "max" else "avg_pool3d"
         first = next(i for i, size in enumerate(shape[-dims - 1 :]) if not size)
         raise RuntimeError(

@@ -29,7 +29,9 @@ def new_tensor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Any:
     if device is not None:
         devices.as_device(device)
     if kwargs:
-        raise TypeError(f"new() received an invalid combination of arguments - got unexpected keyword arguments {sorted(kwargs)}")
+        raise TypeError(
+            f"new() received an invalid combination of arguments - got unexpected keyword arguments {sorted(kwargs)}"
+        )
     return legacy(cls, dtypes.get_default_dtype(), args)
 
 
@@ -47,7 +49,9 @@ def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...]) -> Any:
     if len(args) == 1 and isinstance(first, UntypedStorage):
         return set_(factories.leaf_like(cls, np.empty(0, kind.np), kind, False), first)
     if len(args) == 1 and isinstance(first, (list, tuple, np.ndarray, range)):
-        array = factories.array_of(list(first) if isinstance(first, range) else first, None if isinstance(first, np.ndarray) else d)
+        array = factories.array_of(
+            list(first) if isinstance(first, range) else first, None if isinstance(first, np.ndarray) else d
+        )
         return factories.leaf_like(cls, array.astype(kind.np), kind, False)
     if any(not hasattr(a, "__index__") for a in args):
         bad = next(a for a in args if not hasattr(a, "__index__"))
@@ -98,9 +102,7 @@ def iterate(self: Tensor) -> Iterator[Tensor]:
 def contains(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, bool, int, float, complex, np.generic)):
         return bool((element == self).any())  # type: ignore[union-attr]
-    raise RuntimeError(
-        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-    )
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
 def reversed_(self: Tensor) -> Tensor:
@@ -145,7 +147,9 @@ def reduce(self: Tensor, protocol: Any) -> Any:
     )  # fmt: skip
 
 
-def _rebuild(cls: type[Tensor], storage: Any, d: Any, offset: int, size: Any, stride: Any, requires_grad: bool, state: Any) -> Any:
+def _rebuild(
+    cls: type[Tensor], storage: Any, d: Any, offset: int, size: Any, stride: Any, requires_grad: bool, state: Any
+) -> Any:
     if storage is None:
         kind = factories.kind_of(d, devices.meta)
         return factories.leaf_like(cls, meta_array(size, kind, stride), kind, requires_grad)

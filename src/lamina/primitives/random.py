@@ -111,14 +111,18 @@ def randint(
         else:
             low = numbers[0]
     if size is None or high is None:
-        raise TypeError("randint() received an invalid combination of arguments: expected randint(high, size) or randint(low, high, size)")
+        raise TypeError(
+            "randint() received an invalid combination of arguments: expected randint(high, size) or randint(low, high, size)"
+        )
     shape = sized((), size, "randint")
     kind = kind_of(dtype if dtype is not None else out.dtype if out is not None else dtypes.int64, device)
     low, high = _whole(low), _whole(high)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     source = generator_of(generator)
-    return _new(shape, kind, lambda shape: draws_discrete.randint(source, shape, low, high, dtype=kind.np), requires_grad, out)
+    return _new(
+        shape, kind, lambda shape: draws_discrete.randint(source, shape, low, high, dtype=kind.np), requires_grad, out
+    )
 
 
 def randint_like(
@@ -146,7 +150,9 @@ def randperm(
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     source = generator_of(generator)
-    return _new((n,), kind, lambda _: draws_discrete.randperm(source, n, dtype=kind.np), requires_grad, out, one_by_one=True)
+    return _new(
+        (n,), kind, lambda _: draws_discrete.randperm(source, n, dtype=kind.np), requires_grad, out, one_by_one=True
+    )
 
 
 def normal(
@@ -163,7 +169,13 @@ def normal(
         raise TypeError("normal() received an invalid combination of arguments: numbers for mean and std need `size`")
     kind = kind_of(dtype if dtype is not None or out is None else out.dtype, device)
     shape = sized((), size, "normal")
-    return _new(shape, kind, lambda shape: draws_normal.normal(source, shape, float(mean), float(std), dtype=kind.np), requires_grad, out)
+    return _new(
+        shape,
+        kind,
+        lambda shape: draws_normal.normal(source, shape, float(mean), float(std), dtype=kind.np),
+        requires_grad,
+        out,
+    )
 
 
 def _normal_around(mean: Any, std: Any, source: Generator, out: Any) -> Tensor:
@@ -185,7 +197,10 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
     """0 or 1 for each element, 1 with the probability that `input` (or `p`) says."""
     source = generator_of(generator)
     if p is not None:
-        return draw((input,), lambda like: wrap(draws.bernoulli(source, like._array.shape, float(p), dtype=like._kind.np), like._kind))
+        return draw(
+            (input,),
+            lambda like: wrap(draws.bernoulli(source, like._array.shape, float(p), dtype=like._kind.np), like._kind),
+        )
     if input._kind.dtype.category != 2:
         raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{NAMES[input.dtype.name]}'")
     return draw((input,), lambda input: bernoulli_(input, generator=source))
@@ -215,7 +230,9 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
 
     def compute(weights: Tensor) -> Tensor:
         array = weights._array
-        rows = array if array.ndim < 3 else array.reshape(-1, array.shape[-1])  # more dimensions than two: those of batches
+        rows = (
+            array if array.ndim < 3 else array.reshape(-1, array.shape[-1])
+        )  # more dimensions than two: those of batches
         found = draws_discrete.multinomial(source, rows, num_samples, replacement)
         return wrap(found.reshape((*array.shape[:-1], num_samples)), CPU[dtypes.int64])
 
@@ -271,7 +288,11 @@ def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Any = 
     low, high = bounds.pop("from", from_), bounds.pop("to", to)
     if bounds:
         raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(bounds))}'")
-    return _fill(self, "uniform_", lambda: draws.uniform(generator_of(generator), self._array.shape, low, high, dtype=self._kind.np))
+    return _fill(
+        self,
+        "uniform_",
+        lambda: draws.uniform(generator_of(generator), self._array.shape, low, high, dtype=self._kind.np),
+    )
 
 
 @filling
@@ -287,25 +308,39 @@ def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Any = N
 @filling
 def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
     """Fill with samples whose logarithm is N(mean, std**2)."""
-    return _fill(self, "log_normal_", lambda: draws_normal.log_normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np))
+    return _fill(
+        self,
+        "log_normal_",
+        lambda: draws_normal.log_normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np),
+    )
 
 
 @filling
 def exponential_(self: Tensor, lambd: float = 1, *, generator: Any = None) -> Tensor:
     """Fill with samples of the exponential distribution."""
-    return _fill(self, "exponential_", lambda: draws.exponential(generator_of(generator), self._array.shape, lambd, dtype=self._kind.np))
+    return _fill(
+        self,
+        "exponential_",
+        lambda: draws.exponential(generator_of(generator), self._array.shape, lambd, dtype=self._kind.np),
+    )
 
 
 @filling
 def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
     """Fill with numbers of trials until the first success."""
-    return _fill(self, "geometric_", lambda: draws.geometric(generator_of(generator), self._array.shape, p, dtype=self._kind.np))
+    return _fill(
+        self, "geometric_", lambda: draws.geometric(generator_of(generator), self._array.shape, p, dtype=self._kind.np)
+    )
 
 
 @filling
 def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
     """Fill with samples of the Cauchy distribution."""
-    return _fill(self, "cauchy_", lambda: draws.cauchy(generator_of(generator), self._array.shape, median, sigma, dtype=self._kind.np))
+    return _fill(
+        self,
+        "cauchy_",
+        lambda: draws.cauchy(generator_of(generator), self._array.shape, median, sigma, dtype=self._kind.np),
+    )
 
 
 def bernoulli_fill(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:

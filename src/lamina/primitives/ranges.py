@@ -23,9 +23,13 @@ def _ends(start: Any, end: Any, steps: Any, dtype: Any, device: Any, out: Any, n
     for v in (start, end):
         if isinstance(v, Tensor) and v._array.ndim:
             parts = [
-                f"{which} with {w._array.ndim} dimension(s)" for which, w in (("start", start), ("end", end)) if isinstance(w, Tensor)
+                f"{which} with {w._array.ndim} dimension(s)"
+                for which, w in (("start", start), ("end", end))
+                if isinstance(w, Tensor)
             ]
-            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {' and '.join(parts)}.")
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got {' and '.join(parts)}."
+            )
     if not hasattr(steps, "__index__"):
         kinds = ", ".join(type(v).__name__ for v in (start, end, steps))
         raise TypeError(
@@ -40,7 +44,9 @@ def _ends(start: Any, end: Any, steps: Any, dtype: Any, device: Any, out: Any, n
         if dtype is None:
             dtype = dtypes.default_complex()
         elif dtype.category < 3:
-            raise RuntimeError(f"torch.{name}(): inferred dtype {dtypes.default_complex()} can't be safely cast to passed dtype {dtype}")
+            raise RuntimeError(
+                f"torch.{name}(): inferred dtype {dtypes.default_complex()} can't be safely cast to passed dtype {dtype}"
+            )
     return start, end, int(steps), kind_of(dtype, device)
 
 
@@ -59,7 +65,9 @@ def _spaced(start: Any, end: Any, steps: int, kind: Any) -> Array:
         return np.concatenate(parts).astype(np.int64).astype(kind)
     count = np.arange(steps).astype(np.empty(0, kind).real.dtype)
     step = (last - first) / count[-1]
-    return np.concatenate((_multiply_add(step, count[:half], first), _multiply_add(-step, count[: steps - half][::-1], last)))
+    return np.concatenate(
+        (_multiply_add(step, count[:half], first), _multiply_add(-step, count[: steps - half][::-1], last))
+    )
 
 
 def _multiply_add(step: Any, count: Array, start: Any) -> Array:
@@ -158,7 +166,9 @@ def _bounds(name: str, given: tuple[Any, ...], start: Any, end: Any, step: Any) 
         if value is None and rest:
             named[which] = rest.pop(0)
     if rest or named["end"] is None:
-        raise TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in given)})")
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in given)})"
+        )
     found = []
     for which, default in (("start", 0), ("end", None), ("step", 1)):
         value = default if named[which] is None else named[which]

@@ -22,7 +22,18 @@ from lamina.primitives.fast import apply_operator, binary, general, several, una
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, binary_vjp, number_vjp, sum_to, unary_vjp
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 
-__all__ = ["PRIMITIVES", "Primitive", "Slots", "apply", "declare", "elementwise", "node_class", "primitive", "record", "sum_to"]
+__all__ = [
+    "PRIMITIVES",
+    "Primitive",
+    "Slots",
+    "apply",
+    "declare",
+    "elementwise",
+    "node_class",
+    "primitive",
+    "record",
+    "sum_to",
+]
 
 new = object.__new__
 
@@ -59,7 +70,15 @@ def declare(
 ) -> Primitive:
     p = new(Primitive)
     p.name, p.forward, p.inputs, p.outputs, p.nondiff = name, forward, inputs, outputs, nondiff
-    p.holomorphic, p.view, p.variadic, p.meta, p.emit, p.jvp, p.batch = holomorphic, view, variadic, meta, emit, jvp, batch
+    p.holomorphic, p.view, p.variadic, p.meta, p.emit, p.jvp, p.batch = (
+        holomorphic,
+        view,
+        variadic,
+        meta,
+        emit,
+        jvp,
+        batch,
+    )
     p.promote, p.elementwise, p.restores, p.wraps = promote, elementwise, restores or elementwise, wraps
     p.native, p.alone, p.check = native, False, check
     p.refuses = {c: (NotImplementedError, m) if isinstance(m, str) else m for c, m in (refuses or {}).items()}
@@ -84,7 +103,9 @@ def _rules(p: Primitive, rules: tuple[Rule | None, ...]) -> None:
                 saves.append(n)
         picks.append(tuple(saves.index(n) for n in names))
     p.rules, p.saves, p.picks = rules, tuple(saves), tuple(picks)
-    p.holds = any((n in p.inputs and n != "alpha") or n == "rest" or n.startswith("out") for n in saves)  # alpha: always a number
+    p.holds = any(
+        (n in p.inputs and n != "alpha") or n in ("rest", "others") or n.startswith("out") for n in saves
+    )  # alpha: always a number
 
 
 def _node_name(name: str) -> str:
@@ -100,7 +121,13 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
     _rules(q, p.rules[:1])
     q.number, q.alone = None, name is not None
     q.node_name = _node_name(name) if name else p.node_name
-    facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": q, "_holds": q.holds, "_width": 1}
+    facts: dict[str, Any] = {
+        "__slots__": (),
+        "__module__": "torch.autograd",
+        "_primitive": q,
+        "_holds": q.holds,
+        "_width": 1,
+    }
     if set(q.saves) <= set(q.inputs):
         facts["_vjp"] = number_vjp(q)
     q.node = type(q.node_name, (PrimitiveNode,), facts)
@@ -119,7 +146,9 @@ def node_class(p: Primitive) -> type[Node]:
     return type(p.node_name, (PrimitiveNode,), facts)
 
 
-def primitive(name: str, forward: Callable[..., Any], grads: Any = None, *, inputs: int | None = None, **options: Any) -> Any:
+def primitive(
+    name: str, forward: Callable[..., Any], grads: Any = None, *, inputs: int | None = None, **options: Any
+) -> Any:
     """Declare an operation whose shapes or dtypes are its own: `f(tensors..., *, params)`.
 
     forward: arrays (positional) and parameters (keyword only) -> array, or a tuple of `outputs` arrays. grads: a rule for each

@@ -41,7 +41,7 @@ def _scanned(ufunc: Any, x: Array, dim: int, reverse: bool) -> Array:
         return np.ascontiguousarray(
             _turned(ufunc.accumulate(_turned(x, dim), axis=dim, dtype=wide), dim), dtype=x.dtype
         )
-    return ufunc.accumulate(x, axis=dim, dtype=wide).astype(x.dtype, copy=False)  # type: ignore[no-any-return]
+    return ufunc.accumulate(x, axis=dim, dtype=wide).astype(x.dtype, order="C", copy=False)  # type: ignore[no-any-return]
 
 
 cumsum_ = primitive(

@@ -73,7 +73,9 @@ def _same_dtype(self: Tensor, src: Tensor, name: str) -> None:
 
 
 @parsed
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """`input` with out[index[i][j]][j] = src[i][j] for dim 0, and likewise for others; `value`: one number instead of src.
 
     reduce: "add" or "multiply" to what is there (with src deprecated in favour of scatter_reduce).
@@ -117,6 +119,7 @@ def _no_rule(g: Any) -> Any:
 scatter_with = primitive("scatter_with", _combined, grads=(_no_rule, None, _no_rule), node="NotImplemented")
 
 # ---- scatter_add, index_add ------------------------------------------------------------------------------------------
+
 
 def _scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
     line = places.line_of(index, x.shape, dim) if index.shape == src.shape else None

@@ -108,7 +108,9 @@ def _strided_taken(h: Array, *, size: Any, stride: Any, offset: int, like: Layou
     shape, inner, start, total = like
     if _may_overlap(shape, inner):
         h = (h / _met(like)).astype(h.dtype)
-    return strided.over_bytes(_spread(h, shape, inner, start, total).view(np.uint8), h.dtype, size, stride, offset).copy()
+    return strided.over_bytes(
+        _spread(h, shape, inner, start, total).view(np.uint8), h.dtype, size, stride, offset
+    ).copy()
 
 
 strided_taken = primitive(
@@ -122,9 +124,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if any(s < 0 for s in stride):
-        raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
-        )
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
     offset = input.storage_offset() if storage_offset is None else storage_offset
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
@@ -166,7 +166,10 @@ def _put(g: Any, node: Any, create: bool) -> Any:
     else:
         size, stride, offset = where
         if create:
-            part, rest = take_slice(g, geometry=where, like=(shape, base_strides)), clear_slice(g, geometry=where, like=(shape, base_strides))
+            part, rest = (
+                take_slice(g, geometry=where, like=(shape, base_strides)),
+                clear_slice(g, geometry=where, like=(shape, base_strides)),
+            )
         else:
             part, rest = _split_slice(g, where, (shape, base_strides))
     results = list(node.inner._vjp(part, create))
@@ -244,9 +247,10 @@ views.Strided.take, views.Strided.node, views.Strided.put = staticmethod(_take),
 alias_ = primitive("alias", lambda x: x.view(), grads=(lambda g: g,), view=True)
 
 
-
 def _viewing(name: str) -> Any:
-    return primitive(name, lambda x, *, shape: _viewed(x, shape), grads=(lambda g, x_shape: g.reshape(x_shape),), view=True)
+    return primitive(
+        name, lambda x, *, shape: _viewed(x, shape), grads=(lambda g, x_shape: g.reshape(x_shape),), view=True
+    )
 
 
 view_ = _viewing("view")
@@ -310,9 +314,14 @@ unsqueeze_ = primitive(
     grads=(lambda g, dim: g.squeeze(dim) if isinstance(g, Tensor) else np.squeeze(g, dim),), view=True)  # fmt: skip
 
 
-
 def _squeezing(name: str, node: str) -> Any:
-    return primitive(name, lambda x, *, dims: np.squeeze(x, dims), grads=(lambda g, x_shape: g.reshape(x_shape),), view=True, node=node)
+    return primitive(
+        name,
+        lambda x, *, dims: np.squeeze(x, dims),
+        grads=(lambda g, x_shape: g.reshape(x_shape),),
+        view=True,
+        node=node,
+    )
 
 
 squeeze_ = _squeezing("squeeze", "SqueezeBackward0")  # of all dimensions
@@ -391,6 +400,7 @@ unfold_adjoint = primitive(
     "unfold_adjoint", _unfold_adjoint,
     grads=(lambda g, dim, size, step: unfold_(g, dim=dim, size=size, step=step),), node="UnfoldBackward")  # fmt: skip
 
+
 def _splitting(name: str) -> Any:
     return primitive(
         name, lambda x, *, dim, sizes: _pieces(x, dim, sizes),
@@ -415,7 +425,11 @@ def _joined(gs: Any, shape: tuple[int, ...], dim: int, sizes: tuple[int, ...]) -
     for g, n in zip(gs, sizes, strict=True):
         if g is None:
             part_shape = (*shape[:dim], n, *shape[dim + 1 :])
-            g = wrap(np.zeros(part_shape, known._kind.np)) if isinstance(known, Tensor) else np.zeros(part_shape, known.dtype)
+            g = (
+                wrap(np.zeros(part_shape, known._kind.np))
+                if isinstance(known, Tensor)
+                else np.zeros(part_shape, known.dtype)
+            )
         parts.append(g)
     return cat_(*parts, dim=dim)
 

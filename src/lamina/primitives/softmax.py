@@ -25,7 +25,7 @@ _MANY = 4096  # elements
 
 def _shifted(x: Array, dim: int) -> Array:
     """x minus its maximum along `dim`, in new memory."""
-    return np.subtract(x, np.maximum.reduce(x, axis=dim, keepdims=True))
+    return np.subtract(x, np.maximum.reduce(x, axis=dim, keepdims=True), order="C")
 
 
 def _in_rows(x: Array, dim: int) -> bool:

@@ -141,7 +141,9 @@ def istft(
         f"length={length}, return_complex={int(return_complex)}) "
     )
     if not input.is_complex():
-        raise RuntimeError("istft requires a complex-valued input tensor matching the output from stft with return_complex=True.")
+        raise RuntimeError(
+            "istft requires a complex-valued input tensor matching the output from stft with return_complex=True."
+        )
     ndim = input._array.ndim
     if not input._array.size:
         raise RuntimeError(f"{given}: input tensor cannot be empty.")

@@ -139,7 +139,9 @@ def _along(name: str, dim: int, at_least: int) -> Any:
     def function(input: Tensor, *wanted: Any, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
         n = input._array.ndim
         if n < at_least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {at_least} dimension, but got a tensor with {n} dimensions!")
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {at_least} dimension, but got a tensor with {n} dimensions!"
+            )
         given = wanted[0] if len(wanted) == 1 else wanted or (indices if indices is not None else sections)
         d = 0 if n == 1 else dim
         if not isinstance(given, (tuple, list)):

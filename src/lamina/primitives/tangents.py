@@ -73,7 +73,7 @@ def _elementwise(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], 
         if tangent._kind.dtype.category == 2 == out._kind.dtype.category and tangent._kind is not out._kind:
             tangent = tangent.to(out._kind.dtype)
         names = [p.saves[j] for j in pick]
-        term = rule(tangent, *[out if n == "out" else tensors[p.inputs.index(n)] for n in names])
+        term = rule(tangent, *[tensors[p.inputs.index(n)] if n in p.inputs else out for n in names])
         if term is not None:
             total = term if total is None else total + term
     return total
@@ -82,8 +82,8 @@ def _elementwise(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], 
 # ---- linear ones -----------------------------------------------------------------------------------------------------
 
 LINEAR = frozenset((
-    "alias", "view", "reshape_alias", "unsafe_view", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "squeeze_dim", "squeeze_dims", "select", "slice", "diagonal", "unfold",  # noqa: E501
-    "split", "split_with_sizes", "unbind", "sum", "sum_all", "mean", "mean_all", "clone", "embed", "neg", "as_strided", "diagonal_adjoint",
+    "alias", "unsafe_view", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "squeeze_dim", "squeeze_dims", "select", "slice", "diagonal", "unfold",  # noqa: E501
+    "split", "split_with_sizes", "unbind", "sum", "sum_all", "mean", "mean_all", "clone", "embed", "neg", "diagonal_adjoint",
     "unfold_adjoint", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "real", "imag", "to_copy",
     "conj_physical", "gather", "gather_adjoint", "index_select", "index_select_adjoint", "take", "take_adjoint", "masked_select",
     "masked_select_adjoint", "embedding", "embedding_dense_backward", "index", "index_adjoint", "tril", "triu", "cumsum",
@@ -140,6 +140,11 @@ def _from_source(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], 
     return tangents[1]
 
 
+def _viewed(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
+    """A tangent may lie otherwise in memory than its tensor: then its view is a copy."""
+    return tangents[0].reshape(params["shape"])
+
+
 def _convolution_bias(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
     name = p.name.removesuffix("_bias")
     out = _bilinear(PRIMITIVES[name], tensors[:2], tangents[:2], params)
@@ -153,7 +158,7 @@ JVP: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("mm", "bmm", "matmul", "mv", "dot", "conv", "conv_input", "conv_weight"), _bilinear),
     **dict.fromkeys(("cat", "stack", "index_put", "index_add", "index_copy", "scatter", "scatter_add", "masked_scatter"), _jointly),
     "addmm": _affine_product, "baddbmm": _affine_product, "linear": _linear_layer, "copy": _from_source, "fill": _from_source,
-    "conv_bias": _convolution_bias, "conv_input_bias": _convolution_bias,
+    "view": _viewed, "reshape_alias": _viewed, "conv_bias": _convolution_bias, "conv_input_bias": _convolution_bias,
 }  # fmt: skip
 
 

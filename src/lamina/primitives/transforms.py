@@ -134,7 +134,9 @@ def _write_tangent(self: Tensor, tangent: Any, level: Level) -> None:
                 view = ref()
                 if view is not None:
                     again = view._more.view.replay
-                    with_tangent(view, again(root) if again else views.Strided.take(root, *views.geometry(view, base)), level)
+                    with_tangent(
+                        view, again(root) if again else views.Strided.take(root, *views.geometry(view, base)), level
+                    )
             held = tangent_of(self, level)
         elif overlaps_itself(held._array):
             held = held.clone()

@@ -82,7 +82,9 @@ def _legacy_matrix(gs: Any, a: Any, x: Any, upper: bool, transpose: bool, unit: 
 
 
 @parsed
-def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
+def triangular_solve(
+    b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> Any:
     """X of A X = b and a copy of A: the older form of linalg.solve_triangular."""
     for name, t in (("b", b), ("A", A)):
         if t._array.ndim < 2:
@@ -92,7 +94,9 @@ def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool =
     check_system(b, A, "triangular_solve")
     check_kernel(A, "triangular_solve_cpu")
     check_batches(A, b)
-    return return_types.triangular_solve(legacy_(b, A, upper=bool(upper), transpose=bool(transpose), unit=bool(unitriangular)))
+    return return_types.triangular_solve(
+        legacy_(b, A, upper=bool(upper), transpose=bool(transpose), unit=bool(unitriangular))
+    )
 
 
 def check_system(b: Tensor, a: Tensor, function: str) -> None:

@@ -155,7 +155,9 @@ def repeat_interleave(
     repeat_interleave(repeats): the index i repeats[i] times. output_size is checked.
     """
     if repeats is None:
-        return wrap(_counted(input, output_size).astype(input._kind.np if input._kind.dtype.name == "int32" else np.int64))
+        return wrap(
+            _counted(input, output_size).astype(input._kind.np if input._kind.dtype.name == "int32" else np.int64)
+        )
     if dim is None:
         input, dim = input.reshape(-1), 0
     elif not input._array.ndim:
@@ -199,5 +201,3 @@ def _counted(repeats: Tensor, output_size: int | None) -> Array:
     if output_size is not None and int(counts.sum()) != output_size:
         raise RuntimeError("allocated size does not match required size")
     return np.repeat(np.arange(counts.size), counts)
-
-

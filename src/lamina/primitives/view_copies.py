@@ -51,7 +51,9 @@ def _slice(input: Tensor, dim: int = 0, start: int | None = None, end: int | Non
 def _narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     n = input._array.ndim
     if n and dim >= n:
-        raise RuntimeError(f"Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. dim is {dim} of {n}")
+        raise RuntimeError(
+            f"Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. dim is {dim} of {n}"
+        )
     if length < 0:
         size = input._array.shape[wrap_dim(dim, n)]
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")

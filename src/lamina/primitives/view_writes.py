@@ -84,7 +84,10 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     """`input` with `src` in place of a diagonal of two dimensions."""
     n = input._array.ndim
     _check(src, diagonal(input.detach(), offset, dim1, dim2))
-    return _diagonal(input, _like(src, input), at={"offset": offset, "dim1": wrap_dim(dim1, n), "dim2": wrap_dim(dim2, n)})  # type: ignore[no-any-return]
+    made: Tensor = _diagonal(
+        input, _like(src, input), at={"offset": offset, "dim1": wrap_dim(dim1, n), "dim2": wrap_dim(dim2, n)}
+    )
+    return made
 
 
 # ---- any geometry ----------------------------------------------------------------------------------------------------

@@ -47,7 +47,10 @@ def _check(input: Tensor, outputs: tuple[int, ...], kernel: str, bytes_too: bool
     if len(shape) != dims + 2:
         raise RuntimeError(f"It is expected input_size equals to {dims + 2}, but got size {len(shape)}")
     if min(*shape[2:], *outputs) <= 0:
-        was, wanted = (", ".join(f"{axis}: {n}" for axis, n in zip("DHW"[-dims:], space, strict=True)) for space in (shape[2:], outputs))
+        was, wanted = (
+            ", ".join(f"{axis}: {n}" for axis, n in zip("DHW"[-dims:], space, strict=True))
+            for space in (shape[2:], outputs)
+        )
         joint = " and output" if dims == 1 else " output"
         raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({was}){joint} ({wanted})")
     if shape[1] == 0 and shape[0]:
@@ -177,7 +180,10 @@ def _sample(input: Tensor, grid: Tensor, mode: int, padding: int, align_corners:
         options["padding"] = padding
         padding = sampling.ZEROS
     # the grid's last dimension begins with the fastest axis
-    at = [place_(places[..., -1 - i], size=size, padding=padding, align_corners=align_corners) for i, size in enumerate(sizes)]
+    at = [
+        place_(places[..., -1 - i], size=size, padding=padding, align_corners=align_corners)
+        for i, size in enumerate(sizes)
+    ]
     corner = [whole_(x, nearest=mode == NEAREST) for x in at]
     if mode == NEAREST:
         total = unmoved_(pick_(pixels, index(*corner, steps=(0,) * len(sizes), **options)), grid)
@@ -205,7 +211,9 @@ def _grid_3d(input: Tensor, grid: Tensor, mode: int, padding: int, align_corners
     return _sample(input, grid, mode, padding, align_corners)  # type: ignore[no-any-return]
 
 
-def grid_sampler_2d(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+def grid_sampler_2d(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
     """`input` (N, C, H, W) read at the places `grid` (N, h, w, 2), x before y, in [-1, 1]: (N, C, h, w).
 
     interpolation_mode: 0 bilinear, 1 nearest, 2 bicubic. padding_mode, for places outside: 0 zeros, 1 border, 2 reflection.
@@ -214,7 +222,9 @@ def grid_sampler_2d(input: Tensor, grid: Tensor, interpolation_mode: int, paddin
     return _grid_2d(input, grid, interpolation_mode, padding_mode, align_corners)  # type: ignore[no-any-return]
 
 
-def grid_sampler_3d(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+def grid_sampler_3d(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
     """`input` (N, C, D, H, W) read at the places `grid` (N, d, h, w, 3), x first: (N, C, d, h, w); not bicubic."""
     _check_grid(input, grid, "grid_sampler3d_cpu")
     if interpolation_mode == BICUBIC:
@@ -222,7 +232,9 @@ def grid_sampler_3d(input: Tensor, grid: Tensor, interpolation_mode: int, paddin
     return _grid_3d(input, grid, interpolation_mode, padding_mode, align_corners)  # type: ignore[no-any-return]
 
 
-def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+def grid_sampler(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
     """`grid_sampler_2d` or `grid_sampler_3d`, as `input` has dimensions."""
     sampler = grid_sampler_2d if input._array.ndim == 4 else grid_sampler_3d
     return sampler(input, grid, interpolation_mode, padding_mode, align_corners)

@@ -17,7 +17,14 @@ from lamina.primitives.signature import not_implemented
 
 
 def _window(
-    name: str, n: Any, periodic: bool, shape: Callable[[Array, int], Array], dtype: Any, layout: Any, device: Any, requires_grad: bool
+    name: str,
+    n: Any,
+    periodic: bool,
+    shape: Callable[[Array, int], Array],
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
 ) -> Tensor:
     """`shape` of 0 ... n - 1; a periodic window is a symmetric one of n + 1, without its last value."""
     if not hasattr(n, "__index__"):
@@ -89,7 +96,15 @@ def hann_window(
 
 
 def _raised_cosine(
-    name: str, n: int, periodic: bool, alpha: float, beta: float, dtype: Any, layout: Any, device: Any, requires_grad: bool
+    name: str,
+    n: int,
+    periodic: bool,
+    alpha: float,
+    beta: float,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
 ) -> Tensor:
     def shape(x: Array, full: int) -> Array:
         return _scaled(np.cos(_scaled(x, math.pi * 2 / (full - 1))), -beta) + x.dtype.type(alpha)  # type: ignore[no-any-return]

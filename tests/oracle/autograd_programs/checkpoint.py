@@ -1,7 +1,5 @@
 """utils.checkpoint, both kinds."""
 
-# ruff: noqa: B023, F811  (each line tries one thing)
-
 import contextlib
 
 import torch

@@ -1,7 +1,5 @@
 """autograd.Function: contexts, outputs, errors."""
 
-# ruff: noqa: B018, C408, E731, E741, E742, F811  (each line tries one thing)
-
 import torch
 from show import show
 from torch.autograd import Function

@@ -1,7 +1,5 @@
 """Captures, order of leaves, what a second backward allows."""
 
-# ruff: noqa: C408, E741, F841  (each line tries one thing)
-
 import show  # noqa: F401 (its way with warnings)
 import torch
 

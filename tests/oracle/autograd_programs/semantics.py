@@ -1,7 +1,5 @@
 """Hooks, accumulation, aliases, modes, retained gradients."""
 
-# ruff: noqa: B007, C408  (each line tries one thing)
-
 import threading
 
 import torch

@@ -66,9 +66,7 @@ def _batch_norm_training(
     return affine(centered * rstd, w, b), *flat
 
 
-def _eval_kernel(
-    x: Array, weight: Array | None, bias: Array | None, mean: Array, var: Array, *, eps: float
-) -> Array:
+def _eval_kernel(x: Array, weight: Array | None, bias: Array | None, mean: Array, var: Array, *, eps: float) -> Array:
     wide, w, b, m, v = widened(x, weight, bias, mean, var)
     scale = 1 / np.sqrt(v + eps)
     if w is not None:
@@ -84,7 +82,13 @@ def _eval_grads(g: Any, x: Any, weight: Any, mean: Any, var: Any, needs: Needs, 
         rstd = lamina.rsqrt(var + eps)
         dx = g * (rstd if weight is None else rstd * weight).reshape(shape)
         unit = (x - mean.reshape(shape)) * rstd.reshape(shape)
-        return [dx, lamina.sum(g * unit, rest) if needs[1] else None, lamina.sum(g, rest) if needs[2] else None, None, None]
+        return [
+            dx,
+            lamina.sum(g * unit, rest) if needs[1] else None,
+            lamina.sum(g, rest) if needs[2] else None,
+            None,
+            None,
+        ]
     rstd = 1 / np.sqrt(var + eps)
     dx, dw, db = kernels.channel_norm_grad(_channels(g), _channels(x), weight, mean, rstd, needs, moving=False)
     return [None if dx is None else dx.reshape(x.shape), dw, db, None, None]

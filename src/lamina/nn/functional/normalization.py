@@ -161,7 +161,16 @@ def _group_norm_kernel(
 
 
 def _group_norm_grads(
-    gs: Any, x: Any, weight: Any, out_1: Any, out_2: Any, needs: Needs, batch: int, channels: int, groups: int, eps: float
+    gs: Any,
+    x: Any,
+    weight: Any,
+    out_1: Any,
+    out_2: Any,
+    needs: Needs,
+    batch: int,
+    channels: int,
+    groups: int,
+    eps: float,
 ) -> list[Any]:
     g, g_mean, g_rstd = gs
     grouped = (batch, groups, channels // groups, math.prod(x.shape[2:]))

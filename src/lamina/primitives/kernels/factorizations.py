@@ -162,7 +162,9 @@ def ldl(a: Array, hermitian: bool) -> tuple[Array, Array, Array]:
         return out, pivots, info
     sytrf = lapack("hetrf" if hermitian and a.dtype.kind == "c" else "sytrf", a.dtype)
     if sytrf is None:
-        raise NotImplementedError("linalg.ldl_factor needs scipy's LAPACK: install scipy, or use linalg.lu_factor or linalg.eigh")
+        raise NotImplementedError(
+            "linalg.ldl_factor needs scipy's LAPACK: install scipy, or use linalg.lu_factor or linalg.eigh"
+        )
     for i in np.ndindex(*info.shape):
         factor, pivot, info[i] = sytrf(out[i], lower=True)
         out[i] = np.tril(factor)

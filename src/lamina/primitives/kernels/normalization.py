@@ -135,7 +135,11 @@ def group_norm_grad(
     n, channels, length = x.shape
     groups = mean.shape[1]
     within = (n, groups, channels // groups)
-    total = g.sum(2) if length < NARROW else (g.reshape(n * channels, length) @ np.ones(length, g.dtype)).reshape(n, channels)
+    total = (
+        g.sum(2)
+        if length < NARROW
+        else (g.reshape(n * channels, length) @ np.ones(length, g.dtype)).reshape(n, channels)
+    )
     product = np.vecdot(g, x)
     m, r = (np.repeat(v, channels // groups, 1) for v in (mean, rstd))
     dw, db = ((product - total * m) * r).sum(0) if needs[1] else None, total.sum(0) if needs[2] else None

@@ -11,4 +11,6 @@ from lamina.primitives.kernels.windows import Array
 
 def widened(*arrays: Array | None) -> list[Any]:
     """float16 and bfloat16 as float32, all else (None too) as it is."""
-    return [a.astype(np.float32) if a is not None and a.dtype.itemsize < 4 and a.dtype.kind in "fV" else a for a in arrays]
+    return [
+        a.astype(np.float32) if a is not None and a.dtype.itemsize < 4 and a.dtype.kind in "fV" else a for a in arrays
+    ]

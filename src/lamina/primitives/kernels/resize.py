@@ -41,7 +41,9 @@ def resize_grad(g: Array, mode: str, inputs: Sizes, align_corners: bool, scales:
     """The adjoint of `resize`: g (N, C, *outputs) -> (N, C, *inputs)."""
     outputs = g.shape[2:]
     for i in range(len(inputs)):
-        g = _along(g, transposed(mode, inputs[i], outputs[i], align_corners, scales[i], _precision(g, mode)), i - len(inputs))
+        g = _along(
+            g, transposed(mode, inputs[i], outputs[i], align_corners, scales[i], _precision(g, mode)), i - len(inputs)
+        )
     return g
 
 
