@@ -19,15 +19,16 @@ def normal(*shape: int) -> Any:
 
 
 LOSS = {"ignore_index": -100, "reduction": "mean"}
+SOME = LOSS | {"ignore_index": int(CLASSES[0])}
 CASES: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "gelu": (activation._gelu, (normal(7, 3),), {}),
     "mse": (loss._mse_alike, (normal(4, 3), normal(4, 3)), {"reduction": "mean"}),
     "mse, each": (loss._mse_alike, (normal(4, 3), normal(4, 3)), {"reduction": "none"}),
     "nll": (loss_classification._nll_rows, (normal(6, 5), CLASSES, None), LOSS),
-    "nll, weighted": (loss_classification._nll_rows, (normal(6, 5), CLASSES, RNG.random(5)), LOSS | {"ignore_index": int(CLASSES[0])}),
+    "nll, weighted": (loss_classification._nll_rows, (normal(6, 5), CLASSES, RNG.random(5)), SOME),
     "cross entropy": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, None), LOSS),
     "cross entropy, each": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, None), LOSS | {"reduction": "none"}),
-    "cross entropy, some": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, RNG.random(5)), LOSS | {"ignore_index": int(CLASSES[0])}),
+    "cross entropy, some": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, RNG.random(5)), SOME),
     "layer norm": (normalization._layer_norm, (normal(3, 2, 4), normal(2, 4), normal(2, 4)), {"rank": 2, "eps": 1e-3}),
     "layer norm, plain": (normalization._layer_norm, (normal(3, 2, 4), None, None), {"rank": 1, "eps": 1e-3}),
     "group norm": (normalization._group_norm, (normal(2, 6, 3), normal(6), normal(6)), {"batch": 2, "channels": 6, "groups": 3, "eps": 1e-3}),
@@ -51,7 +52,7 @@ def run(function: Any, name: str, args: tuple[Any, ...], params: dict[str, Any])
     first = lamina.autograd.grad(mixed, leaves, create_graph=True)
     plain = lamina.autograd.grad(mixed, leaves, retain_graph=True)  # the rules on arrays, where those above ran on Tensors
     curved = sum((g * g.detach().cos()).sum() for g in first)
-    second = lamina.autograd.grad(curved, leaves, allow_unused=True)
+    second = lamina.autograd.grad(curved, leaves, allow_unused=True) if curved.requires_grad else [None] * len(leaves)
     return [*outs, *first, *plain, *(lamina.zeros_like(x) if s is None else s for s, x in zip(second, leaves, strict=True))]
 
 
