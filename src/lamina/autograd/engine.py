@@ -45,7 +45,8 @@ def run(
     accumulate too, in place of being returned, and captured nodes run. create: values are Tensors, and what is done with
     them is recorded. keep: what nodes saved is not freed.
     """
-    if _run.depth >= MAX_DEPTH:
+    outer = _run.sums
+    if outer is not None and outer.depth >= MAX_DEPTH:
         return _in_thread(roots, create=create, keep=keep, captures=captures, accumulates=accumulates)
     order, cells = _discover([edge for edge, _ in roots])
     stops: set[Node] = set()
@@ -63,9 +64,9 @@ def run(
     release = not keep
     cell_of = cells.get
     token = modes.set_current(modes.with_grad(now, create if record is None else record))
-    outer = _run.callbacks, _run.node, _run.sums
-    _run.depth += 1
-    _run.callbacks, _run.node, _run.sums = [], None, sums
+    if outer is not None:
+        sums.depth = outer.depth + 1
+    _run.sums = sums
     cell: list[Any] | None
     value: Any
     results: Any
@@ -108,21 +109,17 @@ def run(
                 if cell[1]:  # a leaf that waits for more
                     cell[1] -= 1
             results = value = total = None
-        for callback in _run.callbacks:  # they may add more
+        for callback in sums.callbacks:  # they may add more
             callback()
     finally:
         modes.reset(token)
-        _run.depth -= 1
-        _run.callbacks, _run.node, _run.sums = outer
+        _run.sums = outer
     return sums.found
 
 
 class _Run(local):
     """What a thread knows of the backward that it is in."""
 
-    depth = 0  # how many are one inside the other
-    callbacks: list[Callable[[], Any]] = []  # each run has a list of its own
-    node: Any = None  # whose function of the user's runs
     sums: Any = None  # the innermost backward
     last: Any = None  # where the program started the last one
 
@@ -153,9 +150,9 @@ def _in_thread(*args: Any, **kwargs: Any) -> list[Any]:
 
 def queue_callback(callback: Callable[[], Any]) -> None:
     """Call `callback()` at the end of the backward that this thread is in. Raises RuntimeError outside of one."""
-    if not _run.depth:
+    if _run.sums is None:
         raise RuntimeError("Final callbacks can only be installed during backward pass.")
-    _run.callbacks.append(callback)
+    _run.sums.callbacks.append(callback)
 
 
 def last_backward() -> Any:
@@ -180,7 +177,7 @@ def will_execute(edge: Any) -> bool:
 
 def current_node() -> Any:
     """The node whose Python function runs in this thread's backward; None outside."""
-    return _run.node
+    return None if _run.sums is None else _run.sums.node
 
 
 def _by_heap(pairs: Iterable[Any]) -> Iterable[Any]:
@@ -320,6 +317,9 @@ class _Sums:
     ) -> None:
         self.cells, self.create, self.captures, self.accumulates = cells, create, captures, accumulates
         self.serial = _serial()
+        self.depth = 0  # how many backwards are around this one
+        self.callbacks: list[Callable[[], Any]] = []
+        self.node: Any = None  # whose function of the user's runs
         self.found: list[Any] = [None] * (0 if captures is None else len(captures))
 
     def add(self, cell: Cell, value: Any) -> None:
@@ -422,12 +422,16 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
                 np.copyto(made, g)
                 about.grad = wrap(made, leaf._kind)
         else:
-            if overlaps_itself(before._array):
+            target = before._array
+            if target.dtype is g.dtype and target.flags.carray:
+                target += g
+            elif overlaps_itself(target):
                 raise RuntimeError(
                     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
                     "Please clone() the tensor before performing the operation."
                 )
-            np.add(before._array, g, out=before._array, casting="unsafe")
+            else:
+                np.add(target, g, out=target, casting="unsafe")
             version(before).bump("add_", None)
 
 

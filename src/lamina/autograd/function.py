@@ -135,11 +135,15 @@ class BackwardCFunction(Node, FunctionCtx):
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         values = ([None] * self._width if g is None else g) if self._width > 1 else [g]
         grads = [self._cotangent(i, v, create) for i, v in enumerate(values)]
-        outer, engine._run.node = engine._run.node, self
-        try:
+        run = engine.current_run()
+        if run is None:  # the node is called by hand
             results = self.apply(*grads)
-        finally:
-            engine._run.node = outer
+        else:
+            outer, run.node = run.node, self
+            try:
+                results = self.apply(*grads)
+            finally:
+                run.node = outer
         checked = self._checked(results)
         return checked if create else [None if r is None else r._array for r in checked]
 
@@ -315,16 +319,21 @@ def _applied(
     if ctx is None:
         ctx = new(cls._backward_cls)
         assert ctx is not None
-    tensors = [a for a in args if isinstance(a, Tensor)]
     grad = mode is None or (mode.grad and not mode.inference)
-    recorded = grad and any(t._node is not None for t in tensors)
+    tensors, like, inputs, needs = [], [], [], []
+    for a in args:
+        is_tensor = isinstance(a, Tensor)
+        inputs.append(is_tensor)
+        needs.append(is_tensor and a._node is not None)
+        if is_tensor:
+            tensors.append(a)
+            like.append((a._array.shape, a._kind))
+    recorded = grad and True in needs
     ctx._seq = next_seq()
     ctx._edges = tuple([edge_of(t) for t in tensors])
-    ctx._like = tuple([(t._array.shape, t._kind) for t in tensors])
-    ctx._inputs = tuple([isinstance(a, Tensor) for a in args])
+    ctx._like, ctx._inputs, ctx.needs_input_grad = tuple(like), tuple(inputs), tuple(needs)
     ctx._saved, ctx._versions, ctx._fix, ctx._extra = (), (), None, None
     ctx._code, ctx._lasti = (None, 0) if place is None else place
-    ctx.needs_input_grad = tuple([isinstance(a, Tensor) and a._node is not None for a in args])
     if mode is not None and mode.anomaly is not None:
         extra_of(ctx).stack = mode.anomaly.stack()
     token = modes.set_current(modes.with_grad(mode, False))
@@ -336,6 +345,19 @@ def _applied(
             output = cls.forward(ctx, *args)
     finally:
         modes.reset(token)
+    if (
+        isinstance(output, Tensor)
+        and recorded
+        and ctx.dirty_tensors is None is ctx.non_differentiable
+        and output._kind.dtype.category > 1
+        and (output._more is None or output._more.view is None)
+        and not any(output is t for t in tensors)
+    ):  # the common case: one new tensor
+        ctx._width = 1
+        ctx._ends = ((output._array.shape, output._kind, True),)
+        output._node = ctx
+        _save(ctx, [output], mode)
+        return output
     outs = list(output) if isinstance(output, tuple) else [output]
     ctx._width = len(outs)
     ctx._ends = tuple([(o._array.shape, o._kind, False) if isinstance(o, Tensor) else None for o in outs])
