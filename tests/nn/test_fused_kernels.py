@@ -21,7 +21,7 @@ def normal(*shape: int) -> Any:
 LOSS = {"ignore_index": -100, "reduction": "mean"}
 SOME = LOSS | {"ignore_index": int(CLASSES[0])}
 CASES: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
-    "gelu": (activation._gelu, (normal(7, 3),), {}),
+    "gelu": (activation._gelu, (normal(7, 3),), {"keep": True}),
     "mse": (loss._mse_alike, (normal(4, 3), normal(4, 3)), {"reduction": "mean"}),
     "mse, each": (loss._mse_alike, (normal(4, 3), normal(4, 3)), {"reduction": "none"}),
     "nll": (loss_classification._nll_rows, (normal(6, 5), CLASSES, None), LOSS),

@@ -39,9 +39,9 @@ def softsign(input: Tensor) -> Tensor:
     return input / (lamina.abs(input) + 1)
 
 
-def _gelu_kernel(x: Array) -> tuple[Array, Array]:
+def _gelu_kernel(x: Array, *, keep: bool) -> tuple[Array, Array | None]:
     (wide,) = widened(x)
-    y, phi = kernels.gelu(wide, erf.primitive.forward)
+    y, phi = kernels.gelu(wide, erf.primitive.forward, keep)
     return y.astype(x.dtype, copy=False), phi
 
 
@@ -53,7 +53,7 @@ def _gelu_grad(g: Any, x: Any, out_1: Any) -> Any:
 
 
 @fused("Gelu", kernel=_gelu_kernel, grads=(_gelu_grad,), outputs=2, nondiff=(1,), native=True)
-def _gelu(input: Tensor) -> tuple[Tensor, Tensor]:
+def _gelu(input: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
     phi = 0.5 * (1.0 + lamina.erf(input * math.sqrt(0.5)))
     return input * phi, phi.detach()
 
@@ -73,7 +73,9 @@ def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None)
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
     check_floating(input, "gelu", "GeluKernelImpl")
-    return write_out(_gelu(input)[0] if approximate == "none" else _gelu_tanh(input), out)
+    if approximate == "tanh":
+        return write_out(_gelu_tanh(input), out)
+    return write_out(_gelu(input, keep=input.requires_grad and lamina.is_grad_enabled())[0], out)
 
 
 @fused("Silu")

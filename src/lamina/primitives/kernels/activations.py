@@ -35,13 +35,14 @@ def relu(x: Array) -> Array:
     return y
 
 
-def gelu(x: Array, erf: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """x * Phi(x) and Phi(x), the normal distribution function. erf: for other types than float32."""
-    y, phi = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    source, target, share = np.ascontiguousarray(x).reshape(-1), y.reshape(-1), phi.reshape(-1)
+def gelu(x: Array, erf: Callable[[Array], Array], keep: bool) -> tuple[Array, Array | None]:
+    """x * Phi(x) and, to `keep`, Phi(x), the normal distribution function. erf: for other types than float32."""
+    y, phi = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype) if keep else None
+    source, target = np.ascontiguousarray(x).reshape(-1), y.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
         for i in range(0, source.size, BLOCK):
-            part, out = source[i : i + BLOCK], share[i : i + BLOCK]
+            part = source[i : i + BLOCK]
+            out = target[i : i + BLOCK] if phi is None else phi.reshape(-1)[i : i + BLOCK]
             if x.dtype == np.float32:
                 _erf_of_root_half(part, out)
             else:
