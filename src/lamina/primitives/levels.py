@@ -18,7 +18,7 @@ import numpy as np
 from lamina.autograd import modes
 from lamina.autograd.graph import Node, Output, edge_of, make
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 from lamina.primitives import shape as s
 
 ndarray = np.ndarray
@@ -297,6 +297,17 @@ def without_history(t: Tensor) -> Tensor:
     made._version_ = version(t)
     if t._more is not None and t._more.tangents:
         more(made).tangents = t._more.tangents
+    return made
+
+
+def bare(t: Any, level: Level) -> Any:
+    """A plain tensor in the graph as another object, without its tangent at `level`; itself where it has no history."""
+    if t is None or t._node is None:
+        return t
+    made = without_history(t)
+    made._node = make(AliasNode, (t,)) if t._node is LEAF else t._node
+    if made._more is not None and made._more.tangents and level.id in made._more.tangents:
+        made._more.tangents = {n: tangent for n, tangent in made._more.tangents.items() if n != level.id}
     return made
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from lamina.autograd import engine, modes
 from lamina.autograd.graph import edge_of
 from lamina.core.tensor import LEAF, Tensor, wrap
-from lamina.primitives.levels import Level, alias, tangent_of, with_tangent
+from lamina.primitives.levels import Level, alias, bare, tangent_of, with_tangent
 from lamina.primitives.registry import PRIMITIVES, Primitive, apply
 
 
@@ -30,7 +30,9 @@ def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Le
         if not p.rules or all(out is None or out._kind.dtype.category < 2 for out in outs):
             return result
         tangents = [tangent_of(t, level) for t in tensors]
-        for out, tangent in zip(outs, _moved(p, tensors, tangents, params, outs), strict=True):
+        # what the tangents' own graph keeps has no tangent at this level
+        tensors = [t if tangent is None else bare(t, level) for t, tangent in zip(tensors, tangents, strict=True)]
+        for out, tangent in zip(outs, _moved(p, tensors, tangents, params, [bare(out, level) for out in outs]), strict=True):
             if tangent is not None and out is not None and out._kind.dtype.category > 1:
                 if tangent._kind is not out._kind:
                     tangent = tangent.to(out._kind.dtype)
@@ -84,7 +86,7 @@ def _elementwise(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], 
 LINEAR = frozenset((
     "alias", "unsafe_view", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze", "squeeze_dim", "squeeze_dims", "select", "slice", "diagonal", "unfold",  # noqa: E501
     "split", "split_with_sizes", "unbind", "sum", "sum_all", "mean", "mean_all", "clone", "embed", "neg", "diagonal_adjoint",
-    "unfold_adjoint", "view_as_real", "view_as_complex", "view_as_real_copy", "view_as_complex_copy", "real", "imag", "to_copy",
+    "unfold_adjoint", "view_as_real", "view_as_real_copy", "view_as_complex_copy", "real", "imag", "to_copy",
     "conj_physical", "gather", "gather_adjoint", "index_select", "index_select_adjoint", "take", "take_adjoint", "masked_select",
     "masked_select_adjoint", "embedding", "embedding_dense_backward", "index", "index_adjoint", "tril", "triu", "cumsum",
     "take_slice", "clear_slice", "put_slice", "avg_pool2d", "avg_pool3d", "avg_pool2d_grad", "avg_pool3d_grad",
@@ -145,6 +147,10 @@ def _viewed(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], param
     return tangents[0].reshape(params["shape"])
 
 
+def _as_complex(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
+    return apply(p, (tangents[0].contiguous(),), params)
+
+
 def _convolution_bias(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
     name = p.name.removesuffix("_bias")
     out = _bilinear(PRIMITIVES[name], tensors[:2], tangents[:2], params)
@@ -158,7 +164,7 @@ JVP: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("mm", "bmm", "matmul", "mv", "dot", "conv", "conv_input", "conv_weight"), _bilinear),
     **dict.fromkeys(("cat", "stack", "index_put", "index_add", "index_copy", "scatter", "scatter_add", "masked_scatter"), _jointly),
     "addmm": _affine_product, "baddbmm": _affine_product, "linear": _linear_layer, "copy": _from_source, "fill": _from_source,
-    "view": _viewed, "reshape_alias": _viewed, "conv_bias": _convolution_bias, "conv_input_bias": _convolution_bias,
+    "view": _viewed, "view_as_complex": _as_complex, "reshape_alias": _viewed, "conv_bias": _convolution_bias, "conv_input_bias": _convolution_bias,
 }  # fmt: skip
 
 
