@@ -603,7 +603,7 @@ def grad(w: Writer) -> str | None:
 
 @kind(4)
 def about_grad(w: Writer) -> str:
-    x = w.pick(lambda t: t.grad is not None or w.rng.random() < 0.1)
+    x = w.pick(lambda t: (t.grad is not None or w.rng.random() < 0.1) and not w.is_gradient(t))
     return w.choice(
         f"{x}.grad = None", f"{x}.grad.zero_()", f"{w.new()} = {x}.grad", f"{w.new()} = {x}.grad * 2", f"{x}.grad = {w.pick()}",
         f"{x}.grad.mul_(0.5)", f"{x}.grad = torch.ones_like({x})", f"{x}.grad = {x}.grad.detach()", f"{x}.grad.detach_()",
@@ -670,9 +670,9 @@ def within(w: Writer) -> str | None:
         "torch.set_grad_enabled(False)",
         "torch.inference_mode()",
     )
-    kinds = [unary, binary, view, view, sliced, written, assigned, written_alone, pieces, flags]
+    kinds = [unary, binary, view, view, sliced, written, assigned, written_alone, pieces]
     if "inference" not in mode:
-        kinds.append(grad)
+        kinds += [flags, grad]
     inner = [w.rng.choice(kinds)(w) for _ in range(w.rng.choice((1, 1, 2)))]
     if any(s is None for s in inner):
         return None

@@ -264,9 +264,8 @@ def new_empty_strided(
 ) -> Tensor:  # fmt: skip
     """Uninitialised memory with the given strides, with this tensor's dtype and device unless given."""
     kind = kind_of(dtype or self.dtype, device if device is not None else self.device)
-    return leaf_like(
-        Tensor, laid_out(sized((size,), None, "new_empty_strided"), tuple(stride), kind), kind, requires_grad
-    )  # type: ignore[no-any-return]
+    memory = laid_out(sized((size,), None, "new_empty_strided"), tuple(stride), kind)
+    return leaf_like(Tensor, memory, kind, requires_grad)  # type: ignore[no-any-return]
 
 
 def laid_out(shape: tuple[int, ...], steps: tuple[int, ...], kind: Kind) -> Array:

@@ -66,7 +66,8 @@ def _parts(input: Tensor, chunks: int, dim: int) -> tuple[int, tuple[int, ...]]:
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` consecutive parts of a dimension."""
     d, sizes = _parts(input, chunks, dim)
-    return s.several_(input, dim=d, sizes=sizes)  # type: ignore[no-any-return]
+    op = s.several_ if input._array.shape[d] else s.several_sizes_
+    return op(input, dim=d, sizes=sizes)  # type: ignore[no-any-return]
 
 
 unsafe = primitive(
