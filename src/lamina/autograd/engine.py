@@ -1,32 +1,27 @@
 """The engine: runs a graph backward, node by node, from the last made to the first.
 
-Values are raw arrays, or Tensors where the backward is recorded itself (`create`). Here: the order, the accumulation, hooks at
-their time, the freeing. Not here: what a node computes; argument checks (tensor_api.py).
+Values are raw arrays, or Tensors where the backward is recorded itself (`create`). Here: the order, the sums, the freeing.
+Not here: leaves and hooks (leaves.py); what a node computes; argument checks (tensor_api.py).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from functools import lru_cache
 from itertools import count
 from operator import attrgetter
-from threading import Lock, Thread, local
+from threading import Thread, local
 from typing import Any
 
 import numpy as np
 
-from lamina.autograd import errors, modes
-from lamina.autograd.graph import NOWHERE, Node, Output, accumulator, make, several
-from lamina.core.device import contiguous_format
-from lamina.core.strided import Array, is_dense, overlaps_itself
-from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.autograd import leaves, modes
+from lamina.autograd.graph import Node, Output, make, several
+from lamina.core.tensor import LEAF, Tensor, more, wrap
 from lamina.core.version import users_place
 
 _by_age = attrgetter("_seq")
-_LOCKS = tuple(Lock() for _ in range(64))
-getrefcount = sys.getrefcount
 ndarray = np.ndarray
 
 
@@ -214,15 +209,15 @@ def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any)
     extra, create = node._extra, sums.create
     if node in stops:
         if extra is not None:
-            g = _tensor_hooks(node, extra, g, create)
+            g = leaves.tensor_hooks(node, extra, g, create)
         sums.capture(node, g)
         return None
     if sums.captures is not None and not sums.accumulates:
         sums.capture(node, g)  # as it is before the hooks: so does PyTorch where the way goes on
     if extra is not None:
-        g = _tensor_hooks(node, extra, g, create)
+        g = leaves.tensor_hooks(node, extra, g, create)
         if extra.pre_hooks:
-            g = _pre_hooks(node, extra, g, create)
+            g = leaves.pre_hooks(node, extra, g, create)
     if g is None and not node._takes_none:
         results: Any = (None,) * len(node._edges)
     else:
@@ -230,7 +225,7 @@ def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any)
     if extra is not None and extra.post_hooks:
         if sums.captures is not None:  # what nobody asked for is not shown
             results = [r if sums.wants(edge) else None for r, edge in zip(results, node._edges, strict=False)]
-        results = _after(extra, results, g, node, create)
+        results = leaves.after(extra, results, g, node, create)
     return results
 
 
@@ -302,11 +297,11 @@ def _visit_unneeded(edge: Any, value: Any, cells: dict[Any, Cell], create: bool)
     node = edge.node if edge.__class__ is Output else edge
     if isinstance(edge, Tensor) and edge not in cells and edge._more is not None and edge._more.hooks:
         with modes.set_grad_enabled(create):
-            _through(edge._more.hooks, value, create)
+            leaves.through(edge._more.hooks, value, create)
     elif isinstance(node, Node) and node not in cells and node._extra is not None:
         listed = [value if nr == edge.nr else None for nr in range(node._width)] if edge.__class__ is Output else value
         with modes.set_grad_enabled(create):
-            _tensor_hooks(node, node._extra, listed, create)
+            leaves.tensor_hooks(node, node._extra, listed, create)
 
 
 class _Sums:
@@ -353,11 +348,11 @@ class _Sums:
             if self.captures is not None and not self.accumulates:
                 about = target._more
                 if about is not None and about.hooks:
-                    value = _through(about.hooks, value, self.create)
+                    value = leaves.through(about.hooks, value, self.create)
                 self.found[self.captures[target]] = value
             else:
                 # a sum that was begun here is this run's own; so may be a lone value: the references tell
-                finish(target, value, self.create, cell[2], direct)
+                leaves.finish(target, value, self.create, cell[2], direct)
         elif cell[1] > 1:
             cell[1] -= 1
 
@@ -377,80 +372,8 @@ class _Sums:
                     self.found[at] = g[nr]
 
 
-# ---- leaves ----------------------------------------------------------------------------------------------------------
-
-
-def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
-    """The whole cotangent of a leaf has come: hooks, accumulation, hooks.
-
-    own: the array is this run's; direct: it came straight from a node, so that the number of references tells whether it is.
-    """
-    about = more(leaf)
-    extra = about.accumulate_extra
-    if about.hooks is None and extra is None:
-        if g is not None:
-            accumulate(leaf, g, create, own or (direct and _alone(g)))
-    else:
-        if about.hooks:
-            g = _through(about.hooks, g, create)
-        if extra is not None and extra.pre_hooks:
-            g = _pre_hooks(accumulator(leaf), extra, g, create)
-        if g is not None:
-            accumulate(leaf, g, create, False)  # a hook may have kept it
-    if about.post_hooks:
-        _post_accumulate(about.post_hooks, leaf)
-    if extra is not None and extra.post_hooks:
-        _after(extra, (), g, accumulator(leaf), create)
-
-
-def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
-    """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded. own: the array may be kept."""
-    if leaf._node is None:
-        return  # it does not require grad any more
-    about = more(leaf)
-    if create:
-        before = about.grad
-        about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g) if before is None else before + g
-        return
-    with _LOCKS[(id(leaf) >> 4) & 63]:
-        before = about.grad
-        if before is None:
-            if own and g.flags.carray and leaf._array.flags.c_contiguous:
-                about.grad = wrap(g, leaf._kind)
-            else:
-                made = _empty(leaf, np.asarray(g))
-                np.copyto(made, g)
-                about.grad = wrap(made, leaf._kind)
-        else:
-            target = before._array
-            if target.dtype is g.dtype and target.flags.carray:
-                target += g
-            elif overlaps_itself(target):
-                raise RuntimeError(
-                    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-                    "Please clone() the tensor before performing the operation."
-                )
-            else:
-                np.add(target, g, out=target, casting="unsafe")
-            version(before).bump("add_", None)
-
-
-def _empty(leaf: Tensor, g: Array) -> Array:
-    """Memory for the gradient of `leaf`: with the leaf's strides where they are dense, else contiguous."""
-    like = leaf._array
-    if like.flags.c_contiguous or not is_dense(like):
-        return np.empty(g.shape, g.dtype)
-    return np.empty_like(like, dtype=g.dtype)
-
-
-def _alone(g: Any) -> bool:
-    """Whether nobody but the engine's own calls holds this array, so that the leaf may keep it."""
-    return g.__class__ is np.ndarray and g.base is None and getrefcount(g) <= _alone_count
-
-
 def _calibrate() -> int:
     """How many references the engine itself holds when `_alone` looks: tried on an array that nobody else has."""
-    global _alone_count
 
     class Probe(Node):
         __slots__ = ()
@@ -464,120 +387,14 @@ def _calibrate() -> int:
     leaf = wrap(np.ones(1, np.float32))
     leaf._node = LEAF
     node = make(Probe, (leaf,))
-    for _alone_count in range(32):
+    for n in range(32):
+        leaves.alone_count = n
         more(leaf).grad = None
         run([(node, np.ones(1, np.float32))], create=False, keep=True)
         if id(more(leaf).grad._array) == Probe.made:
-            return _alone_count
+            return n
     return 0
 
 
-# ---- hooks -----------------------------------------------------------------------------------------------------------
-
-
-def _through(hooks: Any, value: Any, create: bool) -> Any:
-    """The gradient after a tensor's hooks, each of which may replace it. They see None where no gradient came."""
-    t = value if create or value is None else wrap(value)
-    for hook in tuple(hooks.values()):
-        result = hook(t)
-        if result is not None:
-            t = _checked(hook, result, t)
-    return t if create or t is None else t._array
-
-
-def _post_accumulate(hooks: Any, leaf: Tensor) -> None:
-    """Hooks of a leaf whose gradient is there; PyTorch hands on what one returns, and then complains."""
-    shown: Any = leaf
-    complain = False
-    for hook in tuple(hooks.values()):
-        result = hook(shown)
-        if result is not None:
-            shown, complain = _checked(hook, result, None), True
-    if complain:
-        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
-
-
-def _checked(hook: Any, result: Any, t: Any) -> Any:
-    if not isinstance(result, Tensor):
-        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
-    if t is not None and result._array.shape != t._array.shape:
-        raise errors.HookShapeError(hook, t, result)
-    if t is not None and result._kind is not t._kind:
-        raise errors.HookTypeError(hook, t, result)
-    return result
-
-
-def _tensor_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
-    """The hooks of the tensors that are this node's outputs; then, whenever it was asked for, their gradients are kept."""
-    listed = several(node)
-    if listed and g is None:
-        g = [None] * node._width
-    for nr, hooks in tuple(extra.tensor_hooks.items()):
-        if listed:
-            g[nr] = _through(hooks, g[nr], create)
-        else:
-            g = _through(hooks, g, create)
-    for nr, held in tuple(extra.retain.items()):
-        t, value = held(), g[nr] if listed else g
-        if t is not None and value is not None:
-            about = more(t)
-            value = value.clone(memory_format=contiguous_format) if create else wrap(np.array(value, order="C"))
-            about.grad = value if about.grad is None else about.grad + value
-    return None if listed and all(v is None for v in g) else g
-
-
-def _pre_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
-    """The node's own hooks, which see its cotangents together."""
-    listed = several(node)
-    values = (tuple(g) if g is not None else (None,) * node._width) if listed else (g,)
-    shown = _shown(values, create)
-    for hook in tuple(extra.pre_hooks.values()):
-        result = hook(shown)
-        if result is not None:
-            shown = _checked_tuple(hook, result, shown)
-    values = _bare(shown, create)
-    if listed:
-        return None if all(v is None for v in values) else list(values)
-    return values[0]
-
-
-def _after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
-    """Post-hooks: they see what the node returned and what it was given."""
-    given = (tuple(g) if g is not None else (None,) * node._width) if several(node) else (g,)
-    results = [results[i] if i < len(results) and edge is not NOWHERE else None for i, edge in enumerate(node._edges)]
-    seen = node._shown
-    ins, given = _shown(tuple(results[i] for i in seen), create), _shown(given, create)
-    for hook in tuple(extra.post_hooks.values()):
-        changed = hook(ins, given)
-        if changed is not None:
-            ins = _checked_tuple(hook, changed, ins)
-    for i, r in zip(seen, _bare(ins, create), strict=True):
-        results[i] = r
-    return results
-
-
-def _shown(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
-    return values if create else tuple(None if v is None else wrap(v) for v in values)
-
-
-def _bare(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
-    return values if create else tuple(None if v is None else v._array for v in values)
-
-
-def _checked_tuple(hook: Any, result: Any, before: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a hook of a node returned, one for each value that it saw."""
-    if isinstance(result, Tensor):
-        result = (result,)
-    if not isinstance(result, (tuple, list)):
-        raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
-    if len(result) != len(before):
-        name = getattr(hook, "__name__", repr(hook))
-        raise RuntimeError(
-            f"hook '{name}' has returned an incorrect number of values (got {len(result)}, but expected {len(before)})"
-        )
-    return tuple(None if r is None else _checked(hook, r, t) for r, t in zip(result, before, strict=True))
-
-
-_alone_count = 0
-_alone_count = _calibrate()
+leaves.alone_count = _calibrate()
 _run.last = None

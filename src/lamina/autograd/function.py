@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import Node, Output, Packed, SavedOutput, SavedTensor, edge_of, extra_of, make, next_seq
+from lamina.autograd.graph import Node, Output, edge_of, extra_of, make, next_seq
+from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import Place, users_place
 from lamina.primitives.registry import Slots

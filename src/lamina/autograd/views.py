@@ -178,6 +178,10 @@ class CopySlices(Node):
     _holds = True
     _family = "torch::autograd::"
 
+    @property
+    def _shown(self) -> Sequence[int]:
+        return self.inner._shown
+
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
         if self._saved is None:
             raise errors.FreedGraphError(self)

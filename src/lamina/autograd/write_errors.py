@@ -37,7 +37,7 @@ class ViewInPlaceError(Explained, RuntimeError):
         edge = t._node
         has_history = hasattr(edge, "node") or bool(getattr(edge, "_edges", ()))
         super().__init__(
-            f"Output {getattr(edge, 'nr', 0)} of {view.maker.rpartition('Backward')[0] or view.maker} is a view" if has_history else None,
+            f"Output {getattr(edge, 'nr', 0)} of {_operation(view.maker)} is a view" if has_history else None,
             operation, view.made_in, base_modified, place_of(getattr(edge, "node", edge)),
             [(o, p) for _, o, p in (t._version_.log or ())][-1:] if base_modified and t._version_ is not None else [],
             users_place(3),
@@ -64,6 +64,12 @@ class ViewInPlaceError(Explained, RuntimeError):
         ]
         rows += [("modified", f"{where(p)}  ({o})") for o, p in writes]
         return [*rows, ("fix", "write out of place, or to a clone() of the view")]
+
+
+def _operation(node_name: str) -> str:
+    """Select of SelectBackward0, Squeeze1 of SqueezeBackward1."""
+    name, _, number = node_name.rpartition("Backward")
+    return name + number.removeprefix("0") if name else node_name
 
 
 _AMBIGUOUS = (

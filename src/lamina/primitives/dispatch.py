@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors, modes, views
-from lamina.autograd.graph import Node, Output, Packed, SavedOutput, edge_of, extra_of, next_seq, several
+from lamina.autograd.graph import Node, Output, edge_of, extra_of, next_seq, several
+from lamina.autograd.saved import Packed, SavedOutput
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided

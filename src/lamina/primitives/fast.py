@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import modes, views
-from lamina.autograd.graph import SavedOutput, next_seq
+from lamina.autograd.graph import next_seq
+from lamina.autograd.saved import SavedOutput
 from lamina.core import dtype as dtypes
 from lamina.core.device import BY_NUMPY, CPU
 from lamina.core.parameter import Parameter

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import modes, views
-from lamina.autograd.graph import Output, SavedOutput
+from lamina.autograd.graph import Output
+from lamina.autograd.saved import SavedOutput
 from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.dtype import dtype

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors
-from lamina.autograd.graph import Node, Packed, SavedOutput, SavedTensor
+from lamina.autograd.graph import Node
+from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.device import BY_NUMPY
 from lamina.core.parameter import Parameter
 from lamina.core.strided import Array

@@ -1,0 +1,126 @@
+"""What nodes save: results, and tensors in the care of users' hooks.
+
+Here: the objects in a node's `_saved`. Not here: when they are made and unpacked (primitives/dispatch.py, nodes.py, function.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina.autograd import modes
+from lamina.autograd.graph import Node, Output, edge_of, make, several
+from lamina.core.tensor import Tensor, more, version, wrap
+from lamina.core.version import Version
+
+
+class SavedOutput:
+    """A result kept by its own node: array, kind and version, and not the Tensor, which would close a cycle."""
+
+    __slots__ = ("array", "kind", "nr", "tangents", "version")
+
+    def __init__(self, t: Tensor, version: Version, nr: int | None = None) -> None:
+        self.array, self.kind, self.version, self.nr = t._array, t._kind, version, nr
+        self.tangents: Any = None
+
+    def tensor(self, node: Node) -> Tensor:
+        """The result again, with its history."""
+        t = wrap(self.array, self.kind)
+        t._node = node if self.nr is None else Output(node, self.nr)
+        t._version_ = self.version
+        if self.tangents is not None:
+            more(t).tangents = self.tangents
+        return t
+
+
+class Packed:
+    """A saved tensor in the care of user's hooks (`saved_tensors_hooks`)."""
+
+    __slots__ = ("edge", "held", "nr", "unpack_hook")
+
+    def __init__(self, t: Tensor, hooks: tuple[Any, Any], edge: Any, nr: int | None = None) -> None:
+        """edge: leads to `t`; None for an output of the node itself, whose number is `nr`."""
+        pack, self.unpack_hook = hooks
+        counter = version(t)
+        before = counter.n
+        with modes.no_grad():
+            self.held = pack(t)
+        if counter.n != before:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
+                "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need "
+                "to perform in-place operations on the input to a pack hook."
+            )
+        self.edge, self.nr = edge, nr
+
+    def unpack(self, node: Node) -> Tensor:
+        with modes.no_grad():
+            found = self.unpack_hook(self.held)
+        if not isinstance(found, Tensor):
+            raise TypeError(
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}"
+            )
+        leaf = isinstance(self.edge, Tensor)
+        if leaf and found._array is self.edge._array:
+            return self.edge  # type: ignore[no-any-return]
+        t = wrap(found._array, found._kind)
+        t._version_ = found._version_
+        if leaf:
+            t._node = make(AliasNode, (self.edge,))  # the gradient goes to the leaf itself
+        elif self.nr is not None:
+            t._node = Output(node, self.nr) if several(node) else node
+        else:
+            t._node = self.edge
+        return t
+
+
+class AliasNode(Node):
+    """The identity: one place in the graph that stands for a tensor."""
+
+    __slots__ = ()
+
+    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+        return (g,)
+
+
+class SavedTensor:
+    """What users see of one saved tensor: a place to register hooks."""
+
+    __module__ = "torch._C._autograd"
+
+    def __init__(self, node: Node, at: int) -> None:
+        self._node, self._at = node, at
+
+    @property
+    def data(self) -> Any:
+        """What is kept: the tensor, or what the pack hook made of it."""
+        kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
+        return (
+            kept.held
+            if kept.__class__ is Packed
+            else kept.tensor(self._node)
+            if kept.__class__ is SavedOutput
+            else kept
+        )
+
+    def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
+        """Keep `pack_hook(tensor)` in place of the tensor, and get it back by `unpack_hook`. Raises RuntimeError when it is freed."""
+        node, at = self._node, self._at
+        if node._saved is None:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph are freed "
+                "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
+                "second time or if you need to access saved variables after calling backward."
+            )
+        kept = node._saved[at] if at >= 0 else None
+        if kept is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
+        if kept.__class__ is Packed:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at "
+                "a time."
+            )
+        output = kept.__class__ is SavedOutput
+        t = wrap(kept.array, kept.kind) if output else kept
+        packed = Packed(t, (pack_hook, unpack_hook), None if output else edge_of(t), (kept.nr or 0) if output else None)
+        node._saved = (*node._saved[:at], packed, *node._saved[at + 1 :])
