@@ -50,10 +50,17 @@ def run(function: Any, name: str, args: tuple[Any, ...], params: dict[str, Any])
     outs = [t for t in (results if isinstance(results, tuple) else (results,)) if t is not None and t.requires_grad]
     mixed = sum((o * lamina.linspace(0.3, 1.7, o.numel(), dtype=o.dtype).view(o.shape)).sum() for o in outs)
     first = lamina.autograd.grad(mixed, leaves, create_graph=True)
-    plain = lamina.autograd.grad(mixed, leaves, retain_graph=True)  # the rules on arrays, where those above ran on Tensors
+    plain = lamina.autograd.grad(
+        mixed, leaves, retain_graph=True
+    )  # the rules on arrays, where those above ran on Tensors
     curved = sum((g * g.detach().cos()).sum() for g in first)
     second = lamina.autograd.grad(curved, leaves, allow_unused=True) if curved.requires_grad else [None] * len(leaves)
-    return [*outs, *first, *plain, *(lamina.zeros_like(x) if s is None else s for s, x in zip(second, leaves, strict=True))]
+    return [
+        *outs,
+        *first,
+        *plain,
+        *(lamina.zeros_like(x) if s is None else s for s, x in zip(second, leaves, strict=True)),
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)

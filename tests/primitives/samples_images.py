@@ -27,7 +27,14 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
     places2, places3 = rng.integers(0, 24, (2, 2, 2, 3)), rng.integers(0, 80, (1, 2, 2, 2, 2))
     distinct2 = np.stack([rng.permutation(24)[:6].reshape(2, 3) for _ in range(4)]).reshape(2, 2, 2, 3)
     distinct3 = np.stack([rng.permutation(80)[:8].reshape(2, 2, 2) for _ in range(2)]).reshape(1, 2, 2, 2, 2)
-    mean3 = {"kernel": (2, 3, 2), "stride": (2, 1, 2), "padding": (1, 0, 1), "ceil_mode": True, "count_include_pad": False, "divisor": None}
+    mean3 = {
+        "kernel": (2, 3, 2),
+        "stride": (2, 1, 2),
+        "padding": (1, 0, 1),
+        "ceil_mode": True,
+        "count_include_pad": False,
+        "divisor": None,
+    }
     found: dict[str, list[Sample]] = {
         "avg_pool3d": [call(volume, **mean3)],
         "avg_pool3d_grad": [call(apart(1, 2, 3, 2, 3), shape=(1, 2, 4, 4, 5), **mean3)],
@@ -62,7 +69,9 @@ def _resized(apart: Any) -> dict[str, list[Sample]]:
     for dims, (inputs, outputs) in SIZES.items():
         flat = (f"nearest{dims}d", f"nearest_exact{dims}d")
         for name in flat + smooth[dims]:
-            ways = [(False, (None,) * dims), (False, (1.3,) * dims)] + ([] if name in flat else [(True, (None,) * dims)])
+            ways = [(False, (None,) * dims), (False, (1.3,) * dims)] + (
+                [] if name in flat else [(True, (None,) * dims)]
+            )
             options = [{"align_corners": align, "scales": scales} for align, scales in ways]
             found[f"upsample_{name}"] = [(((apart(2, 1, *inputs)),), {"outputs": outputs, **o}) for o in options]
             found[f"upsample_{name}_grad"] = [((apart(2, 1, *outputs),), {"inputs": inputs, **o}) for o in options]

@@ -12,7 +12,8 @@ from threading import Lock
 from typing import Any
 
 from lamina.autograd import engine, modes
-from lamina.autograd.graph import RemovableHandle, edge_of
+from lamina.autograd.graph import edge_of
+from lamina.autograd.handles import RemovableHandle
 from lamina.core.tensor import Tensor
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
 from lamina.autograd.graph import (
+from lamina.autograd.handles import RemovableHandle
     NOWHERE,
     GradientEdge,
     Node,

@@ -32,7 +32,9 @@ def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Le
         tangents = [tangent_of(t, level) for t in tensors]
         # what the tangents' own graph keeps has no tangent at this level
         tensors = [t if tangent is None else bare(t, level) for t, tangent in zip(tensors, tangents, strict=True)]
-        for out, tangent in zip(outs, _moved(p, tensors, tangents, params, [bare(out, level) for out in outs]), strict=True):
+        for out, tangent in zip(
+            outs, _moved(p, tensors, tangents, params, [bare(out, level) for out in outs]), strict=True
+        ):
             if tangent is not None and out is not None and out._kind.dtype.category > 1:
                 if tangent._kind is not out._kind:
                     tangent = tangent.to(out._kind.dtype)
