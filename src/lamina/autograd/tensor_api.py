@@ -14,17 +14,16 @@ import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
 from lamina.autograd.graph import (
-from lamina.autograd.handles import RemovableHandle
     NOWHERE,
     GradientEdge,
     Node,
     Output,
-    RemovableHandle,
     edge_of,
     extra_of,
     node_of,
     retain,
 )
+from lamina.autograd.handles import RemovableHandle
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 
 

@@ -1,5 +1,5 @@
 """Handles of hooks, under the name that programs import them by."""
 
-from lamina.autograd.graph import RemovableHandle
+from lamina.autograd.handles import RemovableHandle
 
 __all__ = ["RemovableHandle"]
