@@ -157,6 +157,15 @@ def broadcasts(shape: Any, to: Any) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
 
 
+def lies_as_specified(t: Any) -> bool:
+    """Whether the memory of `t` is laid out as PyTorch promises.
+
+    Not where something was computed from operands that lie differently (NumPy then prefers row-major order, PyTorch the first
+    operand's), nor in views of it.
+    """
+    return (t._base if t._is_view() else t).is_contiguous()  # type: ignore[no-any-return]
+
+
 def same_memory(t: Any, other: Any) -> bool:
     return t.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
@@ -341,8 +350,7 @@ def a_view(w: Writer, x: str) -> str:
     order = list(range(len(shape)))
     w.rng.shuffle(order)
     forms = [
-        f"transpose({d}, {w.dim(x)})", f"permute({order})", f"unsqueeze({d})", f"squeeze({d})", "squeeze()", "view(-1)",
-        f"view({[*shape, 1]})", f"reshape({[-1]})", f"reshape({[*shape[::-1]]})", f"view({[*shape[::-1]]})", "flatten()",
+        f"transpose({d}, {w.dim(x)})", f"permute({order})", f"unsqueeze({d})", f"squeeze({d})", "squeeze()",
         f"expand({[w.rng.choice((1, 2)), *shape]})", f"select({d}, {w.rng.randrange(max(n, 1))})", "detach()", "view_as({x})",
         f"narrow({d}, {w.rng.randrange(max(n, 1))}, 1)", f"unfold({d}, {w.rng.choice((1, 2))}, {w.rng.choice((1, 2))})",
         f"movedim({d}, {w.dim(x)})", f"swapaxes({d}, {w.dim(x)})",
@@ -353,7 +361,16 @@ def a_view(w: Writer, x: str) -> str:
         forms += ["t()", "T"]
     if 1 in shape:
         forms += [f"expand({[2 if n == 1 else n for n in shape]})"] * 2
-    if t.numel() >= 2 and not w.is_gradient(t):
+    if lies_as_specified(t) and not w.is_gradient(t):
+        forms += [
+            "view(-1)",
+            "flatten()",
+            "reshape([-1])",
+            f"view({[*shape, 1]})",
+            f"reshape({[*shape[::-1]]})",
+            f"view({[*shape[::-1]]})",
+        ]
+    if t.numel() >= 2 and lies_as_specified(t) and not w.is_gradient(t):
         half = t.numel() // 2
         forms += [
             f"as_strided([{half}], [1])",
@@ -393,10 +410,10 @@ def pieces(w: Writer) -> str:
 
 @kind(2)
 def other_data(w: Writer) -> str:
-    x = w.pick()
+    x = w.pick(lambda t: not w.is_gradient(t))
     if w.rng.random() < 0.7:
         return f"{w.new()} = {x}.data"
-    return f"{x}.data = {w.pick(lambda t: t.shape == w[x].shape)}.detach() * {w.number()}"
+    return f"{x}.data = {w.pick(lambda t: t.shape == w[x].shape and t.dtype == w[x].dtype)}.detach() * {w.number()}"
 
 
 @kind(4)
@@ -470,8 +487,13 @@ def assigned(w: Writer) -> str | None:
     fits = [n for n in fits if not same_memory(w[n], w[x])]
     if not w[x].is_floating_point():  # PyTorch would let integers require grad
         fits = [n for n in fits if not w[n].requires_grad]
+    operator = w.choice("=", "=", "=", "+=", "*=")
+    if (
+        operator != "=" and not w[x].requires_grad
+    ):  # two writes at once, by views that see each other's history late in PyTorch
+        fits = [n for n in fits if not w[n].requires_grad]
     y = w.rng.choice(fits) if fits and w.rng.random() < 0.75 else w.number()
-    return f"{x}[{key}] {w.choice('=', '=', '=', '+=', '*=')} {y}"
+    return f"{x}[{key}] {operator} {y}"
 
 
 def run_value(source: str, env: dict[str, Any]) -> Any:
@@ -532,7 +554,7 @@ def flags(w: Writer) -> str:
 
 def root(w: Writer) -> str:
     """A tensor to go back from: usually one with a history."""
-    return w.pick(lambda t: t.requires_grad) if w.rng.random() < 0.9 else w.floating()
+    return w.pick(lambda t: t.requires_grad and t.numel()) if w.rng.random() < 0.9 else w.floating()
 
 
 def scalar(w: Writer, x: str) -> str:
@@ -554,7 +576,7 @@ def anything(w: Writer) -> list[str]:
 
 def as_given(options: Any) -> str:
     """What is done with a tensor that is a cotangent: where the backward is not recorded, whether it requires grad is left open."""
-    return " * 1" if "create_graph=True" in options else ".detach()"
+    return " * 1" if "create_graph=True" in options else ".detach().clone()"
 
 
 @kind(10)
@@ -673,7 +695,7 @@ def within(w: Writer) -> str | None:
     kinds = [unary, binary, view, view, sliced, written, assigned, written_alone, pieces]
     if "inference" not in mode:
         kinds += [flags, grad]
-    inner = [w.rng.choice(kinds)(w) for _ in range(w.rng.choice((1, 1, 2)))]
+    inner = [w.rng.choice(kinds)(w) for _ in range(1 if "enable" in mode else w.rng.choice((1, 1, 2)))]
     if any(s is None for s in inner):
         return None
     return f"with {mode}:\n" + "\n".join(f"    {s}" for s in inner)
