@@ -120,12 +120,11 @@ def first_sentence(error: BaseException) -> str:
     return str(error).split("\n")[0].split(". ")[0]
 
 
-def run_both(
-    statements: list[str], lamina: Any, torch: Any, *, looks: bool = True, messages: bool = False
-) -> Difference | None:
-    """Run a program on both; the first difference. looks: after every statement, not only after the last."""
+def run_both(statements: list[str], lamina: Any, torch: Any, *, messages: bool = False) -> Difference | None:
+    """Run a program on both, looking at everything after every statement; the first difference. messages: also what is raised."""
     envs: list[dict[str, Any]] = [{"torch": lib, "log": []} for lib in (lamina, torch)]
     gradients: list[Any] = []  # PyTorch's tensors that were made by a backward
+    inference = any("inference_mode" in s for s in statements)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for at, source in enumerate(statements):
@@ -138,10 +137,8 @@ def run_both(
                 return Difference(statements, at, "message", repr(ours), repr(theirs))
             names = [n for found in GRADIENTS.finditer(source) for n in found[1].split(", ")]
             gradients += [envs[1][n] for n in names if isinstance(envs[1].get(n), torch.Tensor)]
-            if looks or at == len(statements) - 1:
-                inference = any("inference_mode" in s for s in statements)
-                for what, a, b in differences(envs, gradients, inference, lamina, torch):
-                    return Difference(statements, at, what, a, b)
+            for what, a, b in differences(envs, gradients, inference, lamina, torch):
+                return Difference(statements, at, what, a, b)
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 _NAMES = {
     "backward": "api", "grad": "api", "Variable": "variable",
-    "Function": "function", "NestedIOFunction": "function",
+    "Function": "function", "NestedIOFunction": "function_legacy",
     "no_grad": "modes", "enable_grad": "modes", "set_grad_enabled": "modes", "inference_mode": "modes",
     "set_multithreading_enabled": "grad_mode", "is_multithreading_enabled": "grad_mode", "enforce_grad_layout_policy": "grad_mode",
     "detect_anomaly": "anomaly_mode", "set_detect_anomaly": "anomaly_mode",

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.autograd import modes
-from lamina.autograd.function import Function, FunctionCtx, _applied
+from lamina.autograd.function import Function, FunctionCtx
+from lamina.autograd.function_call import applied
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.version import users_place
 from lamina.primitives.levels import Batched, Level, batched, in_batch, tangent_of, value_at, with_tangent
@@ -71,7 +72,7 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
             raise NotImplementedError(
                 f"{cls.__name__}: forward mode inside forward mode; write the jvp out of operations of torch"
             )
-        output = _applied(cls, args, new_style, modes.current(), users_place(3), ctx)
+        output = applied(cls, args, new_style, modes.current(), users_place(3), ctx)
         tangents = [_tangent(a, level, ctx.materialize_grads) for a in args]
         moved = cls.jvp(_ForwardCtx(ctx), *tangents)
     finally:

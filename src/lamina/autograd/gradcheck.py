@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 import lamina
 from lamina.autograd.api import grad
+from lamina.autograd.differences import directions, numerical_jacobians, random_direction
 from lamina.autograd.function import Function
 from lamina.core.device import BY_NUMPY
 from lamina.core.tensor import Tensor, wrap
@@ -145,12 +146,12 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...], options: _Option
 
     if not chosen:
         for _, t in watched:
-            for jacobians in _numerical(values, t, len(outputs), options.eps):
+            for jacobians in numerical_jacobians(values, t, len(outputs), options.eps):
                 if not all(_close(rows, 0.0, options) for rows in jacobians.values()):
                     raise GradcheckError("Numerical gradient for function expected to be zero")
         return True
     outs = [outputs[i] for i in chosen]
-    numerical = None if options.fast else [_numerical(values, t, len(outs), options.eps) for _, t in watched]
+    numerical = None if options.fast else [numerical_jacobians(values, t, len(outs), options.eps) for _, t in watched]
     if options.backward:
         for k, o in enumerate(outs):
             for part in _parts(o):
@@ -167,48 +168,6 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...], options: _Option
     if options.forward:
         _check_forward(func, inputs, chosen, watched, values, options)
     return True
-
-
-# ---- finite differences ----------------------------------------------------------------------------------------------
-
-
-def _directions(array: Any) -> Iterator[complex]:
-    yield 1.0
-    if array.dtype.kind == "c":
-        yield 1j
-
-
-def _moved(t: Any, eps: float) -> Iterator[tuple[int, complex, float]]:
-    """Move one element of `t` in place by +-eps, along each direction: yields (flat index, direction, sign)."""
-    array = t._array
-    for flat, index in enumerate(np.ndindex(array.shape)):
-        before = array[index].copy()
-        for direction in _directions(array):
-            for sign in (1.0, -1.0):
-                array[index] = before + sign * eps * direction
-                try:
-                    yield flat, direction, sign
-                finally:
-                    array[index] = before
-
-
-def _numerical(values: Callable[[], list[Any]], t: Any, count: int, eps: float) -> list[dict[str, Any]]:
-    """For each output the Jacobians of its parts by `t`."""
-    found: list[dict[str, Any]] = [{} for _ in range(count)]
-    kind = t._array.dtype
-    plus: list[Any] = []
-    for flat, direction, sign in _moved(t, eps):
-        now = values()
-        if sign > 0:
-            plus = now
-            continue
-        for jacobians, a, b in zip(found, plus, now, strict=True):
-            slope = (np.subtract(a, b, dtype=None if a.dtype.kind in "fc" else np.float64) / (2 * eps)).reshape(-1)
-            for part in ("real", "imag") if slope.dtype.kind == "c" else ("real",):
-                wide = np.result_type(kind, slope.real.dtype)
-                rows = jacobians.setdefault(part, np.zeros((t._array.size, slope.size), wide))
-                rows[flat] += direction * getattr(slope, part) if direction != 1.0 else getattr(slope, part)
-    return found
 
 
 def _parts(o: Any) -> tuple[str, ...]:
@@ -277,27 +236,19 @@ def _close(a: Any, n: Any, options: _Options) -> bool:
     return bool(np.allclose(a, n, rtol=options.rtol, atol=options.atol, equal_nan=True))
 
 
-def _random(generator: Any, array: Any) -> Any:
-    """A random direction of unit length."""
-    parts = [lamina.randn(array.shape, generator=generator, dtype=lamina.float64)._array for _ in range(2)]
-    v = parts[0] + 1j * parts[1] if array.dtype.kind == "c" else parts[0]
-    length = np.sqrt((np.abs(v) ** 2).sum())
-    return (v / length if length else v).astype(array.dtype)
-
-
 def _compare_direction(
     values: Callable[[], list[Any]], o: Any, k: int, part: str, watched: Sequence[tuple[int, Any]], options: _Options
 ) -> None:
     """u^T J v, once by differences and once by backward, for a random u of each input and a random v of the output."""
     source = lamina.Generator()
-    v = _random(source, getattr(o._array, "real", o._array))
+    v = random_direction(source, getattr(o._array, "real", o._array))
     inputs = [t for _, t in watched]
     weight = (v * (1j if part == "imag" else 1.0)).astype(o._array.dtype)
     grads = grad(o, inputs, wrap(weight, o._kind), retain_graph=True, allow_unused=True)
     for (i, t), g in zip(watched, grads, strict=True):
         if options.dtypes and g is not None and g.dtype is not t.dtype:
             raise GradcheckError("Gradient has dtype mismatch")
-        u = _random(source, t._array)
+        u = random_direction(source, t._array)
         before = t._array.copy()
         try:
             t._array[...] = before + options.eps * u
@@ -310,7 +261,9 @@ def _compare_direction(
         numerical = float((slope * v).sum())
         analytical = 0.0 if g is None else float((np.conj(g._array) * u).sum().real)
         if not _close(analytical, numerical, options):
-            slow = _numerical(values, t, k + 1, options.eps)[k].get(part, np.zeros((t._array.size, o.nelement())))
+            slow = numerical_jacobians(values, t, k + 1, options.eps)[k].get(
+                part, np.zeros((t._array.size, o.nelement()))
+            )
             exact = _analytical(o, part, [t], False)[0]
             raise GradcheckError(
                 _prefix(o, part) + _mismatch(k, i, numerical, analytical)
@@ -411,9 +364,9 @@ def _check_forward(
             return [forward_ad.unpack_dual(outs[i]).tangent for i in chosen]
 
     for i, t in watched:
-        numerical = _numerical(values, t, len(chosen), options.eps)
+        numerical = numerical_jacobians(values, t, len(chosen), options.eps)
         for flat, index in enumerate(np.ndindex(t._array.shape)):
-            for direction in _directions(t._array):
+            for direction in directions(t._array):
                 tangent = np.zeros(t._array.shape, t._array.dtype)
                 tangent[index] = direction
                 found = pushed(i, wrap(tangent, t._kind))

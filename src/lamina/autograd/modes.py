@@ -42,7 +42,7 @@ class Mode:
     listener: Any  # the compiler's capture
     no_hooks: str | None  # saved_tensors_hooks are refused, with this message
     no_overrides: bool  # __torch_function__ of subclasses is passed over
-    plain: bool  # nothing but `grad` differs from the default
+    plain: bool  # nothing but `grad` differs from the default, for plain tensors: those in no batch
 
     def __init__(self, **changes: Any) -> None:
         self.grad, self.inference, self.saved_hooks, self.function_modes = True, False, (), ()
@@ -50,9 +50,10 @@ class Mode:
         self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = (), None, None, None, True
         for name, value in changes.items():
             setattr(self, name, value)
+        levels: tuple[Any, ...] = self.transforms
         self.plain = not (
-            self.inference or self.saved_hooks or self.function_modes or self.transforms or self.anomaly
-            or self.autocast or self.listener
+            self.inference or self.saved_hooks or self.function_modes or self.anomaly or self.autocast or self.listener
+            or any(level.size is None for level in levels)
         )  # fmt: skip
 
     def but(self, **changes: Any) -> Mode | None:
@@ -60,7 +61,7 @@ class Mode:
         settings = {k: getattr(self, k) for k in self.__slots__ if k != "plain"} | changes
         made = Mode(**settings)
         default = made.plain and made.grad and made.forward_level and not made.no_overrides and made.no_hooks is None
-        return None if default else made
+        return None if default and not made.transforms else made
 
 
 DEFAULT = Mode()

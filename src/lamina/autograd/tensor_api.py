@@ -13,16 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import (
-    NOWHERE,
-    GradientEdge,
-    Node,
-    Output,
-    edge_of,
-    extra_of,
-    node_of,
-    retain,
-)
+from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, node_of, retain
 from lamina.autograd.handles import RemovableHandle
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 
@@ -124,7 +115,7 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
                         "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
                         f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
                     )
-                if not create and g._kind is not t._kind:
+                if g._kind is not t._kind:
                     g = g.to(t.dtype)
             value = g if as_tensors else g._array
         roots.append((edge, value))
@@ -336,8 +327,9 @@ def retain_grad(self: Tensor) -> None:
     """Keep the gradient of this non-leaf in `.grad`."""
     if self._node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if edge_of(self) is None or self._node is LEAF or (self._more is not None and self._more.retains):
+    if self._node in (LEAF, NOWHERE) or (self._more is not None and self._more.retains):
         return
+    edge_of(self)  # raises for a view whose history is lost
     more(self).retains = True
     retain(self)
 

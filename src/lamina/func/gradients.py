@@ -61,7 +61,9 @@ class Places:
 
     def pulled(self, roots: Sequence[tuple[Tensor, Tensor | None]], record: bool) -> list[Tensor]:
         """The gradients at the places, from (output, cotangent) pairs. No cotangent: ones. record: for others to differentiate."""
-        create = record or bool(modes.mode().transforms)
+        # below the batches: there the graph is one of plain tensors
+        outer = tuple(level for level in modes.mode().transforms if level not in self.levels)
+        create = record or bool(outer)
         pairs = []
         for out, cotangent in roots:
             edge = edge_of_value(out)
@@ -74,10 +76,13 @@ class Places:
                 value = lowered(cotangent, self.levels)
             pairs.append((edge, value if create else value._array))
         captures = {edge: i for i, edge in enumerate(self.edges)}
+        found: Sequence[Any] = [None] * len(captures)
         if pairs:
-            found = engine.run(pairs, create=create, keep=True, captures=captures, accumulates=False, record=record)
-        else:
-            found = [None] * len(captures)
+            token = modes.change(transforms=outer)
+            try:
+                found = engine.run(pairs, create=create, keep=True, captures=captures, accumulates=False, record=record)
+            finally:
+                modes.reset(token)
         return [self._result(g, t) for g, t in zip(found, self.tensors, strict=True)]
 
     def _result(self, g: Any, t: Tensor) -> Tensor:

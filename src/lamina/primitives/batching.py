@@ -16,7 +16,7 @@ from lamina.core.promotion import common_dtype
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import shape as s
 from lamina.primitives.levels import Level, batched, in_batch, value_at
-from lamina.primitives.registry import PRIMITIVES, Primitive, apply
+from lamina.primitives.registry import PRIMITIVES, Primitive
 
 ndarray = np.ndarray
 Params = dict[str, Any]
@@ -36,6 +36,11 @@ def batch(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) ->
     return batched(result, level, equal)
 
 
+def call(p: Primitive, tensors: Sequence[Any], params: Params) -> Any:
+    """Call a primitive as a program does: in the fast way where there is one."""
+    return p.function(*tensors, **params)
+
+
 def register(rule: Callable[..., Any], *names: str) -> None:
     for name in names:
         BATCH[name] = rule
@@ -50,7 +55,7 @@ def aligned(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) 
     rank = max([t._array.ndim for t in given])
     tensors = _promoted(p, tensors, given)
     values = [filled(t, rank, level) if in_batch(t, level) else t for t in tensors]
-    return apply(p, values, params)
+    return call(p, values, params)
 
 
 def filled(t: Tensor, rank: int, level: Level) -> Tensor:
@@ -84,7 +89,7 @@ def one_by_one(p: Primitive, tensors: Sequence[Any], params: Params, level: Leve
             if in_batch(t, level) else t
             for t in tensors
         ]  # fmt: skip
-        results.append(apply(p, entry, params))
+        results.append(call(p, entry, params))
     if not isinstance(results[0], tuple):
         return _together(results, level)
     return tuple([None if parts[0] is None else _together(parts, level) for parts in zip(*results, strict=True)])
@@ -102,7 +107,7 @@ def values_at(tensors: Sequence[Any], level: Level) -> list[Any]:
 
 def same(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     """Parameters that count from the last dimension, or none: one more dimension in front changes nothing."""
-    return apply(p, values_at(tensors, level), params)
+    return call(p, values_at(tensors, level), params)
 
 
 def first_only(change: Callable[..., Params]) -> Callable[..., Any]:
@@ -111,7 +116,7 @@ def first_only(change: Callable[..., Params]) -> Callable[..., Any]:
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
         if any(in_batch(t, level) for t in tensors[1:]):
             return one_by_one(p, tensors, params, level)
-        return apply(p, (tensors[0]._value, *tensors[1:]), change(tensors[0], level.size, **params))
+        return call(p, (tensors[0]._value, *tensors[1:]), change(tensors[0], level.size, **params))
 
     return rule
 
@@ -120,7 +125,7 @@ def moved_back(*names: str) -> Callable[..., Any]:
     """Dimensions, given by number from the front, lie one further back, of all tensors alike."""
 
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-        return apply(p, values_at(tensors, level), _back(params, names))
+        return call(p, values_at(tensors, level), _back(params, names))
 
     return rule
 
@@ -141,12 +146,12 @@ def shifted(*names: str, like: int = 0) -> Callable[..., Any]:
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
         given = [t for t in tensors if isinstance(t, Tensor)]
         if all(t._array.ndim for t in given) or all(params[n] == () for n in names):
-            return apply(p, values_at(tensors, level), _back(params, names))
+            return call(p, values_at(tensors, level), _back(params, names))
         values = [
             v if not isinstance(t, Tensor) or t._array.ndim else s.unsqueeze_(v, dim=1)
             for t, v in zip(tensors, values_at(tensors, level), strict=True)
         ]
-        result = apply(p, values, _back(params, names))
+        result = call(p, values, _back(params, names))
         if tensors[like]._array.ndim:
             return result
         if isinstance(result, tuple):
@@ -212,25 +217,25 @@ register(first_only(lambda t, n, pad, value: {"pad": ((0, 0), *pad), "value": va
 def _roll(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     value = tensors[0]._value
     if params["dims"] or not tensors[0]._array.ndim:
-        return apply(p, (value,), _back(params, ("dims",)))
+        return call(p, (value,), _back(params, ("dims",)))
     flat = value.reshape((level.size, -1)) if value._array.size else value  # without dims: along the flattened entry
-    return apply(p, (flat,), {**params, "dims": (1,)}).reshape(value._array.shape)
+    return call(p, (flat,), {**params, "dims": (1,)}).reshape(value._array.shape)
 
 
 def _repeat(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     repeats = params["repeats"]
-    return apply(p, (filled(tensors[0], len(repeats), level),), {"repeats": (1, *repeats)})
+    return call(p, (filled(tensors[0], len(repeats), level),), {"repeats": (1, *repeats)})
 
 
 def _unfold(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     if not tensors[0]._array.ndim:
         return s.view_(tensors[0]._value, shape=(level.size, params["size"]))
-    return apply(p, (tensors[0]._value,), _back(params, ("dim",)))
+    return call(p, (tensors[0]._value,), _back(params, ("dim",)))
 
 
 def _as_complex(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     value = tensors[0]._value
-    return apply(p, (value if value._array.strides[-1] == value._array.itemsize else value.contiguous(),), params)
+    return call(p, (value if value._array.strides[-1] == value._array.itemsize else value.contiguous(),), params)
 
 
 def _trace(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -240,17 +245,17 @@ def _trace(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -
 def _scattered(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     """select_scatter and its kin, whose parameters are those of a view."""
     names = ("dim", "dim1", "dim2")
-    return apply(p, values_at(tensors, level), {"at": _back(params["at"], names)})
+    return call(p, values_at(tensors, level), {"at": _back(params["at"], names)})
 
 
 def _expand(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     size = params["size"]
-    return apply(p, (filled(tensors[0], len(size), level),), {"size": (level.size, *size)})
+    return call(p, (filled(tensors[0], len(size), level),), {"size": (level.size, *size)})
 
 
 def _transpose(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     value = tensors[0]._value
-    return apply(p, (value,), _back(params, ("dim0", "dim1"))) if tensors[0]._array.ndim else s.alias_(value)
+    return call(p, (value,), _back(params, ("dim0", "dim1"))) if tensors[0]._array.ndim else s.alias_(value)
 
 
 def _transposed(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -263,7 +268,7 @@ def _as_strided(p: Primitive, tensors: Sequence[Any], params: Params, level: Lev
     value = tensors[0]._value
     apart = value._array.strides[0] // value._array.itemsize
     where = {"size": (level.size, *params["size"]), "stride": (apart, *params["stride"]), "like": s.layout(value)}
-    return apply(p, (value,), {**params, **where})
+    return call(p, (value,), {**params, **where})
 
 
 def _of_all(name: str) -> Callable[..., Any]:
@@ -272,7 +277,7 @@ def _of_all(name: str) -> Callable[..., Any]:
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
         value = tensors[0]._value
         dims = tuple(range(1, value._array.ndim))
-        return apply(PRIMITIVES[name], (value,), {**params, "dims": dims, "keepdim": False})
+        return call(PRIMITIVES[name], (value,), {**params, "dims": dims, "keepdim": False})
 
     return rule
 
@@ -300,8 +305,8 @@ for _whole, _by_dims in (
 def _argmax(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     value, dim, keepdim = tensors[0]._value, params["dim"], params["keepdim"]
     if dim is not None and tensors[0]._array.ndim:
-        return apply(p, (value,), {"dim": dim + 1, "keepdim": keepdim})
-    out = apply(p, (value.reshape((level.size, -1)),), {"dim": 1, "keepdim": False})
+        return call(p, (value,), {"dim": dim + 1, "keepdim": keepdim})
+    out = call(p, (value.reshape((level.size, -1)),), {"dim": 1, "keepdim": False})
     return out.reshape((level.size, *(1,) * tensors[0]._array.ndim)) if keepdim else out
 
 
@@ -311,7 +316,7 @@ register(_argmax, "argmax", "argmin")
 def _written(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     """A copy into the first: in its shape."""
     x, source = tensors
-    return apply(p, (value_at(x, level), filled(source, x._array.ndim, level)), params)
+    return call(p, (value_at(x, level), filled(source, x._array.ndim, level)), params)
 
 
 register(_written, "copy", "fill")
@@ -340,9 +345,9 @@ def _product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
         b = b.reshape((level.size, *(1,) * (rank - max(m, 2)), *b._array.shape[1:]))
     if b._array.ndim == 2 and a._array.ndim > 2:  # one matrix for the whole batch: one product of long matrices
         *lead, width = a._array.shape
-        out = apply(PRIMITIVES["mm"], (a.reshape((math.prod(lead), width)), b), {}).reshape((*lead, b._array.shape[1]))
+        out = call(PRIMITIVES["mm"], (a.reshape((math.prod(lead), width)), b), {}).reshape((*lead, b._array.shape[1]))
     else:
-        out = apply(PRIMITIVES["matmul"], (a, b), {})
+        out = call(PRIMITIVES["matmul"], (a, b), {})
     if n == 1:
         out = s.squeeze_(out, dims=(out._array.ndim - 2,))
     if m == 1:
@@ -353,11 +358,7 @@ def _product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
 def _sum_and_product(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     """beta * z + alpha * (x @ y)."""
     z, x, y = tensors
-    out = (
-        batched(_product(p, (x, y), {}, level), level)
-        if in_batch(x, level) or in_batch(y, level)
-        else apply(PRIMITIVES["matmul"], (x, y), {})
-    )
+    out = call(PRIMITIVES["matmul"], (x, y), {})
     if params["alpha"] != 1:
         out = out * params["alpha"]
     if params["beta"]:
@@ -370,7 +371,7 @@ def _linear(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) 
     if in_batch(w, level) or in_batch(b, level):
         return _sum_and_product(p, (b, x, w.mT), {"alpha": 1, "beta": 1}, level)
     rows = x._value.reshape((math.prod(x._value._array.shape[:-1]), x._array.shape[-1]))
-    return apply(p, (rows, w, b), params).reshape((level.size, *x._array.shape[:-1], w._array.shape[0]))
+    return call(p, (rows, w, b), params).reshape((level.size, *x._array.shape[:-1], w._array.shape[0]))
 
 
 register(_product, "mm", "bmm", "matmul", "mv", "dot")
@@ -381,7 +382,7 @@ register(_linear, "linear")
 def _matrices(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     """Matrices, or batches of them, side by side."""
     rank = max(t._array.ndim for t in tensors)
-    return apply(p, [filled(t, rank, level) for t in tensors], params)
+    return call(p, [filled(t, rank, level) for t in tensors], params)
 
 
 def _solve(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -396,7 +397,7 @@ def _solve(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -
 def _lu_solve(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     lu, pivots, b = tensors
     rank = max(lu._array.ndim, b._array.ndim)
-    return apply(p, (filled(lu, rank, level), filled(pivots, rank - 1, level), filled(b, rank, level)), params)
+    return call(p, (filled(lu, rank, level), filled(pivots, rank - 1, level), filled(b, rank, level)), params)
 
 
 register(_matrices, "linalg_solve_triangular", "triangular_solve", "cholesky_solve", "cdist")

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.primitives import shape as s
-from lamina.primitives.batching import Params, one_by_one, register
+from lamina.primitives.batching import Params, call, one_by_one, register
 from lamina.primitives.levels import Level, in_batch, value_at
-from lamina.primitives.registry import PRIMITIVES, Primitive, apply
+from lamina.primitives.registry import PRIMITIVES, Primitive
 
 
 def _merged(only: int = 9) -> Callable[..., Any]:
@@ -23,7 +23,7 @@ def _merged(only: int = 9) -> Callable[..., Any]:
         values = [value_at(t, level).reshape((-1, *t._array.shape[1:])) for t in tensors[:only]]
         if "shape" in params:
             params = {**params, "shape": (values[0]._array.shape[0], *params["shape"][1:])}
-        result = apply(p, (*values, *tensors[only:]), params)
+        result = call(p, (*values, *tensors[only:]), params)
         if isinstance(result, tuple):
             return tuple([None if r is None else _apart(r, level) for r in result])
         return _apart(result, level)
@@ -47,7 +47,7 @@ def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
     changed = {**params, "groups": groups * level.size}
     if "shape" in params:
         changed["shape"] = (n, params["shape"][1] * level.size, *params["shape"][2:])
-    out = apply(PRIMITIVES[p.name.removesuffix("_bias")], (images, filters), changed)
+    out = call(PRIMITIVES[p.name.removesuffix("_bias")], (images, filters), changed)
     out = s.transpose_(out.reshape((n, level.size, -1, *out._array.shape[2:])), dim0=0, dim1=1)
     if len(tensors) == 3:
         bias = value_at(tensors[2], level)
@@ -69,7 +69,7 @@ def _filters_gradient(p: Primitive, tensors: Sequence[Any], params: Params, leve
     g, x = (t.reshape((t._array.shape[0], -1, *t._array.shape[3:])) for t in (g, x))
     shape = params["shape"]
     changed = {**params, "groups": params["groups"] * level.size, "shape": (shape[0] * level.size, *shape[1:])}
-    return apply(p, (g, x), changed).reshape((level.size, *shape))
+    return call(p, (g, x), changed).reshape((level.size, *shape))
 
 
 register(_convolution, "conv", "conv_bias", "conv_input", "conv_input_bias")

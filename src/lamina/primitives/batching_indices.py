@@ -13,9 +13,9 @@ import numpy as np
 
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import shape as s
-from lamina.primitives.batching import Params, filled, one_by_one, register, shifted
+from lamina.primitives.batching import Params, call, filled, one_by_one, register, shifted
 from lamina.primitives.levels import Level, in_batch, value_at
-from lamina.primitives.registry import PRIMITIVES, Primitive, apply
+from lamina.primitives.registry import PRIMITIVES, Primitive
 
 
 class _Picks:
@@ -55,7 +55,7 @@ def _index(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -
     at = params["at"]
     adjacent = all(b - a == 1 for a, b in zip(at, at[1:], strict=False))
     if not any(in_batch(i, level) for i in indices):
-        out = apply(p, (value_at(x, level), *indices), {"at": tuple([d + 1 for d in at])})
+        out = call(p, (value_at(x, level), *indices), {"at": tuple([d + 1 for d in at])})
         rank = max(i._array.ndim for i in indices)
         return (
             out
@@ -64,18 +64,18 @@ def _index(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -
         )
     if not in_batch(x, level):  # all entries pick from one tensor
         rank = max(i._array.ndim for i in indices)
-        out = apply(p, (x, *[filled(i, rank, level) if in_batch(i, level) else i for i in indices]), {"at": at})
+        out = call(p, (x, *[filled(i, rank, level) if in_batch(i, level) else i for i in indices]), {"at": at})
         first = at[0] if adjacent else 0
         return out if not first else s.permute_(out, dims=(first, *range(first), *range(first + 1, out._array.ndim)))
     picks = _Picks(at, indices, level)
-    return picks.arranged(apply(p, (value_at(x, level), *picks.indices), {"at": picks.at}))
+    return picks.arranged(call(p, (value_at(x, level), *picks.indices), {"at": picks.at}))
 
 
 def _index_adjoint(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     g, *indices = tensors
     picks = _Picks(params["at"], indices, level)
     changed = {"shape": (level.size, *params["shape"]), "at": picks.at}
-    return apply(p, (picks.undone(value_at(g, level)), *picks.indices), changed)
+    return call(p, (picks.undone(value_at(g, level)), *picks.indices), changed)
 
 
 def _index_put(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -85,7 +85,7 @@ def _index_put(p: Primitive, tensors: Sequence[Any], params: Params, level: Leve
     rest = [n for d, n in enumerate(x._array.shape) if d not in params["at"]]
     shape = (*rest[: picks.first], *picked, *rest[picks.first :])
     full = s.expand_(filled(values, len(shape), level), size=(level.size, *shape))
-    return apply(p, (value_at(x, level), picks.undone(full), *picks.indices), {**params, "at": picks.at})
+    return call(p, (value_at(x, level), picks.undone(full), *picks.indices), {**params, "at": picks.at})
 
 
 def _along(rule: Callable[..., Any], read: bool) -> Callable[..., Any]:
@@ -113,7 +113,7 @@ def first_shifted(p: Primitive, tensors: Sequence[Any], params: Params, level: L
     changed = {**params, "dim": params["dim"] + 1}
     if "shape" in params:
         changed["shape"] = (level.size, *params["shape"])
-    return apply(p, (t._value, *tensors[1:]), changed)
+    return call(p, (t._value, *tensors[1:]), changed)
 
 
 def _added(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -121,7 +121,7 @@ def _added(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -
     x, index, source = tensors
     if in_batch(index, level) or not x._array.ndim or not source._array.ndim:
         return one_by_one(p, tensors, params, level)
-    return apply(p, (value_at(x, level), index, value_at(source, level)), {**params, "dim": params["dim"] + 1})
+    return call(p, (value_at(x, level), index, value_at(source, level)), {**params, "dim": params["dim"] + 1})
 
 
 def _gather_adjoint(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -133,13 +133,13 @@ def _gather_adjoint(p: Primitive, tensors: Sequence[Any], params: Params, level:
 
 def _take(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     x, index = tensors
-    return one_by_one(p, tensors, params, level) if in_batch(x, level) else apply(p, (x, index._value), params)
+    return one_by_one(p, tensors, params, level) if in_batch(x, level) else call(p, (x, index._value), params)
 
 
 def _embedding(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
     weight, indices = tensors
     if not in_batch(weight, level):
-        return apply(p, (weight, indices._value), params)
+        return call(p, (weight, indices._value), params)
     if params["padding_idx"] >= 0 or params["scale_grad_by_freq"]:
         return one_by_one(p, tensors, params, level)
     return _index(PRIMITIVES["index"], tensors, {"at": (0,)}, level)

@@ -92,7 +92,11 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """
     dtype, device, memory_format, copy = read_to(args, kwargs)
     kind = KINDS[dtype or self._kind.dtype, self._kind.device if device is None else devices.as_device(device)]
-    same = kind is self._kind and (memory_format is devices.preserve_format or self.is_contiguous(memory_format))
+    same = (
+        kind.dtype is self._kind.dtype
+        and kind.device is self._kind.device
+        and (memory_format is devices.preserve_format or self.is_contiguous(memory_format))
+    )
     if same and not copy:
         return self
     if kind.device is not self._kind.device:

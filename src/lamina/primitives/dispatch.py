@@ -184,7 +184,7 @@ def _meta(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
     if p.meta is not None:
         result = p.meta(*arrays, **params)
     elif p.elementwise:
-        tiny = _computed(p, [np.zeros((), a.dtype) for a in arrays], params)
+        tiny = _computed(p, [np.ones((), a.dtype) for a in arrays], params)  # zeros may not be divided by
         shape = broadcast(*(a.shape for a in arrays))
         like = next((a for a in arrays if a.shape == shape and not a.flags.c_contiguous), None)
         kind = np.asarray(tiny).dtype

@@ -78,6 +78,8 @@ def fused(
             return _recorded(node_class, body, given, low, mode)
 
         function.fused = body  # type: ignore[attr-defined]
+        if ruled is not None:
+            ruled.function = function
         return function
 
     return decorate

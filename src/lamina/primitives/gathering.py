@@ -14,7 +14,7 @@ from lamina.primitives.index_checks import INDEX_DTYPES, check_along, check_boun
 from lamina.primitives.kernels import places
 from lamina.primitives.levels import differs
 from lamina.primitives.out_checks import exact_out
-from lamina.primitives.registry import primitive
+from lamina.primitives.registry import by_values, primitive
 from lamina.primitives.signature import parsed
 
 # ---- gather ----------------------------------------------------------------------------------------------------------
@@ -156,7 +156,8 @@ def _masked_select(x: Array, mask: Array) -> Array:
 
 masked_select_ = primitive(
     "masked_select", _masked_select,
-    grads=(lambda g, x_shape, mask: masked_select_adjoint(g, mask, shape=x_shape), None), restores=True)  # fmt: skip
+    grads=(lambda g, x_shape, mask: masked_select_adjoint(g, mask, shape=x_shape), None), restores=True,
+    meta=by_values("aten::masked_select"))  # fmt: skip
 
 
 def _masked_select_adjoint(g: Array, mask: Array, *, shape: tuple[int, ...]) -> Array:
@@ -168,7 +169,8 @@ def _masked_select_adjoint(g: Array, mask: Array, *, shape: tuple[int, ...]) -> 
 
 masked_select_adjoint = primitive(
     "masked_select_adjoint", _masked_select_adjoint,
-    grads=(lambda h, mask: masked_select_(h, mask), None), node="MaskedSelectBackward")  # fmt: skip
+    grads=(lambda h, mask: masked_select_(h, mask), None), node="MaskedSelectBackward",
+    meta=lambda g, mask, *, shape: np.zeros(shape, g.dtype))  # fmt: skip
 
 
 @exact_out

@@ -15,7 +15,7 @@ from lamina import return_types
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.ranges import linspace
-from lamina.primitives.registry import primitive
+from lamina.primitives.registry import by_values, primitive
 from lamina.primitives.signature import not_implemented, parsed, parsed_exact
 
 
@@ -240,7 +240,9 @@ def _bincount(x: Array, weights: Array | None, *, minlength: int) -> Array:
     return np.bincount(x, weights, minlength).astype(np.float32 if weights.dtype == np.float32 else np.float64)
 
 
-bincount_ = primitive("bincount", _bincount, grads=(None, refused("bincount")), node="NotImplemented")
+bincount_ = primitive(
+    "bincount", _bincount, grads=(None, refused("bincount")), node="NotImplemented", meta=by_values("aten::bincount")
+)
 
 
 @parsed

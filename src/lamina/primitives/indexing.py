@@ -174,7 +174,7 @@ def _bare_key(self: Tensor, key: Tensor) -> Array | None:
     """The array of a mask that fits, or of an index of rows, if nothing but its values counts."""
     mode, kind = modes.current(), key._kind
     if (
-        (mode is not None and not mode.plain)
+        (mode is not None and (not mode.plain or mode.transforms))
         or not (kind.plain and self._kind.plain)
         or key._more is not None
         or not key._array.ndim
@@ -189,7 +189,7 @@ def _bare_key(self: Tensor, key: Tensor) -> Array | None:
 def _set_plainly(self: Tensor, key: Any, value: Any) -> bool:
     """Write at once where no history is concerned and the key makes a view. False: the long way must tell."""
     mode = modes.current()
-    if self._node is not None or (mode is not None and not mode.plain) or not self._kind.plain:
+    if self._node is not None or (mode is not None and (not mode.plain or mode.transforms)) or not self._kind.plain:
         return False
     about = self._more
     if about is not None and (about.inference or (about.base is not None and about.base._node is not None)):

@@ -31,6 +31,11 @@ NAMES = {
 """PyTorch's scalar type names, as its messages spell them."""
 
 
+def _no_batch(*values: Any) -> bool:
+    """Whether no tensor is inside vmap's batch: those of this and of the user's classes go the long way."""
+    return all(v.__class__ is Tensor or v.__class__ is Parameter or not isinstance(v, Tensor) for v in values)
+
+
 def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     """The method `name`: `op` on self, written into self, which is returned."""
     label = name or op.__name__ + "_"
@@ -39,7 +44,8 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         mode = modes.current()
-        if ufunc is not None and (mode is None or mode.plain) and not kwargs:
+        plain = mode is None or (mode.plain and (not mode.transforms or _no_batch(self, *args)))
+        if ufunc is not None and plain and not kwargs:
             kind = self._kind
             if kind.plain and kind.dtype.category == 2 and (self._node is None or (mode is not None and not mode.grad)):
                 if len(args) == 1:
@@ -67,12 +73,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                         return write(self, label, lambda s: op(s, *args, **kwargs), args)
                     version(self).bump(label, users_place(2))
                     return self
-        if (
-            mode is not None
-            and mode.plain
-            and not mode.grad
-            and (self.__class__ is Tensor or self.__class__ is Parameter)
-        ):
+        if mode is not None and plain and not mode.grad and (self.__class__ is Tensor or self.__class__ is Parameter):
             # nothing is recorded: an optimizer's update
             array = self._array
             if self._kind.simple and array.flags.c_contiguous and views.lone(self):

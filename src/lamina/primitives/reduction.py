@@ -68,7 +68,8 @@ def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any
         else:
             return np.add.reduce(x, axis=dims, keepdims=keepdim)  # type: ignore[call-overload]
         return out.reshape(tuple([1 if d in dims else n for d, n in enumerate(shape)])) if keepdim else out
-    return np.add.reduce(x, axis=dims, dtype=to, keepdims=keepdim)  # type: ignore[call-overload]
+    out = np.add.reduce(x, axis=dims, dtype=to, keepdims=keepdim)  # type: ignore[call-overload]
+    return out if x.flags.c_contiguous else np.asarray(out, order="C")  # NumPy would lay it out as x
 
 
 def _rows_added(x: Array) -> Array:

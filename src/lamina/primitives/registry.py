@@ -146,6 +146,17 @@ def node_class(p: Primitive) -> type[Node]:
     return type(p.node_name, (PrimitiveNode,), facts)
 
 
+def by_values(name: str) -> Callable[..., Any]:
+    """The `meta` of an operation whose results have as many elements as values say."""
+
+    def meta(*arrays: Any, **params: Any) -> Any:
+        raise NotImplementedError(
+            f"{name}: attempted to run this operator with Meta tensors, but the shape of its result depends on values, which they have not"
+        )
+
+    return meta
+
+
 def primitive(
     name: str, forward: Callable[..., Any], grads: Any = None, *, inputs: int | None = None, **options: Any
 ) -> Any:

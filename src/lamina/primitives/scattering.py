@@ -196,10 +196,12 @@ def check_slices(self: Tensor, dim: int, index: Tensor, source: Tensor, name: st
             f"{name}(): self ({NAMES[self.dtype.name]}) and source ({NAMES[source.dtype.name]}) must have the same scalar type"
         )
     shape, given = self._array.shape, source._array.shape
-    if given and dim >= len(given):
+    if dim >= max(len(given), 1):
         raise RuntimeError(f"{name}(): Indexing dim {dim} is out of bounds of the source tensor with dim {len(given)}")
     have = given[dim] if given else 1
     if index._array.size != have:
+        if not given:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         raise RuntimeError(
             f"{name}(): Number of indices ({index._array.size}) should be equal to source.size(dim): ({have}), for dim: {dim}"
         )

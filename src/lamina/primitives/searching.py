@@ -19,7 +19,7 @@ from lamina.primitives.gathering import gather
 from lamina.primitives.histograms import refused
 from lamina.primitives.kernels import ordering
 from lamina.primitives.levels import whole
-from lamina.primitives.registry import primitive
+from lamina.primitives.registry import by_values, primitive
 from lamina.primitives.shape import unbind_
 from lamina.primitives.signature import not_implemented, not_tensor, parsed, parsed_exact, reduced, scalar_name
 
@@ -63,14 +63,13 @@ def _unique(x: Array, *, dim: int | None, consecutive: bool) -> tuple[Array, Arr
 
 unique_ = primitive(
     "unique", lambda x: _unique(x, dim=None, consecutive=False),
-    grads=(refused("_unique2"),), outputs=3, nondiff=(1, 2),
-    node="Unique2")  # fmt: skip
+    grads=(refused("_unique2"),), outputs=3, nondiff=(1, 2), node="Unique2", meta=by_values("aten::_unique2"))  # fmt: skip
 unique_dim_ = primitive(
     "unique_dim", lambda x, *, dim: _unique(x, dim=dim, consecutive=False), grads=(refused("unique_dim"),), outputs=3,
-    nondiff=(1, 2))  # fmt: skip
+    nondiff=(1, 2), meta=by_values("aten::unique_dim"))  # fmt: skip
 unique_consecutive_ = primitive(
     "unique_consecutive", lambda x, *, dim: _unique(x, dim=dim, consecutive=True),
-    grads=(refused("unique_consecutive"),), outputs=3, nondiff=(1, 2))  # fmt: skip
+    grads=(refused("unique_consecutive"),), outputs=3, nondiff=(1, 2), meta=by_values("aten::unique_consecutive"))  # fmt: skip
 
 
 def _wanted(found: Any, inverse: bool, counts: bool) -> Any:
@@ -277,7 +276,7 @@ _isin_public = parsed_exact(lambda elements, test_elements, invert: isin_(elemen
 # ---- nonzero ---------------------------------------------------------------------------------------------------------
 
 
-nonzero_ = primitive("nonzero", lambda x: np.argwhere(x))
+nonzero_ = primitive("nonzero", lambda x: np.argwhere(x), meta=by_values("aten::nonzero"))
 
 
 @parsed_exact

@@ -16,8 +16,9 @@ import numpy as np
 from lamina.autograd import engine, modes
 from lamina.autograd.graph import edge_of
 from lamina.core.tensor import LEAF, Tensor, wrap
+from lamina.primitives.batching import call
 from lamina.primitives.levels import Level, alias, bare, tangent_of, with_tangent
-from lamina.primitives.registry import PRIMITIVES, Primitive, apply
+from lamina.primitives.registry import PRIMITIVES, Primitive
 
 
 def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Level) -> Any:
@@ -25,7 +26,7 @@ def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Le
     token = modes.set_current(level.without())
     try:
         # on the given tensors, which keep their tangents: a backward inside the level sees them again
-        result = apply(p, tensors, params)
+        result = p.function(*tensors, **params)
         outs: Sequence[Any] = result if isinstance(result, tuple) else (result,)
         if not p.rules or all(out is None or out._kind.dtype.category < 2 for out in outs):
             return result
@@ -59,7 +60,7 @@ def _moved(
     if p.name in LINEAR:
         if tangents[0] is None:
             return (None,) * len(outs)
-        moved = apply(p, (tangents[0], *tensors[1:]), params)
+        moved = call(p, (tangents[0], *tensors[1:]), params)
         return moved if isinstance(moved, tuple) else (moved,)
     if p.elementwise and (
         p.holomorphic or not any(isinstance(t, Tensor) and t._kind.dtype.category == 3 for t in (*tensors, *outs))
@@ -100,14 +101,14 @@ LINEAR = frozenset((
 def _bilinear(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
     """The product rule."""
     (x, y), (dx, dy) = tensors, tangents
-    one = None if dx is None else apply(p, (dx, y), params)
-    two = None if dy is None else apply(p, (x, dy), params)
+    one = None if dx is None else call(p, (dx, y), params)
+    two = None if dy is None else call(p, (x, dy), params)
     return one if two is None else two if one is None else one + two
 
 
 def _jointly(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
     """Linear in all floating inputs together: zeros where there is no tangent."""
-    return apply(
+    return call(
         p,
         [
             t if t is None or t._kind.dtype.category < 2 else _or_zeros(d, t)
@@ -150,7 +151,7 @@ def _viewed(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], param
 
 
 def _as_complex(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
-    return apply(p, (tangents[0].contiguous(),), params)
+    return call(p, (tangents[0].contiguous(),), params)
 
 
 def _convolution_bias(p: Primitive, tensors: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -181,7 +182,7 @@ def pushed(
     token = modes.change(grad=True)
     try:
         leaves = [t if tangent is None else alias(t) for t, tangent in zip(tensors, tangents, strict=True)]
-        result = apply(p, leaves, params)
+        result = call(p, leaves, params)
         again = result if isinstance(result, tuple) else (result,)
         moved: list[Any] = [None] * len(outs)
         places = [i for i, out in enumerate(again) if out is not None and out._node is not None]

@@ -48,6 +48,11 @@ def transform(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> A
 def innermost_tangent(tensors: Sequence[Any]) -> Level | None:
     """The innermost level at which one of these plain tensors has a tangent."""
     mode = modes.mode()
+    for level in mode.transforms:
+        if level.size is None:
+            break
+    else:
+        return None
     if not mode.forward_level or mode.inference:
         return None
     carried = [t._more.tangents for t in tensors if isinstance(t, Tensor) and t._more is not None and t._more.tangents]

@@ -212,16 +212,16 @@ def _cross_entropy_rows(
 
 def _is_plain(input: Tensor, target: Tensor, weight: Tensor | None) -> bool:
     """Rows of scores and a class number each: the case that one node carries out."""
+    x, t, kind = input._array, target._array, input._kind
     return (
-        input.dim() == 2
-        and target.dim() == 1
-        and input.shape[0] == target.shape[0] > 0
-        and input.shape[1] > 0
-        and target.dtype is lamina.int64
-        and input.is_floating_point()
+        x.ndim == 2
+        and t.ndim == 1
+        and len(x) == len(t) > 0
+        and x.shape[1] > 0
+        and target._kind.dtype is lamina.int64
+        and kind.category == 2
         and (
-            weight is None
-            or (tuple(weight.shape) == (input.shape[1],) and weight.dtype is input.dtype and not weight.requires_grad)
+            weight is None or (weight._array.shape == x.shape[1:] and weight._kind is kind and not weight.requires_grad)
         )
     )
 
