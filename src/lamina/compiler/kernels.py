@@ -1,0 +1,96 @@
+"""What the passes hand to `emit`: kernels, as data. One kernel is one native function over operands in memory.
+
+Every kernel is a frozen value: equal kernels are one function, wherever in a step they stand, and their text is what the cache of
+objects is keyed by. A kernel names its operands by position; which buffer stands there is the launch's affair (plan.py). Shapes and
+strides are fixed. Here: these forms and what is computed from them alone. Not here: how they become LLVM IR (emit/), how they run
+(runtime/), how a graph becomes kernels (passes/).
+
+The function of a kernel, in C's terms: `void k(char **operands, char *scratch, int64_t lo, int64_t hi)` does units lo..hi-1 of the
+kernel's `units`. Units are independent of each other and their number follows from the problem alone, never from the number of
+threads: so the result has the same bits however they are spread. `scratch` is memory of the calling thread, of the size that the
+kernel asks for, and of undefined content.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+SIZES = {
+    "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
+    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
+}  # fmt: skip
+"""Bytes of an element, by name of the dtype; what is not here has no native kernels."""
+
+
+class Access(NamedTuple):
+    """How an operand is walked: the address of its element is base + sum(index[d] * strides[d]) elements."""
+
+    operand: int
+    strides: tuple[int, ...]  # in elements, one for each dimension of the iteration space; 0: broadcast
+    dtype: str  # as stored: float16 and bfloat16 are widened when loaded, narrowed (to nearest even) when stored
+
+
+class Inst(NamedTuple):
+    """One scalar instruction of a loop's body. `args` are positions of earlier instructions."""
+
+    op: str
+    args: tuple[int, ...]
+    dtype: str  # of the result: "bool", an integer, "float32" or "float64"
+    data: Any = None
+
+
+class Loop(NamedTuple):
+    """A loop nest over `dims`. The first `keep` dimensions are kept, the others are reduced: together they make a "row".
+
+    The body is straight-line code on scalars, executed for each index. Instructions, beside those of SCALAR_OPS:
+      load     data: Access                        gather   data: (Access, strides): args are integers that, times these strides (in
+      const    data: a Python number                        elements), are added to the address
+      index    data: d: the index along dimension d
+      store    data: Access; args: (value,)
+      sum, prod, max, min, argmax, argmin, any, all: over all reduced dimensions of the row; the result depends on kept dimensions only
+               and may be used by later instructions at every element of the row. max and min hand on NaN; argmax and argmin give the
+               row-major position of the first greatest (least) in the row, of the first NaN where there is one. Sums of
+               floats are accumulated in the instruction's dtype, in an order that depends on the dims alone.
+    A store whose value (and Access) does not depend on the reduced dimensions is made once for each row. A value that depends on
+    reductions is computed after them: the emitter splits the row into as many passes as that takes.
+    Rows are independent: no store aliases what another row loads, except at the same address (in place).
+    """
+
+    dims: tuple[int, ...]
+    keep: int
+    body: tuple[Inst, ...]
+
+
+class Matmul(NamedTuple):
+    """Matrix products over a batch, with an epilogue: for each b in `batch`: P[b] = A[b] (m x k) @ B[b] (k x n); then `body`.
+
+    The body is a Loop's without reductions, over dims (*batch, m, n); its first instruction is Inst("product", (), dtype), P's
+    element. It ends in at least one store.
+    """
+
+    batch: tuple[int, ...]
+    m: int
+    n: int
+    k: int
+    a: Access  # strides over (*batch, m, k)
+    b: Access  # strides over (*batch, k, n)
+    body: tuple[Inst, ...]
+
+
+SCALAR_OPS = {
+    # arithmetic; arguments and result have one dtype
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "floor_div": 2, "trunc_div": 2, "mod": 2, "fmod": 2, "pow": 2, "atan2": 2, "maximum": 2,
+    "minimum": 2, "fma": 3, "neg": 1, "abs": 1, "sign": 1, "sqrt": 1, "rsqrt": 1, "reciprocal": 1, "floor": 1, "ceil": 1, "round": 1,
+    "trunc": 1, "exp": 1, "exp2": 1, "expm1": 1, "log": 1, "log2": 1, "log10": 1, "log1p": 1, "sin": 1, "cos": 1, "tan": 1, "asin": 1,
+    "acos": 1, "atan": 1, "sinh": 1, "cosh": 1, "tanh": 1, "asinh": 1, "acosh": 1, "atanh": 1, "sigmoid": 1, "erf": 1, "erfc": 1,
+    # integers and bool
+    "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "shr": 2,
+    # comparisons: bool of two of one dtype; tests of a float
+    "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "isnan": 1, "isinf": 1, "isfinite": 1,
+    # (bool, x, y); to the instruction's dtype, as NumPy's astype (float to integer towards zero)
+    "select": 3, "cast": 1,
+}  # fmt: skip
+"""The scalar instructions and how many arguments they take. maximum and minimum hand on NaN; floor_div and mod round to minus
+infinity as Python's; round is to nearest even. Transcendental functions are within 2 ulp."""
+
+REDUCTIONS = frozenset(("sum", "prod", "max", "min", "argmax", "argmin", "any", "all"))
