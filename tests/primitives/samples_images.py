@@ -47,13 +47,22 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         "max_unpool3d": [call(apart(1, 2, 2, 2, 2), distinct3, space=(4, 4, 5))],
         "grid_pick": [call(apart(2, 2, 6), np.array([[0, 5, -1], [3, 3, 1]]))],
         "grid_put": [call(apart(2, 2, 3), np.array([[0, 5, -1], [3, 3, 1]]), size=6)],
+        "grid_whole": [call(apart(3, 4), nearest=nearest) for nearest in (False, True)],
+        "grid_nothing": [call(apart(3, 4))],
+        "grid_unmoved": [call(apart(3, 4), apart(2, 2))],
         "prelu_kernel": [call(apart(2, 3, 4), apart(1, 3, 1)), call(apart(5), apart(1))],
         "hardshrink": [call(apart(3, 4), 0.9)],
     }
     for padding in range(3):
         for align in (False, True):
             place = call(rng.random(7) * 3.7 - 1.83, size=5, padding=padding, align_corners=align)
-            found.setdefault("grid_place", []).append(place)
+            for name in ("grid_place", "grid_slope"):
+                found.setdefault(name, []).append(place)
+            options = {"sizes": (3, 4, 5), "padding": padding, "align_corners": align}
+            corners = [np.floor(rng.random(6) * 8 - 2) for _ in range(3)]
+            for dims in (2, 3):
+                params = options | {"steps": (0, 1, 1)[:dims], "sizes": options["sizes"][:dims]}
+                found.setdefault(f"grid_index_{dims}d", []).append(call(*corners[:dims], **params))
     for name in ("max_pool2d", "adaptive_max_pool2d", "fractional_max_pool2d", "max_unpool2d"):
         found[f"{name}_take"] = [call(image, places2)]
         found[f"{name}_grad"] = [call(apart(2, 2, 2, 3), places2, shape=(2, 2, 4, 6), disjoint=False)]

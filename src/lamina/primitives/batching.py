@@ -80,19 +80,31 @@ def _promoted(p: Primitive, tensors: Sequence[Any], given: Sequence[Tensor]) -> 
 
 
 def one_by_one(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
-    """The general way: entry after entry, and the results together."""
-    size = level.size or 1  # of an empty batch, an entry of zeros tells the shapes
-    results = []
-    for i in range(size):
-        entry = [
-            (s.select_(t._value, dim=0, index=i) if level.size else wrap(np.zeros(t._array.shape, t._kind.np), t._kind))
-            if in_batch(t, level) else t
-            for t in tensors
-        ]  # fmt: skip
-        results.append(call(p, entry, params))
+    """The general way: entry after entry, and the results together. Of an empty batch, one of zeros tells the shapes."""
+    if level.size:
+        results = [
+            call(p, [s.select_(t._value, dim=0, index=i) if in_batch(t, level) else t for t in tensors], params)
+            for i in range(level.size)
+        ]
+    else:
+        results = [
+            _unknown(
+                p,
+                [wrap(np.zeros(t._array.shape, t._kind.np), t._kind) if in_batch(t, level) else t for t in tensors],
+                params,
+            )
+        ]
     if not isinstance(results[0], tuple):
         return _together(results, level)
     return tuple([None if parts[0] is None else _together(parts, level) for parts in zip(*results, strict=True)])
+
+
+def _unknown(p: Primitive, tensors: Sequence[Any], params: Params) -> Any:
+    """A result of which only shape and dtype count; few operations fail on zeros, and those have a rule for it."""
+    if p.meta is None:
+        return call(p, tensors, params)
+    found = p.meta(*[t._array if isinstance(t, Tensor) else t for t in tensors], **params)
+    return tuple([None if part is None else wrap(part) for part in found]) if isinstance(found, tuple) else wrap(found)
 
 
 def _together(parts: Sequence[Tensor], level: Level) -> Tensor:
@@ -402,5 +414,5 @@ def _lu_solve(p: Primitive, tensors: Sequence[Any], params: Params, level: Level
 
 register(_matrices, "linalg_solve_triangular", "triangular_solve", "cholesky_solve", "cdist")
 register(_solve, "linalg_solve_ex")
-register(_lu_solve, "linalg_lu_solve")
+register(_lu_solve, "linalg_lu_solve", "linalg_ldl_solve")
 register(_matrices, "linalg_cross")

@@ -156,7 +156,8 @@ def _no_ldl_solve(g: Any) -> Any:
 
 ldl_solve_ = primitive(
     "linalg_ldl_solve", lambda ld, pivots, b, *, hermitian: kernels.ldl_solve(ld, pivots, b, hermitian),
-    grads=(_no_ldl_solve, None, _no_ldl_solve), node="NotImplemented")  # fmt: skip
+    grads=(_no_ldl_solve, None, _no_ldl_solve), node="NotImplemented",
+    meta=lambda ld, pivots, b, *, hermitian: np.empty((*np.broadcast_shapes(ld.shape[:-2], b.shape[:-2]), *b.shape[-2:]), b.dtype))  # fmt: skip
 
 
 @parsed

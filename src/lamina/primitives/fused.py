@@ -79,7 +79,7 @@ def fused(
 
         function.fused = body  # type: ignore[attr-defined]
         if ruled is not None:
-            ruled.function = function
+            ruled.function, function.primitive = function, ruled  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -96,6 +96,7 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
         return op(*tensors, **params)
 
     function.fused, function.primitive = body, op.primitive  # type: ignore[attr-defined]
+    op.primitive.function = function
     return function
 
 

@@ -142,7 +142,17 @@ def _lobpcg_back(gs: Any, a: Any, out_0: Any, out_1: Any, b: Any) -> Any:
     return total
 
 
-lobpcg_ = primitive("lobpcg", _lobpcg, grads=(_lobpcg_back, None, None, None), outputs=2, holomorphic=False)
+lobpcg_ = primitive(
+    "lobpcg",
+    _lobpcg,
+    grads=(_lobpcg_back, None, None, None),
+    outputs=2,
+    holomorphic=False,
+    meta=lambda a, b, x, preconditioner, *, k, **_: (
+        np.empty((*a.shape[:-2], k), a.real.dtype),
+        np.empty((*a.shape[:-1], k), a.dtype),
+    ),
+)
 
 
 def lobpcg(

@@ -265,7 +265,7 @@ def _standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
 
 # ---- in-place draws --------------------------------------------------------------------------------------------------
 
-drawn_ = primitive("drawn", lambda x, *, values: values, grads=(lambda g: g * 0,))
+drawn_ = primitive("drawn", lambda x, *, values: values.astype(x.dtype, copy=False), grads=(lambda g: g * 0,))
 
 
 def _fill(self: Tensor, name: str, values: Callable[[], Array]) -> Tensor:
