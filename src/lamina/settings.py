@@ -206,7 +206,7 @@ def _legacy(d: dtypes.dtype) -> Any:
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             from lamina.primitives.protocol import legacy
 
-            return legacy(Tensor, d, args)
+            return legacy(Tensor, d, args, typed=True)
 
         def __repr__(cls) -> str:
             return f"<class 'torch.{d.alias}'>"

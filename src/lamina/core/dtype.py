@@ -106,7 +106,7 @@ def from_numpy_dtype(numpy_type: np.dtype[Any]) -> dtype:
         found = _BY_NUMPY.get(numpy_type.newbyteorder("=")) if numpy_type.kind in "biufc" else None
         if found is None:
             raise TypeError(
-                f"can't convert np.ndarray of type {numpy_type if numpy_type.kind != 'O' else 'numpy.object_'}. The only "
+                f"can't convert np.ndarray of type {numpy_type.type.__module__}.{numpy_type.type.__name__}. The only "
                 "supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, "
                 "uint32, uint16, uint8, and bool."
             )

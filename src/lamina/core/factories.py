@@ -1,11 +1,11 @@
 """Tensors from outside data: numbers, nested lists, arrays, buffers, other tensors.
 
-Here: reading what a user passes. Not here: filled and random tensors (primitives/creation.py, random.py).
+Here: the tensor over what a user passes. Not here: reading nested data (nested.py), filled and random tensors
+(primitives/creation.py, random.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core.device import CPU, KINDS, Kind
+from lamina.core.nested import array_of, refuse_order
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Slots, Tensor, meta_array, more, version, wrap
@@ -80,119 +81,6 @@ def place_on(array: Array, kind: Kind) -> Tensor:
     return wrap(array, kind)
 
 
-def array_of(data: Any, dtype: dtypes.dtype | None) -> Array:
-    """A new array from numbers, nested sequences, tensors inside them, or array-likes. Raises as torch.tensor does."""
-    if isinstance(data, np.ndarray):
-        if data.dtype.kind in "OSUMm":
-            dtypes.from_numpy_dtype(data.dtype)
-        if not data.dtype.isnative:
-            raise ValueError(
-                "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported."
-            )
-        return np.array(data, None if dtype is None else dtype.np, order="C", copy=True)
-    if isinstance(data, np.generic):
-        return np.array(data, None if dtype is None else dtype.np)
-    if isinstance(data, (str, bytes)):
-        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-    if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
-        return array_of(np.asarray(data), dtype)
-    found = dtype if dtype is not None else _inferred(data)
-    shape: list[int] = []
-    _shape(data, shape)
-    flat: list[Any] = []
-    _flatten(data, shape, 0, flat)
-    if found.category < 3 and any(isinstance(v, complex) for v in flat):
-        raise RuntimeError(
-            "value cannot be converted to type at::Half without overflow"
-            if found.category == 2
-            else "Overflow when unpacking complex"
-        )
-    try:
-        if found.category == 1:
-            flat = [int(v) for v in flat]
-            if flat and not found.name.startswith("uint") and found is not dtypes.int64:
-                return np.array(flat, np.int64).astype(found.np).reshape(shape)
-        return np.array(flat, found.np).reshape(shape)
-    except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
-
-
-def _inferred(data: Any) -> dtypes.dtype:
-    """The dtype of nested Python numbers: the highest category wins."""
-    best: dtypes.dtype | None = None
-    stack = [data]
-    while stack:
-        v = stack.pop()
-        if isinstance(v, (list, tuple)) or (isinstance(v, Sequence) and not isinstance(v, (str, bytes))):
-            stack.extend(v)
-            continue
-        if isinstance(v, Tensor):
-            d = v._kind.dtype
-        elif isinstance(v, bool):
-            d = dtypes.bool_
-        elif isinstance(v, int):
-            d = dtypes.int64
-        elif isinstance(v, float):
-            d = dtypes.get_default_dtype()
-        elif isinstance(v, complex):
-            d = dtypes.default_complex()
-        elif isinstance(v, (np.generic, np.ndarray)):
-            d = dtypes.from_numpy_dtype(v.dtype)
-        elif isinstance(v, (str, bytes)):
-            raise TypeError(f"new(): invalid data type '{type(v).__name__}'")
-        elif hasattr(v, "__index__"):
-            d = dtypes.int64
-        elif hasattr(v, "__float__"):
-            d = dtypes.get_default_dtype()
-        else:
-            raise RuntimeError(f"Could not infer dtype of {type(v).__name__}")
-        if best is None or d.category > best.category or (d.category == best.category and d.itemsize > best.itemsize):
-            best = d
-    return dtypes.get_default_dtype() if best is None else best
-
-
-def _is_sequence(v: Any) -> bool:
-    return (
-        isinstance(v, (list, tuple))
-        or (isinstance(v, (Tensor, np.ndarray)) and v.ndim > 0)
-        or (isinstance(v, Sequence) and not isinstance(v, (str, bytes)))
-    )
-
-
-def _shape(data: Any, shape: list[int]) -> None:
-    while _is_sequence(data):
-        shape.append(len(data))
-        if len(shape) > 64:
-            raise ValueError(f"too many dimensions '{type(data).__name__}'")
-        if not len(data):
-            return
-        data = data[0]
-
-
-def _flatten(data: Any, shape: list[int], depth: int, out: list[Any]) -> None:
-    if depth == len(shape):
-        if _is_sequence(data):
-            if isinstance(data, (list, tuple)):
-                raise TypeError(f"must be real number, not {type(data).__name__}")
-            raise ValueError("only one element tensors can be converted to Python scalars")
-        if data is None or isinstance(data, (str, bytes)):
-            raise TypeError(f"must be real number, not {type(data).__name__}")
-        out.append(data.item() if isinstance(data, (Tensor, np.ndarray, np.generic)) else data)
-        return
-    if not _is_sequence(data):
-        raise TypeError(f"expected a sequence of length {shape[depth]} at dim {depth}, got {type(data).__name__}")
-    if len(data) != shape[depth]:
-        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
-    if depth + 1 == len(shape) and isinstance(data, (list, tuple)) and all(v.__class__ in _FLAT for v in data):
-        out.extend(data)
-        return
-    for v in data:
-        _flatten(v, shape, depth + 1, out)
-
-
-_FLAT = frozenset((int, float, bool, complex))
-
-
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
 ) -> Tensor:
@@ -219,15 +107,7 @@ def from_numpy(ndarray: Array) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     d = dtypes.from_numpy_dtype(ndarray.dtype)
-    if any(s < 0 for s in ndarray.strides):
-        raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
-            "supported. (You can probably work around this by making a copy of your array  with array.copy().) "
-        )
-    if not ndarray.dtype.isnative:
-        raise ValueError(
-            "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported."
-        )
+    refuse_order(ndarray)
     array = ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray)
     if not array.flags.writeable:
         import warnings
@@ -248,7 +128,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         return data if data._kind is kind else data.to(device=kind.device, dtype=kind.dtype)
     if isinstance(data, UntypedStorage):
         return as_tensor(wrap(data._bytes), dtype, device)
-    if isinstance(data, np.ndarray) and data.ndim and all(s >= 0 for s in data.strides) and data.dtype.isnative:
+    if isinstance(data, np.ndarray):
         t = from_numpy(data)
         return as_tensor(t, dtype, device) if dtype is not None or device is not None else t
     return tensor(data, dtype=dtype, device=device)

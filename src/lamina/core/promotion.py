@@ -16,7 +16,8 @@ from lamina.core.device import cpu
 from lamina.core.dtype import dtype
 from lamina.core.tensor import Tensor, wrap
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_WIDE = ("uint16", "uint32", "uint64")
+"""They meet floating types only."""
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:
@@ -26,21 +27,18 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
             raise TypeError(f"promote_types(): argument '{position}' must be torch.dtype, not {type(t).__name__}")
     if type1 is type2:
         return type1
+    if (type1.name in _WIDE and type2.category != 2) or (type2.name in _WIDE and type1.category != 2):
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{type1.alias[:-6]} and {type2.alias[:-6]}"
+        )
     a, b = (type1, type2) if type1.category <= type2.category else (type2, type1)
     if b.category == 0 or a.category == 0:
         return b
     if a.category == b.category == 1:
-        if not (a.is_signed or b.is_signed):
-            if a.itemsize == b.itemsize:
-                return a
+        if a.is_signed and b.is_signed:
             return a if a.itemsize > b.itemsize else b
-        signed, other = (a, b) if a.is_signed else (b, a)
-        if other.is_signed:
-            return a if a.itemsize > b.itemsize else b
-        if other.name in ("uint16", "uint32", "uint64"):
-            raise RuntimeError(
-                f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {type1} and {type2}"
-            )
+        signed = a if a.is_signed else b
         return signed if signed.itemsize > 1 else dtypes.int16
     if a.category == 1:
         return b
@@ -107,9 +105,7 @@ def result_type(tensor1: Any, tensor2: Any) -> dtype:
 
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether values may go from one dtype to the other under the promotion rules."""
-    if from_.category > to.category:
-        return False
-    return not (from_.category == 1 and from_.is_signed and to is dtypes.uint8) or from_ is to
+    return from_.category <= to.category
 
 
 def where_of(t: Any) -> Any:

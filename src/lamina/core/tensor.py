@@ -35,7 +35,7 @@ class Slots:
     recording: Callable[[], bool] = staticmethod(lambda: True)  # operations of this thread are recorded
     inference: Callable[[], bool] = staticmethod(lambda: False)  # this thread is in inference mode
     left: Callable[[str], None] = staticmethod(lambda what: None)  # values with history leave as numbers
-    scalar_warned = cycle_warned = False  # PyTorch warns of these once
+    scalar_warned = cycle_warned = arrays_warned = False  # PyTorch warns of these once
 
 
 class More:

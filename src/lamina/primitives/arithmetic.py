@@ -10,27 +10,33 @@ import warnings
 from typing import Any
 
 from lamina.core import dtype as dtypes
-from lamina.core.promotion import common_dtype
+from lamina.core.promotion import as_operand, common_dtype
 from lamina.core.tensor import Tensor
 from lamina.primitives import division
 from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
-from lamina.primitives.functions import is_number, is_tensor
+from lamina.primitives.functions import is_number, is_tensor, number_tensor
 from lamina.primitives.inplace import NAMES, put_out, with_out
-from lamina.primitives.signature import not_tensor
+from lamina.primitives.signature import not_implemented, not_tensor
 
 
-def _check_operands(name: str, input: Any, other: Any, numbers: bool = True) -> None:
-    if not is_tensor(input) and not (numbers and is_number(input) and is_tensor(other)):
+def _operand(name: str, input: Any, other: Any) -> Any:
+    """`input` as an operand: two numbers make a tensor. Raises TypeError for what is neither number nor tensor."""
+    if not is_tensor(input) and not is_number(input):
         raise not_tensor(name, "input", 1, input)
-    if not is_tensor(other) and not (numbers and is_number(other)):
+    if is_tensor(other):
+        return input
+    if not is_number(other):
         raise not_tensor(name, "other", 2, other)
+    return input if is_tensor(input) else number_tensor(as_operand(input))
 
 
 def _check_alpha(alpha: Any, *operands: Any) -> None:
     if alpha.__class__ is float and operands[0].__class__ is Tensor and operands[0].dtype.category == 2:
         return
     d = common_dtype(operands)
+    if d.category == 0 and not isinstance(alpha, bool):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     if alpha is True and d.category > 0:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     if d.category == 1 and isinstance(alpha, float):
@@ -53,7 +59,7 @@ def _scaled(name: str, op: Any, scaled: Any, input: Any, other: Any, old: tuple[
     if old:
         other, alpha = _old_form(name, other, *old)
     if input.__class__ is not Tensor or other.__class__ is not Tensor:
-        _check_operands(name, input, other)
+        input = _operand(name, input, other)
     if alpha.__class__ is int and alpha == 1:
         return op(input, other)  # type: ignore[no-any-return]
     _check_alpha(alpha, input, other)
@@ -117,7 +123,7 @@ def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """input / other; rounding_mode "floor" or "trunc": a whole quotient, of integers too."""
     if input.__class__ is not Tensor or other.__class__ is not Tensor:
-        _check_operands("div", input, other)
+        input = _operand("div", input, other)
     if rounding_mode is None:
         return e.true_divide(input, other)  # type: ignore[no-any-return]
     if rounding_mode == "floor":
@@ -162,6 +168,12 @@ def float_power_(self: Tensor, exponent: Any) -> Tensor:
     return result  # type: ignore[no-any-return]
 
 
+def _check_tensors(name: str, **arguments: Any) -> None:
+    for i, (argument, t) in enumerate(arguments.items()):
+        if not is_tensor(t):
+            raise not_tensor(name, argument, i + 1, t)
+
+
 def _constant(value: Any, *tensors: Tensor) -> Any:
     """A factor that takes part in no promotion."""
     d = common_dtype(tensors)
@@ -173,6 +185,9 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *old: Tensor, value
     """input + value * tensor1 * tensor2."""
     if old:
         tensor1, tensor2, value = _old_form("addcmul", tensor1, tensor2, *old)
+    _check_tensors("addcmul", input=input, tensor1=tensor1, tensor2=tensor2)
+    if common_dtype((input, tensor1, tensor2)).category == 0:
+        raise not_implemented("addcmul_cpu_out", input.dtype)
     return e._addcmul(input, tensor1, tensor2, _constant(value, input, tensor1, tensor2))  # type: ignore[no-any-return]
 
 
@@ -181,6 +196,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *old: Tensor, value
     """input + value * tensor1 / tensor2. Raises RuntimeError where both are integers."""
     if old:
         tensor1, tensor2, value = _old_form("addcdiv", tensor1, tensor2, *old)
+    _check_tensors("addcdiv", input=input, tensor1=tensor1, tensor2=tensor2)
     if tensor1.dtype.category < 2 and tensor2.dtype.category < 2:
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
@@ -193,9 +209,13 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *old: Tensor, value
 @with_out
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight * (end - input). Raises RuntimeError unless the tensors agree in dtype."""
+    _check_tensors("lerp", input=input, end=end)
     for name, t in (("end", end), ("weight", weight)):
         if isinstance(t, Tensor) and t.dtype is not input.dtype:
             raise RuntimeError(f"expected dtype {_c_name(input)} for `{name}` but got dtype {_c_name(t)}")
+    if input.dtype.category < 2:
+        kernel = "lerp_kernel_tensor" if isinstance(weight, Tensor) else "lerp_kernel_scalar"
+        raise not_implemented(kernel, input.dtype)
     return (e.lerp_tensor if isinstance(weight, Tensor) else e.lerp_number)(input, end, weight)  # type: ignore[no-any-return]
 
 

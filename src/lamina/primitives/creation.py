@@ -132,7 +132,7 @@ def full(
 
 def _number(value: Any, name: str) -> Any:
     """A number to fill with, from Python, NumPy or a 0-d tensor. Raises TypeError."""
-    if isinstance(value, (Tensor, np.generic)):
+    if isinstance(value, np.generic) or (isinstance(value, Tensor) and not value._array.ndim and value._node is None):
         return value.item()
     if not isinstance(value, (bool, int, float, complex)):
         raise TypeError(f"{name}(): argument 'fill_value' (position 2) must be Number, not {type(value).__name__}")
@@ -220,9 +220,9 @@ def new_tensor(
     pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """A leaf with a copy of `data`, with this tensor's dtype and device unless given."""
-    if isinstance(data, Tensor):
-        data = data.numpy(force=True)
-    return factories.tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    if dtype is None:
+        dtype = self.dtype
+    return factories.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def eye(

@@ -88,6 +88,8 @@ def _power(x: Any, y: Any) -> Any:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     if y.__class__ is np.ndarray and not y.ndim:
         y = y.item()
+    if y.__class__ is bool:
+        return x.copy() if y else np.ones_like(x)
     if not _is_whole(x) or not _is_whole(y):
         return _float_power(x, y)
     if np.less(y, 0).any():
@@ -124,8 +126,16 @@ def _reciprocal_power(x: Any, y: Any) -> Any:
 
 def _check_exponent(operands: Sequence[Any]) -> None:
     x, y = operands
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x.dtype.category == y.dtype.category == 0:
+        raise NotImplementedError(lacks("pow").format("Bool"))
     if isinstance(y, int) and y < 0 and isinstance(x, Tensor) and x.dtype.category < 2:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
+
+
+def _check_base(operands: Sequence[Any]) -> None:
+    y, x = operands
+    if isinstance(x, bool) and isinstance(y, Tensor) and y.dtype.category == 0:
+        raise NotImplementedError(lacks("pow").format("Bool"))
 
 
 def _by_base(g: Any, x: Any, y: Any) -> Any:
@@ -152,13 +162,13 @@ pow = elementwise(
     "pow", _power,
     grads=(lambda g, x, y: _by_base(g, x, y), lambda g, x, y, out: _by_exponent(g, x, y, out)),
     emit=lambda b, x, y: b.pow(x, y),
-    node="PowBackward1", number="PowBackward0", refuses={0: lacks("pow")}, check=_check_exponent)  # fmt: skip
+    node="PowBackward1", number="PowBackward0", check=_check_exponent)  # fmt: skip
 
 rpow = elementwise(
     "rpow", lambda x, y: _power(y, x),
     grads=(lambda g, x, y, out: _by_exponent(g, y, x, out), lambda g, x, y: _by_base(g, y, x)),
     emit=lambda b, x, y: b.pow(y, x),
-    node="PowBackward1", number="PowBackward2", refuses={0: lacks("pow")})  # fmt: skip
+    node="PowBackward1", number="PowBackward2", check=_check_base)  # fmt: skip
 
 square = elementwise(
     "square", np.square,

@@ -115,11 +115,10 @@ def _lerp(x: Any, y: Any, z: Any) -> Any:
 
 
 _TO_ENDS = (lambda g, z: g * (1 - z), lambda g, z: g * z)
-_NO_LERP = {c: lacks("lerp_kernel_scalar") for c in (0, 1)}
-lerp_number = elementwise("lerp_number", _lerp, grads=(*_TO_ENDS, None), node="LerpBackward0", refuses=_NO_LERP)
+lerp_number = elementwise("lerp_number", _lerp, grads=(*_TO_ENDS, None), node="LerpBackward0")
 lerp_tensor = elementwise(
     "lerp_tensor", _lerp,
-    grads=(*_TO_ENDS, lambda g, x, y: g * (y - x)), node="LerpBackward1", refuses=_NO_LERP)  # fmt: skip
+    grads=(*_TO_ENDS, lambda g, x, y: g * (y - x)), node="LerpBackward1")  # fmt: skip
 
 # Exponential and logarithm stand here because powers and reductions need them; their relatives are in elementary.py.
 exp = elementwise("exp", np.exp, grads=(lambda g, out: g * out,), emit=lambda b, x: b.exp(x), promote="float")

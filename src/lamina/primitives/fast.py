@@ -117,7 +117,7 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, put_out: Any = No
     number_x, number_y, number_first = first in number_saves, second in number_saves, number_saves[:1] == (first,)
     takes_arrays = put_out is None
     if differentiable and not to_other and not p.native and "out" in saves:
-        fallback = several(p, fallback, takes_arrays)
+        fallback = several(p, fallback, takes_arrays, numbers)
 
     def op(input: Any, other: Any, *, out: Any = None) -> Any:
         if out is not None:
@@ -272,7 +272,7 @@ def apply_operator(p: Primitive, tensors: Sequence[Any], params: dict[str, Any])
 _OPERANDS = (Tensor, int, float, complex, ndarray, np.generic)
 
 
-def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True) -> Any:
+def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, numbers: bool = True) -> Any:
     """The function of an elementwise primitive with more inputs, or whose rules need the result: called with the inputs, or as a
     fallback with (p, inputs, {}).
     """
@@ -303,7 +303,7 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
                     if t._node is not None:
                         recorded = True
                     arrays.append(t._array)
-                elif cls is float or cls is int:
+                elif numbers and (cls is float or cls is int):
                     arrays.append(float(t))
                 else:
                     break

@@ -15,6 +15,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.conversion import _cast
+from lamina.primitives.functions import number_tensor
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.inplace import write
 from lamina.primitives.nodes import overload
@@ -45,8 +46,10 @@ def _to_source(g: Any, shape: Any, d: Any) -> Any:
     return _cast(g, to=d.np)
 
 
-def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the values of `src`, broadcast and converted, into this tensor."""
+    if isinstance(src, (int, float, complex)):
+        src = number_tensor(src)
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     mode = modes.current()

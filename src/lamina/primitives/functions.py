@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.tensor import Tensor
+from lamina.core.promotion import as_operand, number_dtype
+from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import bitwise, division, elementary, fast
 from lamina.primitives import elementwise as e
 from lamina.primitives import special_functions as s
@@ -43,14 +44,21 @@ def unary(op: Any, name: str) -> Any:
     return function
 
 
+def number_tensor(value: Any) -> Tensor:
+    """A Python number as a 0-d tensor, for an operation of numbers alone."""
+    return wrap(np.asarray(value, number_dtype(value).np))
+
+
 def binary(op: Any, name: str, numbers: str = "other") -> Any:
     """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other",
-    "either".
+    "either", "both".
     """
 
     def checked(p: Any, operands: Any, params: Any) -> Any:
         input, other = operands
-        if not is_tensor(input) and not (numbers == "either" and is_number(input) and is_tensor(other)):
+        if numbers == "both" and is_number(input) and is_number(other):
+            return apply(p, (number_tensor(as_operand(input)), other), params)
+        if not is_tensor(input) and not (numbers in ("either", "both") and is_number(input) and is_tensor(other)):
             raise not_tensor(name, "input", 1, input)
         if not is_tensor(other) and not (numbers != "none" and is_number(other)):
             raise not_tensor(name, "other", 2, other)
@@ -167,9 +175,9 @@ lgamma = gammaln = unary(s.lgamma, "lgamma")
 digamma = psi = unary(s.digamma, "digamma")
 i0 = unary(s.i0, "i0")
 
-mul = multiply = binary(e.mul, "mul", "either")
-true_divide = binary(e.true_divide, "true_divide", "either")
-floor_divide = binary(division.floor_divide, "floor_divide", "either")
+mul = multiply = binary(e.mul, "mul", "both")
+true_divide = binary(e.true_divide, "true_divide", "both")
+floor_divide = binary(division.floor_divide, "floor_divide", "both")
 remainder = binary(division.remainder, "remainder", "either")
 fmod = binary(division.fmod, "fmod")
 

@@ -101,18 +101,24 @@ def fill_value(self: Tensor, value: Any, name: str) -> Tensor:
                 f"{name} only supports a 0-dimensional value tensor, but got tensor with {value._array.ndim} dimension(s)."
             )
         if value._kind.dtype.category == 3 and kind.dtype.category < 3:
-            raise RuntimeError(
-                f"value cannot be converted to type {_C_TYPES.get(kind.dtype.name, kind.dtype.name)} without overflow"
-            )
+            _real(value._array.item(), kind.dtype)
+            value = value.real if kind.dtype.category else value
         return value if value._kind.dtype is kind.dtype else value.to(kind.dtype)
     return wrap(number_as(value, kind), kind)
+
+
+def _real(value: complex, d: Any) -> Any:
+    """A complex number as an element of a real dtype: bool takes any. Raises RuntimeError for an imaginary part."""
+    if d.category and value.imag:
+        raise RuntimeError(f"value cannot be converted to type {_C_TYPES.get(d.name, d.name)} without overflow")
+    return value.real if d.category else value != 0
 
 
 def number_as(value: Any, kind: Any) -> Array:
     """A Python number as a 0-d array of a dtype. Raises RuntimeError where it does not fit."""
     d = kind.dtype
     if isinstance(value, complex) and d.category < 3:
-        raise RuntimeError(f"value cannot be converted to type {_C_TYPES.get(d.name, d.name)} without overflow")
+        value = _real(value, d)
     if d.category == 1:
         bounds = np.iinfo(kind.np)
         # a negative number wraps where it would fit the signed type of that size

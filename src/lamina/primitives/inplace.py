@@ -19,6 +19,7 @@ from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
+from lamina.core.promotion import common_dtype
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
@@ -40,7 +41,8 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     """The method `name`: `op` on self, written into self, which is returned."""
     label = name or op.__name__ + "_"
     p, composite = getattr(op, "primitive", None), hasattr(op, "fused")
-    ufunc = p.forward if p is not None and isinstance(p.forward, np.ufunc) and p.promote in ("same", "float") else None
+    direct = p is not None and isinstance(p.forward, np.ufunc) and p.promote in ("same", "float") and 2 not in p.refuses
+    ufunc = p.forward if p is not None and direct else None
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         mode = modes.current()
@@ -82,7 +84,12 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     np.copyto(array, result._array)
                     version(self).bump(label, users_place(2))
                     return self
-        return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()), composite)
+        try:
+            return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()), composite)
+        except NotImplementedError:
+            if p is not None and p.elementwise and p.promote == "same":  # PyTorch looks at the target first
+                check_cast(common_dtype((self, *args)), self._kind.dtype)
+            raise
 
     method.__name__ = method.__qualname__ = label
     return method

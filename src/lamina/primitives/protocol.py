@@ -16,6 +16,7 @@ from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import factories, printing
 from lamina.core.device import CPU
+from lamina.core.nested import array_of
 from lamina.core.size import Size, shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.tensor import LEAF, Tensor, meta_array, more, version, wrap
@@ -35,12 +36,15 @@ def new_tensor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Any:
     return legacy(cls, dtypes.get_default_dtype(), args)
 
 
-def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...]) -> Any:
+def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...], typed: bool = False) -> Any:
+    """torch.Tensor(...), of dtype `d`. typed: a tensor that is given must be of it."""
     kind = CPU[d]
     if not args:
         return factories.leaf_like(cls, np.empty(0, kind.np), kind, False)
     first = args[0]
     if len(args) == 1 and isinstance(first, Tensor):
+        if typed and first._kind.dtype is not d:
+            raise TypeError(f"expected TensorOptions(dtype={d}) (got a tensor of dtype {first._kind.dtype})")
         made = overrides.as_subclass(first, cls) if cls is not Tensor else wrap(first._array, first._kind)
         made._node, made._more, made._version_ = None, None, version(first)
         return made
@@ -49,14 +53,17 @@ def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...]) -> Any:
     if len(args) == 1 and isinstance(first, UntypedStorage):
         return set_(factories.leaf_like(cls, np.empty(0, kind.np), kind, False), first)
     if len(args) == 1 and isinstance(first, (list, tuple, np.ndarray, range)):
-        array = factories.array_of(
+        array = array_of(
             list(first) if isinstance(first, range) else first, None if isinstance(first, np.ndarray) else d
         )
         return factories.leaf_like(cls, array.astype(kind.np), kind, False)
     if any(not hasattr(a, "__index__") for a in args):
         bad = next(a for a in args if not hasattr(a, "__index__"))
         raise TypeError(f"new(): data must be a sequence (got {type(bad).__name__})")
-    return factories.leaf_like(cls, np.empty(shape_of(args, "new"), kind.np), kind, False)
+    shape = shape_of(args, "new")
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    return factories.leaf_like(cls, np.empty(shape, kind.np), kind, False)
 
 
 def new(self: Tensor, *args: Any, device: Any = None) -> Any:

@@ -175,7 +175,9 @@ def _bounds(name: str, given: tuple[Any, ...], start: Any, end: Any, step: Any) 
         if isinstance(value, (Tensor, np.generic)):
             value = value.item()
         if isinstance(value, complex):
-            raise RuntimeError("value cannot be converted to type double without overflow")
+            if value.imag:
+                raise RuntimeError("value cannot be converted to type double without overflow")
+            value = value.real
         if not isinstance(value, (int, float)):
             raise TypeError(f"{name}(): argument '{which}' (position 1) must be Number, not {type(value).__name__}")
         found.append(value)

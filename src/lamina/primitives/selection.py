@@ -12,13 +12,14 @@ import numpy as np
 
 from lamina.core import dtype as dtypes
 from lamina.core.device import CPU
+from lamina.core.promotion import common_dtype
 from lamina.core.size import broadcast
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
 from lamina.primitives.inplace import NAMES, put_out, with_out
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import not_tensor
+from lamina.primitives.signature import not_implemented, not_tensor
 
 BOOL = CPU[dtypes.bool_]
 
@@ -95,11 +96,22 @@ def _clamped(input: Tensor, min: Any, max: Any) -> Tensor:
             f"clamp() received an invalid combination of arguments - got ({given}), but expected one of: "
             "(Tensor input, Tensor min = None, Tensor max = None), (Tensor input, Number min = None, Number max = None)"
         )
+    if _NUMBER in (low, high):
+        if input.dtype.category == 2 and (isinstance(min, complex) or isinstance(max, complex)):
+            raise RuntimeError("value cannot be converted to type double without overflow")
+        _refuse_bool(input, min, max)
     if high == _NONE:
         return elementwise.clamp_below(input, min)  # type: ignore[no-any-return]
     if low == _NONE:
         return elementwise.clamp_above(input, max)  # type: ignore[no-any-return]
     return (elementwise.clamp_tensors if low == _TENSOR else elementwise.clamp_numbers)(input, min, max)  # type: ignore[no-any-return]
+
+
+def _refuse_bool(input: Tensor, min: Any, max: Any) -> None:
+    """Bool is not held between numbers of its kind."""
+    if common_dtype([v for v in (input, min, max) if v is not None]).category == 0:
+        side = "clamp" if min is not None and max is not None else "clamp_max" if min is None else "clamp_min"
+        raise not_implemented(f"{side}_scalar_cpu", input.dtype)
 
 
 _NONE, _NUMBER, _TENSOR, _OTHER = range(4)
@@ -118,6 +130,8 @@ def clamp_min(input: Tensor, min: Any) -> Tensor:
     """`input`, at least `min`."""
     if not is_tensor(input):
         raise not_tensor("clamp_min", "input", 1, input)
+    if not is_tensor(min) and input.dtype.category == 0:
+        _refuse_bool(input, min, None)
     return elementwise.clamp_min(input, min)  # type: ignore[no-any-return]
 
 
@@ -126,6 +140,8 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
     """`input`, at most `max`."""
     if not is_tensor(input):
         raise not_tensor("clamp_max", "input", 1, input)
+    if not is_tensor(max) and input.dtype.category == 0:
+        _refuse_bool(input, None, max)
     return elementwise.clamp_max(input, max)  # type: ignore[no-any-return]
 
 
