@@ -240,6 +240,7 @@ from lamina.primitives.functions import (
     trunc,
     xlogy,
 )
+from lamina.primitives.gamma_draws import _dirichlet_grad, _sample_dirichlet, _standard_gamma, _standard_gamma_grad
 from lamina.primitives.gathering import gather, index_select, masked_select, take, take_along_dim
 from lamina.primitives.geometry import as_strided_, resize_as_
 from lamina.primitives.histograms import bincount, histc, histogram, histogramdd
@@ -331,7 +332,6 @@ from lamina.primitives.matmul import bmm, dot, ger, matmul, mm, mv, outer
 from lamina.primitives.norms import dist, norm, renorm
 from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.random import (
-    _standard_gamma,
     bernoulli,
     binomial,
     get_rng_state,

@@ -41,17 +41,7 @@ class Dirichlet(ExponentialFamily):
         return self.concentration * (total - self.concentration) / (total.pow(2) * (total + 1))
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:
-        """Draws. Raises NotImplementedError where a gradient is asked for."""
-        alpha = self.concentration.expand(self._extended_shape(sample_shape))
-        if lamina.is_grad_enabled() and alpha.requires_grad:
-            raise NotImplementedError(
-                "rsample() of Dirichlet and Beta has no gradient in the concentration in lamina: "
-                "call sample(), and use log_prob() for a score-function gradient"
-            )
-        gammas = lamina._standard_gamma(alpha.double())  # in double: small concentrations underflow in single
-        limits = lamina.finfo(alpha.dtype)
-        shares = (gammas / gammas.sum(-1, True)).to(alpha.dtype)
-        return shares.clamp(limits.tiny, 1 - limits.eps / 2)
+        return lamina._sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -8,7 +8,6 @@ import lamina
 from lamina import Size, Tensor
 from lamina.distributions import constraints
 from lamina.distributions.exp_family import ExponentialFamily
-from lamina.distributions.implicit import standard_gamma
 from lamina.distributions.utils import broadcast_all
 
 
@@ -38,7 +37,7 @@ class Gamma(ExponentialFamily):
 
     def rsample(self, sample_shape: Any = Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        drawn = standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
+        drawn = lamina._standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
         drawn.detach().clamp_(
             min=lamina.finfo(drawn.dtype).tiny
         )  # 0 is no value of the density; no part of the gradient

@@ -1,24 +1,26 @@
-"""kl_divergence(p, q): the registry of pairs and the formulas of the common ones.
+"""kl_divergence(p, q): the registry of pairs, and the formulas of two distributions of one family.
 
-Not here: pairs of distributions that lamina lacks; users add their own by `register_kl`.
+Not here: two families (kl_mixed.py). Users add their own pairs by `register_kl`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import lamina
 from lamina import Tensor
+from lamina.distributions import lowrank_multivariate_normal as low_rank
 from lamina.distributions import multivariate_normal as mvn
 from lamina.distributions.bernoulli import Bernoulli
 from lamina.distributions.beta import Beta
 from lamina.distributions.binomial import Binomial
 from lamina.distributions.categorical import Categorical
 from lamina.distributions.cauchy import Cauchy
+from lamina.distributions.continuous_bernoulli import ContinuousBernoulli
 from lamina.distributions.dirichlet import Dirichlet
 from lamina.distributions.distribution import Distribution
+from lamina.distributions.exp_family import ExponentialFamily
 from lamina.distributions.exponential import Exponential
 from lamina.distributions.gamma import Gamma
 from lamina.distributions.geometric import Geometric
@@ -28,6 +30,7 @@ from lamina.distributions.independent import Independent
 from lamina.distributions.laplace import Laplace
 from lamina.distributions.normal import Normal
 from lamina.distributions.one_hot_categorical import OneHotCategorical
+from lamina.distributions.pareto import Pareto
 from lamina.distributions.poisson import Poisson
 from lamina.distributions.transformed_distribution import TransformedDistribution
 from lamina.distributions.uniform import Uniform
@@ -106,6 +109,12 @@ def _one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
     return _categorical(p._categorical, q._categorical)
 
 
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _continuous_bernoulli(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Tensor:
+    norms = p._log_norm() + lamina.log1p(-p.probs) - q._log_norm() - lamina.log1p(-q.probs)
+    return p.mean * (p.logits - q.logits) + norms
+
+
 @register_kl(Dirichlet, Dirichlet)
 def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
     a, b = p.concentration, q.concentration
@@ -117,6 +126,24 @@ def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
 def _exponential(p: Exponential, q: Exponential) -> Tensor:
     ratio = q.rate / p.rate
     return -ratio.log() + ratio - 1
+
+
+@register_kl(ExponentialFamily, ExponentialFamily)
+def _exponential_family(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
+    """The Bregman divergence of the log-normaliser."""
+    if type(p) is not type(q):
+        raise NotImplementedError(
+            "The cross KL-divergence between different exponential families cannot be computed using Bregman divergences"
+        )
+    naturals = [n.detach().requires_grad_() for n in p._natural_params]
+    others = q._natural_params
+    with lamina.enable_grad():
+        norm = p._log_normalizer(*naturals)
+        slopes = lamina.autograd.grad(norm.sum(), naturals, create_graph=True)
+    result = q._log_normalizer(*others) - norm
+    for mine, other, slope in zip(naturals, others, slopes, strict=True):
+        result = result - sum_rightmost((other - mine) * slope, len(q.event_shape))
+    return result
 
 
 @register_kl(Gamma, Gamma)
@@ -160,14 +187,72 @@ def _normal(p: Normal, q: Normal) -> Tensor:
 
 @register_kl(mvn.MultivariateNormal, mvn.MultivariateNormal)
 def _multivariate_normal(p: mvn.MultivariateNormal, q: mvn.MultivariateNormal) -> Tensor:
-    if p.event_shape != q.event_shape:
-        raise ValueError(
-            "KL-divergence between two Multivariate Normals with different event shapes cannot be computed"
-        )
+    _same_event(p, q, "two Multivariate Normals")
     solved = lamina.linalg.solve_triangular(q._unbroadcasted_scale_tril, p._unbroadcasted_scale_tril, upper=False)
-    trace = solved.pow(2).sum((-2, -1))
+    trace = _batch_trace(solved)
     distance = mvn._mahalanobis(q._unbroadcasted_scale_tril, q.loc - p.loc)
     return q._half_log_det() - p._half_log_det() + 0.5 * (trace + distance - p.event_shape[0])
+
+
+def _batch_trace(factor: Tensor) -> Tensor:
+    """The trace of factor @ factor.mT."""
+    return factor.pow(2).sum((-2, -1))
+
+
+def _same_event(p: Distribution, q: Distribution, whose: str) -> None:
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"KL-divergence between {whose} with different event shapes cannot be computed")
+
+
+def _trace_by_woodbury(q: low_rank.LowRankMultivariateNormal, whole: Tensor, over_diagonal: Tensor) -> Tensor:
+    """trace(q.covariance**-1 @ whole @ whole.mT); over_diagonal: the trace with q's diagonal alone."""
+    scaled = q._unbroadcasted_cov_factor.mT / q._unbroadcasted_cov_diag.unsqueeze(-2)
+    solved = lamina.linalg.solve_triangular(q._capacitance_tril, scaled, upper=False)
+    return over_diagonal - _batch_trace(solved @ whole)
+
+
+@register_kl(low_rank.LowRankMultivariateNormal, low_rank.LowRankMultivariateNormal)
+def _low_rank(p: low_rank.LowRankMultivariateNormal, q: low_rank.LowRankMultivariateNormal) -> Tensor:
+    _same_event(p, q, "two Low Rank Multivariate Normals")
+    diagonal = q._unbroadcasted_cov_diag
+    log_dets = low_rank._log_det(diagonal, q._capacitance_tril) - low_rank._log_det(
+        p._unbroadcasted_cov_diag, p._capacitance_tril
+    )
+    distance = low_rank._distance(q._unbroadcasted_cov_factor, diagonal, q.loc - p.loc, q._capacitance_tril)
+    roots = p._unbroadcasted_cov_diag.sqrt().diag_embed()
+    traces = _trace_by_woodbury(q, roots, (p._unbroadcasted_cov_diag / diagonal).sum(-1)) + _trace_by_woodbury(
+        q, p._unbroadcasted_cov_factor, _batch_trace(p._unbroadcasted_cov_factor / diagonal.sqrt().unsqueeze(-1))
+    )
+    return 0.5 * (log_dets + distance + traces - p.event_shape[0])
+
+
+@register_kl(mvn.MultivariateNormal, low_rank.LowRankMultivariateNormal)
+def _full_low_rank(p: mvn.MultivariateNormal, q: low_rank.LowRankMultivariateNormal) -> Tensor:
+    _same_event(p, q, "two (Low Rank) Multivariate Normals")
+    diagonal = q._unbroadcasted_cov_diag
+    log_dets = low_rank._log_det(diagonal, q._capacitance_tril) - 2 * p._half_log_det()
+    distance = low_rank._distance(q._unbroadcasted_cov_factor, diagonal, q.loc - p.loc, q._capacitance_tril)
+    factor = p._unbroadcasted_scale_tril
+    trace = _trace_by_woodbury(q, factor, _batch_trace(factor / diagonal.sqrt().unsqueeze(-1)))
+    return 0.5 * (log_dets + distance + trace - p.event_shape[0])
+
+
+@register_kl(low_rank.LowRankMultivariateNormal, mvn.MultivariateNormal)
+def _low_rank_full(p: low_rank.LowRankMultivariateNormal, q: mvn.MultivariateNormal) -> Tensor:
+    _same_event(p, q, "two (Low Rank) Multivariate Normals")
+    log_dets = 2 * q._half_log_det() - low_rank._log_det(p._unbroadcasted_cov_diag, p._capacitance_tril)
+    distance = mvn._mahalanobis(q._unbroadcasted_scale_tril, q.loc - p.loc)
+    trace = lamina.zeros(())
+    for part in (p._unbroadcasted_cov_factor, p._unbroadcasted_cov_diag.sqrt().diag_embed()):
+        trace = trace + _batch_trace(lamina.linalg.solve_triangular(q._unbroadcasted_scale_tril, part, upper=False))
+    return 0.5 * (log_dets + distance + trace - p.event_shape[0])
+
+
+@register_kl(Pareto, Pareto)
+def _pareto(p: Pareto, q: Pareto) -> Tensor:
+    ratio = q.alpha / p.alpha
+    found = q.alpha * (p.scale / q.scale).log() - ratio.log() + ratio - 1
+    return lamina.where(p.support.lower_bound < q.support.lower_bound, lamina.inf, found)
 
 
 @register_kl(Poisson, Poisson)
@@ -199,48 +284,3 @@ def _independent(p: Independent, q: Independent) -> Tensor:
 def _cauchy(p: Cauchy, q: Cauchy) -> Tensor:
     distance = (p.scale + q.scale).pow(2) + (p.loc - q.loc).pow(2)
     return distance.log() - (4 * p.scale * q.scale).log()
-
-
-@register_kl(Exponential, Gamma)
-def _exponential_gamma(p: Exponential, q: Gamma) -> Tensor:
-    ratio = q.rate / p.rate
-    return (
-        -q.concentration * ratio.log()
-        + ratio
-        + q.concentration.lgamma()
-        + q.concentration * euler_constant
-        - (1 + euler_constant)
-    )
-
-
-@register_kl(Gamma, Exponential)
-def _gamma_exponential(p: Gamma, q: Exponential) -> Tensor:
-    return -p.entropy() - q.rate.log() + q.rate * p.concentration / p.rate
-
-
-@register_kl(Laplace, Normal)
-def _laplace_normal(p: Laplace, q: Normal) -> Tensor:
-    spread = (p.scale.pow(2) + 0.5 * (p.loc - q.loc).pow(2)) / q.scale.pow(2)
-    return spread + 0.5 * math.log(2 * math.pi) + q.scale.log() - (2 * p.scale).log() - 1
-
-
-@register_kl(Uniform, Normal)
-def _uniform_normal(p: Uniform, q: Normal) -> Tensor:
-    width = p.high - p.low
-    middle = ((p.high + p.low - 2 * q.loc) / 2).pow(2)
-    return (math.sqrt(2 * math.pi) * q.scale / width).log() + 0.5 * (width.pow(2) / 12 + middle) / q.scale.pow(2)
-
-
-def _beyond(p: Distribution, q: Distribution) -> Tensor:
-    """p has values that q has not: infinite."""
-    return p.mean.new_full(lamina.broadcast_shapes(p.batch_shape, q.batch_shape), lamina.inf)
-
-
-for _p in (Exponential, Gamma, Gumbel, Laplace, Normal):
-    for _q in (Beta, Uniform):
-        register_kl(_p, _q)(_beyond)
-for _p in (Gumbel, Laplace, Normal):
-    for _q in (Exponential, Gamma):
-        register_kl(_p, _q)(_beyond)
-register_kl(Poisson, Bernoulli)(_beyond)
-register_kl(Poisson, Binomial)(_beyond)

@@ -1,7 +1,7 @@
 """Transforms: differentiable maps between constrained sets, with the logarithm of their Jacobian's determinant.
 
-Here: the maps with formulas. Not here: their base and maps made of maps (composition.py), distributions made of them
-(transformed_distribution.py).
+Here: the maps of numbers, and all names. Not here: the base and maps made of maps (composition.py, joined_transforms.py), maps of
+vectors and matrices (vector_transforms.py), distributions made of them (transformed_distribution.py).
 """
 
 from __future__ import annotations
@@ -13,24 +13,36 @@ import lamina
 import lamina.nn.functional as F
 from lamina import Tensor
 from lamina.distributions import constraints
-from lamina.distributions.composition import ComposeTransform, IndependentTransform, Transform, identity_transform
+from lamina.distributions.composition import (
+    ComposeTransform,
+    IndependentTransform,
+    Plain,
+    Transform,
+    identity_transform,
+)
+from lamina.distributions.joined_transforms import (
+    CatTransform,
+    CumulativeDistributionTransform,
+    ReshapeTransform,
+    StackTransform,
+)
+from lamina.distributions.vector_transforms import (
+    CorrCholeskyTransform,
+    LowerCholeskyTransform,
+    PositiveDefiniteTransform,
+    SoftmaxTransform,
+    StickBreakingTransform,
+)
 
 __all__ = [
-    "AbsTransform", "AffineTransform", "ComposeTransform", "ExpTransform", "IndependentTransform", "PowerTransform",
-    "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "TanhTransform", "Transform", "identity_transform",
+    "AbsTransform", "AffineTransform", "CatTransform", "ComposeTransform", "CorrCholeskyTransform", "CumulativeDistributionTransform",
+    "ExpTransform", "IndependentTransform", "LowerCholeskyTransform", "PositiveDefiniteTransform", "PowerTransform",
+    "ReshapeTransform", "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "StackTransform", "StickBreakingTransform",
+    "TanhTransform", "Transform", "identity_transform",
 ]  # fmt: skip
 
 
-class _Plain(Transform):
-    """A map without parameters: equal to every other of its kind."""
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    __hash__ = object.__hash__
-
-
-class ExpTransform(_Plain):
+class ExpTransform(Plain):
     """y = exp(x)."""
 
     domain, codomain = constraints.real, constraints.positive
@@ -84,7 +96,7 @@ class PowerTransform(Transform):
     inverse_shape = forward_shape
 
 
-class SigmoidTransform(_Plain):
+class SigmoidTransform(Plain):
     """y = 1 / (1 + exp(-x)), kept inside (0, 1)."""
 
     domain, codomain = constraints.real, constraints.unit_interval
@@ -103,7 +115,7 @@ class SigmoidTransform(_Plain):
         return -F.softplus(-x) - F.softplus(x)
 
 
-class SoftplusTransform(_Plain):
+class SoftplusTransform(Plain):
     """y = log(1 + exp(x))."""
 
     domain, codomain = constraints.real, constraints.positive
@@ -119,7 +131,7 @@ class SoftplusTransform(_Plain):
         return -F.softplus(-x)
 
 
-class TanhTransform(_Plain):
+class TanhTransform(Plain):
     """y = tanh(x)."""
 
     domain, codomain = constraints.real, constraints.interval(-1.0, 1.0)
@@ -136,7 +148,7 @@ class TanhTransform(_Plain):
         return 2.0 * (math.log(2.0) - x - F.softplus(-2.0 * x))
 
 
-class AbsTransform(_Plain):
+class AbsTransform(Plain):
     """y = |x|; the inverse takes the positive x."""
 
     domain, codomain = constraints.real, constraints.positive
@@ -205,25 +217,5 @@ class AffineTransform(Transform):
 
     def forward_shape(self, shape: Any) -> Any:
         return lamina.broadcast_shapes(shape, getattr(self.loc, "shape", ()), getattr(self.scale, "shape", ()))
-
-    inverse_shape = forward_shape
-
-
-class SoftmaxTransform(_Plain):
-    """y = softmax(x) over the last dimension; not one-to-one, so it has no density."""
-
-    domain, codomain = constraints.real_vector, constraints.simplex
-
-    def _call(self, x: Tensor) -> Tensor:
-        probs = (x - x.max(-1, True)[0]).exp()
-        return probs / probs.sum(-1, True)
-
-    def _inverse(self, y: Tensor) -> Tensor:
-        return y.log()
-
-    def forward_shape(self, shape: Any) -> Any:
-        if len(shape) < 1:
-            raise ValueError("Too few dimensions on input")
-        return shape
 
     inverse_shape = forward_shape

@@ -76,6 +76,31 @@ def uniform_open(like: Tensor, shape: Any) -> Tensor:
     return like.new_empty(shape).uniform_(lamina.finfo(like.dtype).tiny, 1)
 
 
+def tril_matrix_to_vec(mat: Tensor, diag: int = 0) -> Tensor:
+    """The entries on and below the diagonal `diag` of D x D matrices, row by row, as vectors. Raises ValueError for other diagonals."""
+    n = mat.shape[-1]
+    if diag < -n or diag >= n:
+        raise ValueError(f"diag ({diag}) provided is outside [{-n}, {n - 1}].")
+    rows, columns = lamina.tril_indices(n, n, diag)
+    return mat[..., rows, columns]
+
+
+def vec_to_tril_matrix(vec: Tensor, diag: int = 0) -> Tensor:
+    """The inverse of `tril_matrix_to_vec`: zeros above the diagonal. Raises ValueError for vectors that fill no triangle."""
+    # the root of n (n + 1) / 2 = size + what lies between the main diagonal and `diag`
+    size = (-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * vec.shape[-1] + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2
+    eps = lamina.finfo(vec.dtype).eps
+    if not round(size) - eps <= size <= round(size) + eps:
+        raise ValueError(
+            f"The size of last dimension is {vec.shape[-1]} which cannot be expressed as the lower triangular part of a square D x D matrix."
+        )
+    n = round(size)
+    rows, columns = lamina.tril_indices(n, n, diag)
+    matrix = vec.new_zeros((*vec.shape[:-1], n, n))
+    matrix[..., rows, columns] = vec
+    return matrix
+
+
 class lazy_property:
     """A property that is computed at the first use and then stored as an attribute of the instance."""
 

@@ -258,11 +258,6 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     return draw((count, prob), compute)
 
 
-def _standard_gamma(alpha: Tensor, generator: Any = None) -> Tensor:
-    source = generator_of(generator)
-    return draw((alpha,), lambda alpha: wrap(draws_rejection.standard_gamma(source, alpha._array), alpha._kind))
-
-
 # ---- in-place draws --------------------------------------------------------------------------------------------------
 
 drawn_ = primitive("drawn", lambda x, *, values: values.astype(x.dtype, copy=False), grads=(lambda g: g * 0,))
