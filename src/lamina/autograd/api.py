@@ -126,7 +126,7 @@ def _run(
             raise errors.NoGraphInputError(t)
         places.append(captures.setdefault(t if edge is None else edge, len(captures)))
     now = modes.current()
-    tensors = create or (now is not None and bool(now.transforms))
+    tensors = create or (now is not None and bool(now.transforms or now.listener))
     found = engine.run(roots, create=tensors, keep=keep, captures=captures, accumulates=False, record=create)
     if not allow_unused:
         for i, at in enumerate(places):

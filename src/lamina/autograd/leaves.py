@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import errors
+from lamina.autograd import errors, modes
 from lamina.autograd.graph import NOWHERE, Node, accumulator, several
 from lamina.core.device import contiguous_format
 from lamina.core.strided import Array, is_dense, overlaps_itself
@@ -54,7 +54,12 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     about = more(leaf)
     if create:
         before = about.grad
-        about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g) if before is None else before + g
+        if before is None:
+            about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g)
+        elif modes.is_grad_enabled():
+            about.grad = before + g
+        else:  # a recorded run of the compiler's: Tensors, but no graph
+            before.add_(g)
         return
     with _LOCKS[(id(leaf) >> 4) & 63]:
         before = about.grad

@@ -65,8 +65,9 @@ def run_backward(
             stacklevel=3,
         )
     engine.run(
-        roots, create=create_graph, keep=create_graph if retain_graph is None else bool(retain_graph), captures=captures
-    )
+        roots, create=create_graph or listened(), keep=create_graph if retain_graph is None else bool(retain_graph),
+        captures=captures, record=create_graph,
+    )  # fmt: skip
 
 
 def input_edge(t: Any) -> Any:
@@ -122,10 +123,16 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
     return roots
 
 
-def _wrapped(tensors: Any) -> bool:
-    """Whether a level of vmap or jvp is open: then values must stay Tensors."""
+def listened() -> bool:
+    """Whether this thread's run is recorded by the compiler: then backward computes with Tensors, which it sees."""
     now = modes.current()
-    return now is not None and bool(now.transforms)
+    return now is not None and now.listener is not None
+
+
+def _wrapped(tensors: Any) -> bool:
+    """Whether a level of vmap or jvp is open, or a run is recorded: then values must stay Tensors."""
+    now = modes.current()
+    return now is not None and bool(now.transforms or now.listener)
 
 
 # ---- properties ------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Slots:
     recording: Callable[[], bool] = staticmethod(lambda: True)  # operations of this thread are recorded
     inference: Callable[[], bool] = staticmethod(lambda: False)  # this thread is in inference mode
     left: Callable[[str], None] = staticmethod(lambda what: None)  # values with history leave as numbers
+    seen: Callable[[Any, str], None] | None = None  # while a run is recorded: Python looks at values
     scalar_warned = cycle_warned = arrays_warned = False  # PyTorch warns of these once
 
 
@@ -352,7 +353,8 @@ class Tensor(TensorBase, metaclass=TensorType):
         return (1, 0)
 
     def _leaving(self, what: str) -> None:
-        """Values with history are about to leave the graph: an error may have to tell."""
+        """Values are about to leave for Python: an error may have to tell, and a recording must know."""
+        looked_at(self, what)
         if self._node is not None or (self._more is not None and self._more.cut is not None):
             Slots.left(what)
 
@@ -380,6 +382,12 @@ def wrap(array: Any, kind: Kind | None = None) -> Tensor:
     t._kind = devices.BY_NUMPY[array.dtype] if kind is None else kind
     t._node = t._version_ = t._more = None
     return t
+
+
+def looked_at(t: Tensor, what: str) -> None:
+    """Python is about to decide something by the values of `t`: a recording must know."""
+    if Slots.seen is not None:
+        Slots.seen(t, what)
 
 
 def more(t: Tensor) -> More:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import lamina
+from lamina.autograd import modes
 from lamina.core.tensor import Tensor
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -37,7 +38,13 @@ required = _RequiredParameter()
 
 def _get_value(x: Number) -> float:
     """The Python number in a 0-d tensor; anything else as it is."""
-    return x.item() if isinstance(x, Tensor) else x
+    return _number_in(x) if isinstance(x, Tensor) else x
+
+
+def _number_in(x: Tensor) -> float:
+    """`x.item()`; while a step is recorded for compilation, a number that stays live."""
+    now = modes.current()
+    return x.item() if now is None or now.listener is None else now.listener.number(x)  # type: ignore[no-any-return]
 
 
 def _to_scalar(x: Number) -> Number:
@@ -59,7 +66,7 @@ def scalar_state(value: float = 0.0) -> Tensor:
 
 def plain(x: Number) -> Number:
     """`x` as a number, unless a gradient is wanted through it (differentiable optimizers)."""
-    return x.item() if isinstance(x, Tensor) and not x.requires_grad else x
+    return _number_in(x) if isinstance(x, Tensor) and not x.requires_grad else x
 
 
 def add_scaled(input: Tensor, other: Tensor, factor: Number) -> Tensor:

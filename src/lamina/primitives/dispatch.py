@@ -48,6 +48,7 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
         if isinstance(t, Tensor) and t._more is not None and t._more.broken and (mode is None or mode.grad):
             raise errors.ViewInPlaceError(t, "", t._more.view, base_modified=True)
     fix: Any = None
+    given = tensors
     if p.elementwise:
         tensors, arrays, kind, where = _promoted(p, tensors)
     else:
@@ -74,6 +75,8 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
         for out in outs:
             if out is not None:
                 more(out).inference, out._version_ = True, UNTRACKED
+    if mode is not None and mode.listener is not None:
+        mode.listener.call(p, given, arrays, params, outs)
     if recorded:
         record(p, tensors, params, outs, arrays, fix, mode)
     else:

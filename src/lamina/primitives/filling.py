@@ -77,6 +77,9 @@ def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
     views.check_memory(self, "copy_", (src,))
     if self._kind.device is not devices.meta:
         source = src._array
+        mode = modes.current()
+        if mode is not None and mode.listener is not None:
+            mode.listener.write(self._array, source)
         np.copyto(self._array, source if source.dtype == self._array.dtype else _cast(source, to=self._array.dtype))
     version(self).bump("copy_", users_place(2))
     views.written(self)

@@ -54,7 +54,7 @@ def fused(
         @functools.wraps(body)
         def function(*args: Any, **kwargs: Any) -> Any:
             mode = modes.current()
-            if mode is not None and (mode.transforms or mode.function_modes or mode.listener):
+            if mode is not None and (mode.transforms or mode.function_modes):
                 return body(*args, **kwargs)
             given = dict(zip(names, args, strict=False))
             given |= kwargs
@@ -91,13 +91,34 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
     @functools.wraps(body)
     def function(*tensors: Any, **params: Any) -> Any:
         mode = modes.current()
-        if mode is not None and (mode.transforms or mode.function_modes or mode.listener):
+        if mode is not None and (mode.transforms or mode.function_modes):
             return body(*tensors, **params)
+        if mode is not None and mode.listener is not None:  # it sees what the body does
+            return _ruled(op.primitive, body, tensors, params, mode)
         return op(*tensors, **params)
 
     function.fused, function.primitive = body, op.primitive  # type: ignore[attr-defined]
     op.primitive.function = function
     return function
+
+
+def _ruled(p: Any, body: Body, tensors: Any, params: dict[str, Any], mode: Any) -> Any:
+    """The body's result with the history of the declaration `p`."""
+    token = modes.set_current(modes.with_grad(mode, False))
+    try:
+        result = body(*tensors, **params)
+    finally:
+        modes.reset(token)
+    outs = list(result) if isinstance(result, tuple) else [result]
+    grad = (mode.grad and not mode.inference) and any(isinstance(t, Tensor) and t._node is not None for t in tensors)
+    if grad:
+        registry.record(p, tensors, params, outs, None, None, mode)
+    return tuple(outs) if isinstance(result, tuple) else outs[0]
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    """A Tensor, or an array, of `dtype`."""
+    return to(value, dtype) if isinstance(value, Tensor) else value.astype(dtype.np)
 
 
 def _with_outputs(p: Any, n: int, outs: list[Any]) -> Any:
@@ -142,16 +163,15 @@ class FusedNode(Node):
             if counter is not None and counter.n != held:
                 raise errors.ModifiedError(self, t, held, counter, False)
         values = g if self._width > 1 else [g]
-        if create:
+        if create and modes.is_grad_enabled():
             return self._again(values)
         roots = [(edge, v) for edge, v in zip(self.inner, values, strict=True) if v is not None and edge is not None]
         if self.low is not None:
-            roots = [(edge, v.astype("float32") if v.dtype.itemsize < 4 else v) for edge, v in roots]
-        found = engine.run(
-            roots, create=False, keep=True, captures={leaf: i for i, leaf in enumerate(self.leaves)}, accumulates=False
-        )
+            roots = [(edge, _cast(v, float32) if v.dtype.itemsize < 4 else v) for edge, v in roots]
+        captures = {leaf: i for i, leaf in enumerate(self.leaves)}
+        found = engine.run(roots, create=create, keep=True, captures=captures, accumulates=False, record=False)
         return [
-            None if f is None else f if f.dtype == leaf._array.dtype else f.astype(leaf._array.dtype)
+            f if f is None or f.dtype == (leaf.dtype if create else leaf._array.dtype) else _cast(f, leaf._kind.dtype)
             for f, leaf in zip(found, self.leaves, strict=True)
         ]
 

@@ -15,7 +15,7 @@ from lamina.core import device as devices
 from lamina.core.dtype import int64
 from lamina.core.explained import IndexRangeError
 from lamina.core.factories import from_numpy, tensor
-from lamina.core.tensor import Tensor, wrap
+from lamina.core.tensor import Tensor, looked_at, wrap
 from lamina.primitives import shape as s
 from lamina.primitives.levels import differs
 
@@ -143,6 +143,7 @@ def _positions(item: Tensor, view: Tensor, dim: int, self: Tensor) -> list[Tenso
             "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch over indexing with a boolean "
             "mask."
         )
+    looked_at(item, "as a mask")
     return [wrap(found) for found in np.nonzero(mask)]
 
 
@@ -162,6 +163,7 @@ def _as_index(item: Any, nested: bool = False) -> Any:
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         known = item._kind.device is devices.cpu and not differs(item)
         if not item._array.ndim and category == 1 and item._kind.dtype.name != "uint8" and known:
+            looked_at(item, "as an index")
             return int(item._array)
         if category == 1 and item._kind.dtype.name in ("int8", "int16"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")

@@ -20,6 +20,7 @@ from lamina.core import strided
 from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
 from lamina.core.promotion import common_dtype
+from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
@@ -119,7 +120,8 @@ def write(
     recorded = grad and self._kind.category > 1 and (self._node is not None or _requires(args))
     views.check_inplace(self, name, recorded)
     views.check_memory(self, name, args)
-    old = wrap(self._array.copy() if composite and recorded else self._array, self._kind)
+    listener = None if mode is None else mode.listener
+    old = wrap(_kept(self._array, listener) if composite and recorded else self._array, self._kind)
     old._node = None if self._node is LEAF else self._node
     result = compute(old)
     check_target(self, result, name)
@@ -127,7 +129,9 @@ def write(
     holder = node.node if node.__class__ is Output else node
     if holder is not None and holder._saved:
         if any(kept is old for kept in holder._saved):
-            old._array = old._array.copy()
+            old._array = _kept(old._array, listener)
+    if listener is not None:
+        listener.write(self._array, result._array)
     if self._kind.device is not devices.meta:
         # elements that are one in memory: an old value must not be written after the new one
         where: Any = result._array != self._array if strided.overlaps_itself(self._array) else True
@@ -145,6 +149,14 @@ def write(
     else:
         views.written(self)
     return self
+
+
+def _kept(array: Array, listener: Any) -> Array:
+    """A copy of what is about to be written over."""
+    made = array.copy()
+    if listener is not None:
+        listener.copied(array, made)
+    return made
 
 
 def _written(kept: Any, result: Tensor, target: Tensor) -> Any:
@@ -184,6 +196,8 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
     if out._array.shape != result._array.shape:
         resize_out(out, result._array.shape)
+    if mode is not None and mode.listener is not None:
+        mode.listener.write(out._array, result._array)
     if out._kind.device is not devices.meta:
         np.copyto(out._array, result._array, casting="unsafe")
     version(out).bump(name, users_place(2))

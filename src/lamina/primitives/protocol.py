@@ -19,7 +19,7 @@ from lamina.core.device import CPU
 from lamina.core.nested import array_of
 from lamina.core.size import Size, shape_of
 from lamina.core.storage import UntypedStorage
-from lamina.core.tensor import LEAF, Tensor, meta_array, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, looked_at, meta_array, more, version, wrap
 from lamina.primitives import overrides, splitting
 from lamina.primitives.filling import set_
 
@@ -86,6 +86,7 @@ def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
             suffixes.append(f"tangent={shown[-1]}")
     cls = type(self)
     prefix = "tensor(" if cls is Tensor or not cls._overrides else f"{cls.__name__}("
+    looked_at(self, "its text")
     return printing.format_tensor(
         None if self.is_meta else self._array, dtype=self._kind.dtype.name,
         default_dtypes=(default.name, dtypes.default_complex().name), size=self._array.shape, meta=self.is_meta,

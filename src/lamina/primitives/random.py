@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import views
+from lamina.autograd import modes, views
 from lamina.core import device as devices
 from lamina.core import draws, draws_discrete, draws_normal, draws_rejection, strided
 from lamina.core import dtype as dtypes
@@ -23,7 +23,7 @@ from lamina.core.version import users_place
 from lamina.primitives.creation import made, sized
 from lamina.primitives.inplace import NAMES, with_out, write
 from lamina.primitives.levels import batch_levels
-from lamina.primitives.randomness import draw, filling, spread
+from lamina.primitives.randomness import draw, filling, reported, spread
 from lamina.primitives.registry import primitive
 
 
@@ -43,7 +43,7 @@ def _new(
     """A new leaf of draws (the meta device holds no values), or `out` filled with them. Inside vmap, perhaps one for each entry."""
 
     def make(shape: tuple[int, ...]) -> Tensor:
-        array = meta_array(shape, kind) if kind.device is devices.meta else draw(shape)
+        array = meta_array(shape, kind) if kind.device is devices.meta else reported(lambda: draw(shape))
         return made(array, kind, requires_grad, out)
 
     return spread(shape, make, one_by_one=one_by_one)
@@ -270,11 +270,15 @@ def _fill(self: Tensor, name: str, values: Callable[[], Array]) -> Tensor:
     if self._node is None and (self._more is None or (self._more.base is None and not self._more.tangents)):
         views.check_inplace(self, name, False)
         views.check_memory(self, name, ())
-        np.copyto(self._array, values(), casting="unsafe")
+        found = reported(values)
+        mode = modes.current()
+        if mode is not None and mode.listener is not None:
+            mode.listener.write(self._array, found)
+        np.copyto(self._array, found, casting="unsafe")
         version(self).bump(name, users_place(3))
         views.written(self)
         return self
-    return write(self, name, lambda old: drawn_(old, values=values()))
+    return write(self, name, lambda old: drawn_(old, values=reported(values)))
 
 
 @filling

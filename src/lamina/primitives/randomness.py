@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.autograd import modes
+from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.batching import filled
 from lamina.primitives.levels import Level, batch_levels, batched, in_batch
@@ -23,6 +24,15 @@ def _check(level: Level) -> None:
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags "
             "on vmap or perform the randomness operation out of vmap"
         )
+
+
+def reported(draw: Callable[[], Array]) -> Array:
+    """The draws; where a run is recorded, the recording learns how to draw again."""
+    array = draw()
+    now = modes.current()
+    if now is not None and now.listener is not None:
+        now.listener.drawn(array, draw)
+    return array
 
 
 def spread(shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Tensor], *, one_by_one: bool = False) -> Tensor:
@@ -49,6 +59,9 @@ def draw(tensors: Sequence[Any], compute: Callable[..., Tensor]) -> Tensor:
 
 def _draw(tensors: Sequence[Any], levels: Sequence[Level], compute: Callable[..., Tensor]) -> Tensor:
     if not levels:
+        now = modes.current()
+        if now is not None and now.listener is not None:
+            now.listener.fail("random draws that depend on a tensor's values")
         return compute(*tensors)
     *outer, level = levels
     _check(level)

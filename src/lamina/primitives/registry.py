@@ -154,6 +154,7 @@ def by_values(name: str) -> Callable[..., Any]:
             f"{name}: attempted to run this operator with Meta tensors, but the shape of its result depends on values, which they have not"
         )
 
+    meta.by_values = True  # type: ignore[attr-defined]
     return meta
 
 

@@ -14,7 +14,7 @@ from lamina.core import dtype as dtypes
 from lamina.core.device import CPU
 from lamina.core.promotion import common_dtype
 from lamina.core.size import broadcast
-from lamina.core.tensor import Tensor, wrap
+from lamina.core.tensor import Tensor, looked_at, wrap
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
 from lamina.primitives.inplace import NAMES, put_out, with_out
@@ -204,6 +204,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, as in `isclose`."""
+    looked_at(input, "allclose()")
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
 
 
@@ -212,4 +213,5 @@ def equal(input: Tensor, other: Tensor) -> bool:
     for i, (name, t) in enumerate((("input", input), ("other", other))):
         if not is_tensor(t):
             raise not_tensor("equal", name, i + 1, t)
+    looked_at(input, "equal()")
     return input._array.shape == other._array.shape and bool((input._array == other._array).all())

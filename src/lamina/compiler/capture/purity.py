@@ -1,0 +1,248 @@
+"""What Python ran during a recording, and whether running it again could be left out.
+
+A profile hook sees every call. Frames of lamina's own files are the library, whose effects are reported to the recorder; all others
+are looked at: their bytecode may read anything (what it reads becomes guards) and store into locals and into tensors; whatever
+else it does (print, append to a list that was there before, `self.count += 1`, time, files) makes the code "unclean", and the line is
+kept for `explain`. Here: this verdict, and what was read. Not here: how reads become guards (guards.py).
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import gc
+import math
+import operator
+import sys
+from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, MethodWrapperType
+from typing import Any
+
+from lamina.core.version import OWN_FILES, Place, is_own
+
+_SITE = ("/site-packages/", "/dist-packages/")
+_STORES = {"STORE_ATTR": "sets the attribute", "STORE_SUBSCR": "stores into a container", "DELETE_ATTR": "deletes the attribute",
+           "DELETE_SUBSCR": "deletes from a container"}  # fmt: skip
+_NAMES = {"STORE_GLOBAL": "sets the global", "DELETE_GLOBAL": "deletes the global"}
+_PURE = frozenset(
+    getattr(builtins, name)
+    for name in (
+        "abs all any bool callable chr complex dict divmod enumerate filter float format frozenset getattr hasattr hash id int isinstance "
+        "issubclass iter len list map max min next ord pow range repr reversed round set slice sorted str sum super tuple type zip "
+        "object bytes property staticmethod classmethod __build_class__"
+    ).split()
+)
+_PURE_MODULES = frozenset(("math", "cmath", "operator", "_operator", "itertools", "_functools", "functools", "_collections", "_abc", "_struct",
+                           "typing", "_typing", "copy", "_weakref", "_thread"))  # fmt: skip
+_MUTATING = frozenset((
+    "append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "update", "setdefault", "popitem", "add", "discard",
+    "difference_update", "intersection_update", "symmetric_difference_update", "appendleft", "extendleft", "popleft", "rotate", "__setitem__",
+    "__delitem__", "__setattr__", "__delattr__", "__iadd__", "__ior__", "__iand__", "write", "writelines", "send", "put", "put_nowait",
+))  # fmt: skip
+_LIBRARY_STDLIB = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", "/abc.py", "/collections/__init__.py", "/types.py",
+                   "/copy.py", "/dataclasses.py", "/inspect.py", "/_collections_abc.py", "<frozen abc>", "<frozen _collections_abc>",
+                   "<string>", "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
+
+
+class Read:
+    """A user's function that ran: what its globals and free variables were, and the objects given to it."""
+
+    __slots__ = ("arguments", "closure", "code", "globals")
+
+    def __init__(self, code: CodeType, frame: FrameType) -> None:
+        self.code, self.globals = code, frame.f_globals
+        here = frame.f_locals
+        self.closure = {name: here[name] for name in code.co_freevars if name in here}
+        count = code.co_argcount + code.co_kwonlyargcount
+        count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
+        self.arguments = [here[name] for name in code.co_varnames[:count] if name in here]
+
+
+class Watch:
+    """A context manager that looks at all Python that runs inside. `unclean`: (what, place) of the first effect, or None."""
+
+    def __init__(self) -> None:
+        self.unclean: tuple[str, Place | None] | None = None
+        self.reads: dict[tuple[CodeType, int], Read] = {}
+        self.stored: set[tuple[CodeType, int]] = set()  # instructions at which the library was called
+        self.codes: dict[CodeType, None] = {}
+        self.containers = {id(o) for o in gc.get_objects() if isinstance(o, (list, dict, set))}
+        self._last: tuple[str, int] = ("", 0)
+
+    def __enter__(self) -> Watch:
+        self._before = sys.getprofile()
+        sys.setprofile(self._event)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(self._before)
+        if self.unclean is None:
+            for code in self.codes:
+                found = self._effects(code)
+                if found is not None:
+                    self.unclean = found
+                    break
+
+    def blame(self, what: str, place: Place | None) -> None:
+        if self.unclean is None:
+            self.unclean = (what, place)
+
+    def _event(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call":
+            code = frame.f_code
+            back = frame.f_back
+            if _library(code.co_filename):
+                if back is not None and not _library(back.f_code.co_filename):
+                    self.stored.add((back.f_code, back.f_lasti))
+                return
+            if back is not None and not self._reached(code, back):
+                return
+            self.codes[code] = None
+            closure = id(frame.f_locals.get(code.co_freevars[0])) if code.co_freevars else 0
+            first = id(frame.f_locals.get(code.co_varnames[0])) if code.co_argcount else 0
+            if (code, closure ^ first) not in self.reads:
+                self.reads[code, closure ^ first] = Read(code, frame)
+        elif event == "c_call" and self.unclean is None:
+            code = frame.f_code
+            if not _library(code.co_filename):
+                self._called(arg, (code, frame.f_lasti))
+        elif event == "return" and self.unclean is None:
+            code = frame.f_code
+            if not _library(code.co_filename) and code in self.codes:
+                self._changed(code, frame)
+
+    def _reached(self, code: CodeType, back: FrameType) -> bool:
+        """Whether a frame counts: the standard library, where lamina calls it, is lamina's affair."""
+        if any(part in code.co_filename for part in _SITE) or not is_own(code.co_filename):
+            return True
+        if _library(back.f_code.co_filename):
+            return False
+        if code.co_filename.endswith(_LIBRARY_STDLIB):
+            return False
+        return True
+
+    def _called(self, function: Any, place: Place) -> None:
+        """A C function was called by code that is looked at."""
+        name = getattr(function, "__name__", repr(function))
+        owner = getattr(function, "__self__", None)
+        if isinstance(function, type):
+            return
+        try:
+            if function in _PURE:
+                return
+        except TypeError:
+            pass
+        if isinstance(function, (BuiltinFunctionType, MethodDescriptorType, MethodWrapperType)):
+            module = getattr(function, "__module__", None)
+            if module in _PURE_MODULES and name not in ("setattr", "delattr"):
+                return
+            if owner is not None and not isinstance(owner, type(math)):
+                if name in _MUTATING:
+                    if id(owner) in self.containers or not isinstance(owner, (list, dict, set)):
+                        self.blame(f"calls {type(owner).__name__}.{name}() on an object that was there before", place)
+                    return
+                if isinstance(
+                    owner, (str, bytes, int, float, complex, tuple, list, dict, set, frozenset, range, slice, type)
+                ):
+                    return
+                if name in (
+                    "__init__",
+                    "__new__",
+                    "__enter__",
+                    "__exit__",
+                    "__get__",
+                    "__getitem__",
+                    "__contains__",
+                    "__init_subclass__",
+                ):
+                    return
+            if owner is None and module is None:
+                return  # a method of a type
+            if module == "builtins" and name in (
+                "setattr",
+                "delattr",
+                "print",
+                "input",
+                "open",
+                "exec",
+                "eval",
+                "vars",
+                "locals",
+                "globals",
+            ):
+                self.blame(f"calls {name}()", place)
+                return
+        self.blame(
+            f"calls {getattr(function, '__module__', None) or type(owner).__name__}.{name}(), whose effects are not known",
+            place,
+        )
+
+    def _changed(self, code: CodeType, frame: FrameType) -> None:
+        """`x += ...` on a list that was there before changes it, and no call tells."""
+        for offset, name in _augmented(code):
+            value = frame.f_locals.get(name)
+            if isinstance(value, (list, dict, set)) and id(value) in self.containers:
+                self.blame(f"changes {name}, a {type(value).__name__} that was there before", (code, offset))
+
+    def _effects(self, code: CodeType) -> tuple[str, Place] | None:
+        """The first store of `code` that is neither into a local nor into a tensor."""
+        for offset, op, name in _stores(code):
+            if (code, offset) in self.stored:
+                continue
+            return (f"{op} {name}".rstrip(), (code, offset))
+        return None
+
+
+def _library(file: str) -> bool:
+    own = OWN_FILES.get(file)
+    return (is_own(file) if own is None else own) == 1
+
+
+@functools.lru_cache(4096)
+def _stores(code: CodeType) -> tuple[tuple[int, str, str], ...]:
+    """(offset, what, name) of instructions that store elsewhere than into the function's own variables."""
+    found = []
+    for i in dis.get_instructions(code):
+        if i.opname in _STORES:
+            found.append((i.offset, _STORES[i.opname], str(i.argval) if "ATTR" in i.opname else ""))
+        elif i.opname in _NAMES:
+            found.append((i.offset, _NAMES[i.opname], str(i.argval)))
+        elif i.opname in ("STORE_DEREF", "DELETE_DEREF") and i.argval in code.co_freevars:
+            found.append((i.offset, "sets the outer variable", str(i.argval)))
+        elif i.opname == "STORE_NAME":
+            found.append((i.offset, "sets the global", str(i.argval)))
+    return tuple(found)
+
+
+@functools.lru_cache(4096)
+def _augmented(code: CodeType) -> tuple[tuple[int, str], ...]:
+    """(offset, variable) of augmented assignments to local variables."""
+    found, last = [], None
+    for i in dis.get_instructions(code):
+        if (
+            i.opname in ("STORE_FAST", "STORE_DEREF")
+            and last is not None
+            and last.opname == "BINARY_OP"
+            and last.argrepr.endswith("=")
+        ):
+            found.append((last.offset, str(i.argval)))
+        last = i
+    return tuple(found)
+
+
+@functools.lru_cache(4096)
+def global_names(code: CodeType) -> tuple[str, ...]:
+    """Names that `code`, with the functions written inside it, reads as globals."""
+    names = {str(i.argval) for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return tuple(sorted(names))
+
+
+@functools.lru_cache(4096)
+def attribute_names(code: CodeType) -> frozenset[str]:
+    """Names that `code` reads as attributes."""
+    return frozenset(
+        str(i.argval) for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR")
+    )
+
+
+_PURE |= frozenset((math.sqrt, operator.add))

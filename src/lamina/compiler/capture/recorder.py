@@ -1,0 +1,259 @@
+"""The recorder: what listens while a run is recorded, and writes the graph.
+
+Every call of a primitive, every write in place, every draw and every value that leaves for Python is reported here by the one place
+where it happens (primitives/dispatch.py, inplace.py, random.py, core/tensor.py). Values are recognised by their memory, so
+views need no reports. Here: from reports to the graph. Not here: what Python code ran (purity.py), what must hold for the
+recording to be used again (guards.py).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import modes
+from lamina.compiler.capture.live import Live
+from lamina.compiler.graph import Graph, Node, Number, Origin, Ref, Value, dense
+from lamina.core.device import CPU
+from lamina.core.strided import Array, address, owner_of
+from lamina.core.tensor import LEAF, Tensor, more, wrap
+from lamina.core.version import users_place
+
+
+class Buffer:
+    """Memory that the recording knows: its owner (held, so that the address stays taken) and its value now."""
+
+    __slots__ = ("address", "first", "owner", "value")
+
+    def __init__(self, owner: Array, value: Value) -> None:
+        self.owner, self.address, self.value = owner, low_address(owner), value
+        self.first = value
+
+
+def low_address(array: Array) -> int:
+    """The lowest address of an array's elements (strides may be negative)."""
+    low = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True) if s < 0 and n > 0)
+    return int(address(array) + low)
+
+
+class Recorder:
+    """Listens to a run. `broken`: why the recording cannot be used, or None."""
+
+    def __init__(self, arguments: Sequence[Tensor]) -> None:
+        self.graph = Graph()
+        self.buffers: dict[int, Buffer] = {}
+        self.broken: str | None = None
+        self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
+        self.draws = 0
+        self.released: set[Any] = set()  # nodes whose backward ran
+        self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
+        self.before = Before()
+        self.alive: list[Any] = []
+        for i, t in enumerate(arguments):
+            self._external(t._array, Origin("argument", i))
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    def ref(self, array: Array) -> Ref:
+        """How the graph calls these elements."""
+        owner = owner_of(array)
+        buffer = self.buffers.get(id(owner))
+        if buffer is None:
+            buffer = self._found(owner)
+        at = address(array) - buffer.address if array.size else 0
+        return Ref(buffer.value, at, array.shape, array.strides, array.dtype)
+
+    def _found(self, owner: Array) -> Buffer:
+        """Memory met for the first time: there before the run, or a constant that the run made."""
+        t = self.before.owners.get(id(owner))
+        if t is None:
+            return self._external(owner, Origin("constant", owner.copy() if owner.flags.c_contiguous else None))
+        leaf = self.before.grads.get(id(t))
+        return self._external(owner, Origin("held", t) if leaf is None else Origin("grad", leaf))
+
+    def _external(self, array: Array, origin: Origin) -> Buffer:
+        owner = owner_of(array)
+        buffer = self.buffers.get(id(owner))
+        if buffer is None:
+            if origin.kind == "constant" and origin.which is None:
+                origin = Origin("constant", _dense_copy(owner))
+            buffer = Buffer(owner, self.graph.value(owner.nbytes, origin))
+            self.buffers[id(owner)] = buffer
+        return buffer
+
+    def _made(self, array: Array, node: Node) -> Ref:
+        """New memory that `node` fills."""
+        owner = owner_of(array)
+        buffer = Buffer(owner, self.graph.value(owner.nbytes, node))
+        self.buffers[id(owner)] = buffer
+        return Ref(
+            buffer.value, address(array) - buffer.address if array.size else 0, array.shape, array.strides, array.dtype
+        )
+
+    def knows(self, array: Array) -> bool:
+        return id(owner_of(array)) in self.buffers
+
+    # ---- reports -----------------------------------------------------------------------------------------------------
+
+    def call(
+        self, p: Any, tensors: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
+    ) -> None:
+        """A primitive computed `outs` (Tensors or None) from `arrays`, which are `tensors` promoted."""
+        if getattr(p.meta, "by_values", False):
+            self.left(f"the shape of {p.name}'s result")
+        results = [None if o is None else o._array for o in outs]
+        if p.view or all(r is None or self.knows(r) for r in results):
+            if p.view and tensors[0] is not None:
+                self.ref(arrays[0])  # its memory may be met here for the first time
+            return
+        inputs = tuple(self._operand(t, a) for t, a in zip(tensors, arrays, strict=True))
+        fixed = {k: self.fixed(v, f"{p.name}({k}=)") for k, v in params.items()}
+        node = Node(p.name, p, inputs, fixed, (), users_place(3))
+        self._append(node, results)
+
+    def _append(self, node: Node, results: Sequence[Array | None]) -> None:
+        node.outputs = tuple(
+            None if r is None else self.ref(r) if self.knows(r) else self._made(r, node) for r in results
+        )
+        self.graph.nodes.append(node)
+
+    def _operand(self, given: Any, array: Any) -> Any:
+        if array is None:
+            return None
+        if isinstance(given, Tensor):
+            ref = self.ref(given._array)
+            return ref if array is given._array or array.dtype == ref.dtype else self._cast(ref, array)
+        if given.__class__ is Live:
+            ref = given.ref
+            return ref if array.dtype == ref.dtype else self._cast(ref, array)
+        return Number(given)
+
+    def _cast(self, ref: Ref, array: Array) -> Ref:
+        node = Node("cast", None, (ref,), {}, (), users_place(4))
+        self._append(node, (array,))
+        return node.outputs[0]  # type: ignore[return-value]
+
+    def copied(self, source: Array, made: Array) -> None:
+        """Library code copied elements (perhaps to another dtype) into new memory."""
+        self._append(Node("copy", None, (self.ref(source),), {}, (), users_place(3)), (made,))
+
+    def write(self, target: Array, content: Array) -> None:
+        """`content` was written over the elements of `target`, in place."""
+        source = self.ref(content)
+        region = self.ref(target)
+        buffer = self.buffers[id(owner_of(target))]
+        before = buffer.value
+        if 0 in region.strides and region.size > 1:
+            self.fail("a write to a tensor whose elements share memory")
+        place = users_place(3)
+        if region.whole():
+            node = Node("copy", None, (source,), {}, (), place)
+        else:
+            node = Node(
+                "update",
+                None,
+                (Ref(before, 0, (before.nbytes,), (1,), np.dtype(np.uint8)), source),
+                {"region": region},
+                (),
+                place,
+            )
+        buffer.value = self.graph.value(before.nbytes, node, previous=before)
+        node.outputs = (Ref(buffer.value, *region[1:]),)
+        self.graph.nodes.append(node)
+
+    def drawn(self, array: Array, again: Callable[[], Array]) -> None:
+        """Random numbers were drawn into new memory; `again` draws the next ones."""
+        self.draws += 1
+        self._append(Node("draw", None, (), {"again": again}, (), users_place(3)), (array,))
+
+    def left(self, what: str) -> None:
+        """A value left for Python."""
+        self.escapes.append((what, users_place(3)))
+
+    def fail(self, why: str) -> None:
+        """The recording cannot be used again."""
+        if self.broken is None:
+            self.broken = why
+
+    def fixed(self, value: Any, where: str) -> Any:
+        """A parameter of a call, which is part of the recording; a live number becomes guarded."""
+        if value.__class__ is Live:
+            value.pin(where)
+            return float(value)
+        if value.__class__ in (tuple, list):
+            return value.__class__(self.fixed(v, where) for v in value)
+        if isinstance(value, Tensor):
+            self.fail(f"{where} is a tensor")
+        return value
+
+    # ---- numbers -----------------------------------------------------------------------------------------------------
+
+    def scalar(self, name: str, primitive: Any, operands: Sequence[Any], value: float) -> Live:
+        """A number computed from live ones."""
+        made = np.array(value, np.float64)
+        inputs = tuple(o.ref if o.__class__ is Live else Number(o) for o in operands)
+        node = Node(name, primitive, inputs, {}, (), users_place(3))
+        self._append(node, (made,))
+        self.alive.append(made)
+        return Live.make(value, self, node.outputs[0])
+
+    def live(self, value: float, read: Callable[[], float], label: str) -> Live:
+        """A number that Python code reads anew at each call."""
+        made = np.array(value, np.float64)
+        self.alive.append(made)
+        buffer = self._external(made, Origin("live", read))
+        return Live.make(value, self, Ref(buffer.value, 0, (), (), made.dtype), read, label)
+
+    def number(self, t: Tensor) -> Live:
+        """The content of a one-element tensor as a live number: for library code that would ask for `item()`."""
+        ref = self.ref(t._array)
+        wide = np.array(t._array, np.float64).reshape(())
+        node = Node("cast", None, (Ref(ref.value, ref.offset, (), (), ref.dtype),), {}, (), users_place(3))
+        self._append(node, (wide,))
+        self.alive.append(wide)
+        return Live.make(float(wide), self, node.outputs[0])
+
+    # ---- backward ----------------------------------------------------------------------------------------------------
+
+    def backward(self, roots: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Tensor | None]]:
+        """The roots of a backward, as Tensors."""
+        return [(edge, value if value is None or isinstance(value, Tensor) else wrap(value)) for edge, value in roots]
+
+
+class Before:
+    """What there was before the run: tensors, by the memory they look at; leaves' gradients; versions."""
+
+    def __init__(self) -> None:
+        self.tensors = [o for o in gc.get_objects() if isinstance(o, Tensor)]
+        self.owners: dict[int, Tensor] = {}
+        self.grads: dict[int, Tensor] = {}  # id(a leaf's gradient) -> the leaf
+        self.leaf_grads: list[tuple[Tensor, Any]] = []
+        self.versions = [(t, t._version_, 0 if t._version_ is None else _count(t)) for t in self.tensors]
+        for t in self.tensors:
+            self.owners.setdefault(id(owner_of(t._array)), t)
+            about = t._more
+            if t._node is LEAF:
+                self.leaf_grads.append((t, None if about is None else about.grad))
+            if about is not None and about.grad is not None:
+                self.grads[id(about.grad)] = t
+                self.owners[id(owner_of(about.grad._array))] = about.grad
+
+
+def _count(t: Tensor) -> int:
+    about = t._more
+    return 0 if about is not None and about.inference else t._version_.n  # type: ignore[union-attr]
+
+
+def _dense_copy(owner: Array) -> Array:
+    """The bytes of an array that owns them, in their order in memory."""
+    if not dense(owner.shape, tuple(abs(s) for s in owner.strides), owner.dtype):
+        raise NotImplementedError("a constant whose memory has gaps")
+    order = sorted(range(owner.ndim), key=lambda d: -abs(owner.strides[d]))
+    upright = owner[tuple(slice(None, None, -1) if s < 0 else slice(None) for s in owner.strides)]
+    return np.ascontiguousarray(upright.transpose(order))
+
+
+__all__ = ["CPU", "Before", "Recorder", "modes", "more"]
