@@ -102,7 +102,20 @@ def test_doctor_says_what_is_wrong(monkeypatch, capsys):
     assert "FAILED: the losses are [4.12" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [["cache", "info"], ["cache", "clear"], ["tune"]])
-def test_what_is_not_there_yet_says_so(command):
-    done = lamina(*command)
-    assert done.returncode == 2 and "comes with the compiler" in done.stderr
+def test_what_is_not_there_yet_says_so():
+    done = lamina("tune")
+    assert done.returncode == 2 and "not there yet" in done.stderr
+
+
+def test_the_cache_is_described_and_emptied(tmp_path: Path):
+    kernels = tmp_path / "kernels"
+    kernels.mkdir(mode=0o700)
+    tmp_path.chmod(0o700)
+    (kernels / "0.kernel").write_bytes(bytes(3_000_000))
+    environment = {"env": os.environ | {"LAMINA_CACHE_DIR": str(tmp_path)}}
+    assert "1 kernels, 3.0 MB" in lamina("cache", "info", **environment).stdout
+    assert "1 kernels deleted" in lamina("cache", "clear", **environment).stdout
+    assert not list(kernels.iterdir())
+    kernels.chmod(0o777)
+    refused = lamina("cache", "info", **environment)
+    assert refused.returncode == 1 and "can be written by others" in refused.stdout

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from lamina import doctor
 from lamina.compat import program
+from lamina.compiler.runtime import cache
 
-_NOT_YET = "comes with the compiler, which this version does not have: operations run on NumPy and nothing is cached"
+_NOT_YET = "is not there yet: the compiler goes by what this kind of CPU usually does"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,8 +22,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args.command == "doctor":
         return doctor.main()
+    if args.command == "cache":
+        return _cache(clear=args.action == "clear")
     print(f"lamina: {args.command} {_NOT_YET}", file=sys.stderr)
     return 2
+
+
+def _cache(clear: bool) -> int:
+    if clear:
+        count = cache.clear()
+        print(f"{count} kernels deleted")
+        return 0
+    found = cache.info()
+    print(f"{found.folder}: {found.kernels} kernels, {found.bytes / 1e6:.1f} MB of at most {found.limit / 1e6:.0f}")
+    if found.problem:
+        print(f"not used: {found.problem}")
+    return 1 if found.problem else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("doctor", help="print versions, CPU, threads, caches, and whether a self-check holds")
 
-    cache = commands.add_parser("cache", help="the cache of native kernels (comes with the compiler)")
+    cache = commands.add_parser("cache", help="how much native code is kept on disk, or delete it")
     cache.add_argument("action", choices=["info", "clear"])
     commands.add_parser("tune", help="measure this machine for the compiler (comes with it)")
     return parser

@@ -5,7 +5,6 @@ Here: the report and the self-check. Everything is looked up without being impor
 
 import ctypes
 import importlib.metadata
-import importlib.util
 import math
 import os
 import platform
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import lamina
+from lamina.compiler.runtime import cache, cpu
 from lamina.version import __version__
 from lamina.version import lamina as own_version
 
@@ -112,18 +112,9 @@ def _blas_kernels() -> str:
 
 
 def _native() -> Iterator[tuple[str, str]]:
-    built = importlib.util.find_spec("lamina.compiler.runtime") is not None
-    yield "kernels", "compiled through llvmlite" if built else "none: operations run on NumPy"
-    folder = cache_folder()
-    if not folder.is_dir():
-        yield "cache", f"{folder} (empty)"
-        return
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    yield "cache", f"{folder} ({len(sizes)} files, {sum(sizes) / 1e6:.1f} MB)"
-
-
-def cache_folder() -> Path:
-    """Where lamina keeps what it can make again: LAMINA_CACHE_DIR, or `lamina` in the user's cache folder."""
-    if "LAMINA_CACHE_DIR" in os.environ:
-        return Path(os.environ["LAMINA_CACHE_DIR"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lamina"
+    missing = cpu.unsupported() or ("" if _version_of("llvmlite") else "llvmlite is not installed")
+    yield "kernels", f"none: {missing}; operations run on NumPy" if missing else "compiled through llvmlite"
+    found = cache.info()
+    yield "cache", f"{found.folder} ({found.kernels} kernels, {found.bytes / 1e6:.1f} MB)"
+    if found.problem:
+        yield "cache not used", found.problem

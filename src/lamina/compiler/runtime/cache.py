@@ -1,0 +1,243 @@
+"""Machine code on disk, by key: a kernel is compiled once on a machine, not once in a process.
+
+A file holds one image (image.py) under a checksum. It is written beside and renamed into place, so that processes may read and write at
+once; it is read only where the folder and the file are the user's own and nobody else can write them, for what is read is run. Whatever
+is wrong here costs a compilation and one warning, never an error. The least recently used files go when a limit is passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from .image import Image
+
+_MAGIC = b"lamina\x01\n"
+_SUFFIX = ".kernel"
+_DEFAULT_LIMIT = 512 << 20
+_HOUR = 3600.0
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Info(NamedTuple):
+    """What `lamina cache info` prints."""
+
+    folder: Path
+    kernels: int
+    bytes: int
+    limit: int
+    problem: str  # why it is not used, or empty
+
+
+def cache_folder() -> Path:
+    """Where lamina keeps what it can make again: LAMINA_CACHE_DIR, or `lamina` in the user's cache folder."""
+    if chosen := os.environ.get("LAMINA_CACHE_DIR"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/lamina").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lamina"
+
+
+def store() -> Store:
+    """The store that the environment names now."""
+    return _store(cache_folder(), os.environ.get("LAMINA_CACHE_LIMIT", ""))
+
+
+def info() -> Info:
+    """Where the cache is, and how much is in it."""
+    return store().info()
+
+
+def clear() -> int:
+    """Delete all kernels; how many there were."""
+    return store().clear()
+
+
+@cache
+def _store(folder: Path, limit: str) -> Store:
+    try:
+        return Store(folder, _parsed(limit))
+    except ValueError:
+        warnings.warn(f"LAMINA_CACHE_LIMIT is {limit!r}, not a size such as 512M: 512M is used", stacklevel=2)
+        return Store(folder, _DEFAULT_LIMIT)
+
+
+class Store:
+    """The kernels in one folder."""
+
+    def __init__(self, root: Path, limit: int = _DEFAULT_LIMIT) -> None:
+        self.root, self.limit = root, limit
+        self.folder = root / "kernels"
+        self._written: int | None = None  # bytes in the folder, as far as this process knows
+        self._warned = False
+        self._read_only = limit <= 0
+
+    def get(self, keys: Iterable[str]) -> dict[str, Image]:
+        """Of these keys, what is there and sound."""
+        found: dict[str, Image] = {}
+        try:
+            with self._opened(create=False) as folder:
+                for key in keys:
+                    try:
+                        found[key] = self._read(folder, key)
+                    except FileNotFoundError:
+                        continue
+                    except (OSError, ValueError) as error:
+                        self._warn(f"holds what is not used ({error})")
+                        with suppress(OSError):
+                            os.unlink(key + _SUFFIX, dir_fd=folder)
+        except FileNotFoundError:
+            pass  # nothing was ever kept here
+        except OSError as error:
+            self._warn(f"cannot be read ({error})")
+        return found
+
+    def put(self, key: str, image: Image) -> None:
+        """Keep an image, if that is possible."""
+        if self._read_only:
+            return
+        data = image.packed()
+        try:
+            with self._opened(create=True) as folder:
+                self._write(folder, key, _MAGIC + _digest(key, data) + data)
+                self._make_room(folder, len(data))
+        except OSError as error:
+            self._read_only = True  # one attempt is enough: the next would cost time and fail too
+            self._warn(f"cannot be written ({error})")
+
+    def info(self) -> Info:
+        try:
+            with self._opened(create=False) as folder:
+                sizes = [size for _, size, _ in _listing(folder)]
+        except FileNotFoundError:
+            return Info(self.folder, 0, 0, self.limit, "")
+        except OSError as error:
+            return Info(self.folder, 0, 0, self.limit, str(error))
+        return Info(self.folder, len(sizes), sum(sizes), self.limit, "")
+
+    def clear(self) -> int:
+        count = 0
+        with suppress(FileNotFoundError), self._opened(create=False) as folder:
+            for name, _, _ in _listing(folder):
+                with suppress(FileNotFoundError):  # another process was quicker
+                    os.unlink(name, dir_fd=folder)
+                    count += 1
+        self._written = None
+        return count
+
+    @contextmanager
+    def _opened(self, create: bool) -> Iterator[int]:
+        """The folder, as a descriptor of what was checked. Raises OSError where it is missing or not to be trusted."""
+        if create:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+        root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _check_owner(os.fstat(root), self.root)
+            folder = os.open("kernels", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+        finally:
+            os.close(root)
+        try:
+            _check_owner(os.fstat(folder), self.folder)
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _read(self, folder: int, key: str) -> Image:
+        """Raises FileNotFoundError where there is none, other OSErrors and ValueError where it is not to be used."""
+        name = key + _SUFFIX
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with open(file, "rb", buffering=0) as opened:
+            status = os.fstat(file)
+            _check_owner(status, self.folder / name)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{name} is not a file")
+            data = opened.readall()
+        start = len(_MAGIC) + _DIGEST
+        if data[:start] != _MAGIC + _digest(key, data[start:]):
+            raise ValueError(f"{name} is damaged")
+        if time.time() - status.st_mtime > _HOUR:
+            with suppress(OSError):
+                os.utime(name, dir_fd=folder, follow_symlinks=False)  # used: not the next to go
+        return Image.unpacked(data[start:])
+
+    def _write(self, folder: int, key: str, data: bytes) -> None:
+        beside = f".{key}.{os.getpid()}.{secrets.token_hex(4)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            with open(os.open(beside, flags, 0o600, dir_fd=folder), "wb") as file:
+                file.write(data)
+            os.rename(beside, key + _SUFFIX, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside, dir_fd=folder)
+            raise
+
+    def _make_room(self, folder: int, added: int) -> None:
+        """Delete the least recently used until a tenth of the limit is free, if the limit is passed."""
+        if self._written is not None and self._written + added <= self.limit:
+            self._written += added
+            return
+        files = sorted(_listing(folder), key=lambda file: file[2])
+        self._written = sum(size for _, size, _ in files)
+        if self._written <= self.limit:
+            return
+        for name, size, _ in files:
+            if self._written <= self.limit * 0.9:
+                break
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+            self._written -= size
+
+    def _warn(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
+            text = f"lamina's cache of native code, {self.folder}, {what}; kernels are compiled anew instead"
+            warnings.warn(text, stacklevel=2)
+
+
+_DIGEST = 20
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST, key=key.encode()).digest()
+
+
+def _check_owner(status: os.stat_result, path: Path) -> None:
+    if status.st_uid != os.geteuid():
+        raise PermissionError(f"{path} belongs to another user")
+    if status.st_mode & _OTHERS_WRITE:
+        raise PermissionError(f"{path} can be written by others; chmod go-w would end that")
+
+
+def _listing(folder: int) -> list[tuple[str, int, float]]:
+    """Name, size and time of last use of the files that are ours: kernels, and what a killed process left half written."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.endswith(_SUFFIX) and not entry.name.startswith("."):
+                continue
+            with suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                if entry.name.endswith(_SUFFIX) or time.time() - status.st_mtime > _HOUR:
+                    found.append((entry.name, status.st_size, status.st_mtime))
+    return found
+
+
+def _parsed(limit: str) -> int:
+    """Bytes: "512M", "2G", "1000000"; nothing is the default."""
+    if not limit:
+        return _DEFAULT_LIMIT
+    text = limit.strip().upper().removesuffix("B")
+    shift = {"K": 10, "M": 20, "G": 30, "T": 40}.get(text[-1:], 0)
+    return int(float(text[:-1] if shift else text) * (1 << shift))

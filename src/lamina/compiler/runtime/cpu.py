@@ -1,0 +1,104 @@
+"""What this machine is: instruction set, vector width, caches, kind of CPU.
+
+Read from what the system says, not from LLVM: it is part of the key of every cached kernel, and a warm start imports no llvmlite.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import sysconfig
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Cpu(NamedTuple):
+    """A kind of CPU, as far as code for it may differ."""
+
+    vendor: str
+    family: int
+    model: int
+    stepping: int
+    features: frozenset[str]  # as Linux names them: "avx2", "fma", "avx512f", "amx_tile", ...
+    l1: int  # bytes of a core's first level data cache
+    l2: int
+    l3: int
+
+    @property
+    def vector_bits(self) -> int:
+        """The widest vectors worth using: 512 where they do not slow the clock, else 256 (AVX2), else 128."""
+        if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= self.features and not self.throttles:
+            return 512
+        return 256 if "avx2" in self.features else 128
+
+    @property
+    def throttles(self) -> bool:
+        """Whether 512-bit instructions cost more clock than they give: Intel's before Ice Lake."""
+        return self.vendor == "GenuineIntel" and self.family == 6 and self.model in (0x55, 0x66)
+
+    @property
+    def registers(self) -> int:
+        """How many vector registers there are."""
+        return 32 if "avx512f" in self.features else 16
+
+    @property
+    def identity(self) -> str:
+        """What two machines must share to share machine code."""
+        return f"{self.vendor} {self.family} {self.model} {self.stepping} {' '.join(sorted(self.features))}"
+
+
+@cache
+def host() -> Cpu:
+    """The CPU that this process runs on."""
+    fields = _proc_cpuinfo()
+    return Cpu(
+        fields.get("vendor_id", platform.machine()),
+        int(fields.get("cpu family", "0")),
+        int(fields.get("model", "0")),
+        int(fields.get("stepping", "0")) if fields.get("stepping", "0").isdigit() else 0,
+        frozenset(fields.get("flags", "").split()),
+        _cache_bytes(1, 32 << 10),
+        _cache_bytes(2, 512 << 10),
+        _cache_bytes(3, 8 << 20),
+    )
+
+
+@cache
+def unsupported() -> str:
+    """Why native code cannot run here, or an empty string: so far it is for Linux on x86-64 and Python with a GIL."""
+    if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64") or sys.maxsize < 2**32:
+        return f"native code is for Linux on x86-64, and this is {sys.platform} on {platform.machine()}"
+    if sys.implementation.name != "cpython":
+        return f"native code is for CPython, and this is {sys.implementation.name}"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "native code needs a Python with a GIL"
+    return ""
+
+
+def _proc_cpuinfo() -> dict[str, str]:
+    """The first processor's lines. One read: the whole file is long, and slow to make, on a large machine."""
+    try:
+        with open("/proc/cpuinfo", "rb", buffering=0) as file:
+            text = file.read(16384).decode("ascii", "replace")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def _cache_bytes(level: int, default: int) -> int:
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            if (path / "level").read_text().strip() == str(level) and "Instr" not in (path / "type").read_text():
+                size = (path / "size").read_text().strip()
+                return int(size.rstrip("KM")) << {"K": 10, "M": 20}.get(size[-1:], 0)
+        except (OSError, ValueError):
+            continue
+    return default
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

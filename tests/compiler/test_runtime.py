@@ -1,0 +1,121 @@
+"""Kernels run: entries, operands, checks of arguments, threads. The kernels are written by hand (native_ir.py)."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from lamina.compiler.emit.code import Code
+from lamina.compiler.runtime import cpu
+from lamina.compiler.runtime.program import Launch, Program
+
+from . import native_ir
+
+pytestmark = [pytest.mark.full, pytest.mark.skipif(bool(cpu.unsupported()), reason=cpu.unsupported())]
+
+
+def test_launches_run_in_order_on_their_operands():
+    arena, source, target = np.zeros(16), np.arange(8.0), np.zeros(10)
+    double, triple = native_ir.affine(2.0, 8), native_ir.affine(3.0, 8)
+    first = [Launch(double, ((1, 0), (0, 64))), Launch(triple, ((0, 64), (2, 16)))]
+    program = Program([first, [Launch(double, ((0, 64), (0, 64)))]], slots=3, first_dynamic=1, arguments=[(1, 2), ()])
+    program.bind(0, arena.ctypes.data)
+    assert program.entries[0](source, target) is None
+    np.testing.assert_array_equal(target, [0, 0, *(3 * (2 * source + 1) + 1)])
+    program.entries[1]()
+    np.testing.assert_array_equal(arena[8:], 2 * (2 * source + 1) + 1)
+
+
+def test_arguments_are_checked_before_anything_runs():
+    source, target = np.ones(4), np.zeros(4)
+    program = Program([[Launch(native_ir.affine(2.0, 4), ((0, 0), (1, 0)))]], slots=2, first_dynamic=0)
+    [entry] = program.entries
+    with pytest.raises(TypeError, match="takes 2 arrays, but 1 were given"):
+        entry(source)
+    with pytest.raises(TypeError, match=r"argument 1 of .* must be a numpy.ndarray, not list"):
+        entry(source, [0.0])
+    with pytest.raises(TypeError):
+        entry(source, target, out=target)
+    assert not target.any()
+    entry(source, target.view(np.recarray))  # a subclass is an array
+    np.testing.assert_array_equal(target, 3)
+
+
+def test_an_entry_holds_what_it_needs_and_nothing_leaks():
+    source, target = np.ones(4), np.zeros(4)
+    entry = Program([[Launch(native_ir.affine(5.0, 4), ((0, 0), (1, 0)))]], slots=2, first_dynamic=0).entries[0]
+    before = [sys.getrefcount(thing) for thing in (None, source, target)]
+    for _ in range(1000):
+        entry(source, target)
+    after = [sys.getrefcount(thing) for thing in (None, source, target)]
+    assert all(abs(a - b) < 100 for a, b in zip(after, before, strict=True))
+    np.testing.assert_array_equal(target, 6)
+
+
+@pytest.mark.parametrize("name, argument", [("exp", 0.5), ("cbrt", 27.0), ("lgamma", 4.5)])
+def test_what_the_c_library_has_is_found(name, argument):
+    call = f"  %y = call double @{name}(double %x)"
+    code = native_ir.each(f"calls_{name}", call, 2, declare=f"declare double @{name}(double)\n")
+    source, target = np.full(2, argument), np.zeros(2)
+    Program([[Launch(code, ((0, 0), (1, 0)))]], slots=2, first_dynamic=0).entries[0](source, target)
+    np.testing.assert_allclose(target, getattr(math, name)(argument), rtol=1e-14)
+
+
+def test_what_no_library_has_is_named():
+    call = "  %y = call double @no_such_function(double %x)"
+    code = native_ir.each("calls_nothing", call, 2, declare="declare double @no_such_function(double)\n")
+    with pytest.raises(LookupError, match="no_such_function"):
+        Program([[Launch(code, ((0, 0), (1, 0)))]], slots=2, first_dynamic=0)
+
+
+def test_a_kernel_with_variables_of_its_own_is_refused():
+    body = "  %y = load double, ptr @own\n  store double %x, ptr @own"
+    code = native_ir.each("has_state", body, 2, declare="@own = global double 0.0\n")
+    with pytest.raises(ValueError, match="no writable data"):
+        Program([[Launch(code, ((0, 0), (1, 0)))]], slots=2, first_dynamic=0)
+
+
+FUNCTIONS = {
+    "fabs": 1.5,
+    "exp2": -2.25,
+    "sqrt": 1234567.0,
+    "cbrt": 7.0,
+    "tan": 0.1,
+    "expm1": 3.0,
+    "floor": -0.5,
+    "log1p": 11.0,
+}
+NUMPY = [np.fabs, np.exp2, np.sqrt, np.cbrt, np.tan, np.expm1, np.floor, np.log1p]
+
+
+def test_constants_and_tables_of_jumps_are_linked():
+    cases = [
+        f"case{i}:\n  %v{i} = call double @{name}(double {value})\n  br label %join"
+        for i, (name, value) in enumerate(FUNCTIONS.items())
+    ]
+    ir = f"""
+define void @table(ptr %operands, ptr %scratch, i64 %lo, i64 %hi) {{
+  %target = load ptr, ptr %operands
+  br label %loop
+loop:
+  %i = phi i64 [%lo, %0], [%next, %join]
+  switch i64 %i, label %case0 [{" ".join(f"i64 {i}, label %case{i}" for i in range(8))}]
+{chr(10).join(cases)}
+join:
+  %y = phi double {", ".join(f"[%v{i}, %case{i}]" for i in range(8))}
+  %to = getelementptr double, ptr %target, i64 %i
+  store double %y, ptr %to
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %hi
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}}
+""" + "".join(f"declare double @{name}(double)\n" for name in FUNCTIONS)
+    target = np.zeros(8)
+    Program([[Launch(Code(ir, "table", 8, 0, 100.0), ((0, 0),))]], slots=1, first_dynamic=0).entries[0](target)
+    expected = [f(value) for f, value in zip(NUMPY, FUNCTIONS.values(), strict=True)]
+    np.testing.assert_allclose(target, expected, rtol=1e-14)
