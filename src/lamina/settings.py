@@ -10,11 +10,11 @@ from typing import Any
 
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
+from lamina.core import once
 from lamina.core.tensor import Tensor
 
 _state: dict[str, Any] = {
     "threads": None, "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
-    "warn_always": False,
 }  # fmt: skip
 
 
@@ -98,12 +98,12 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def set_warn_always(b: bool, /) -> None:
     """Whether warnings that come once come always."""
-    _state["warn_always"] = bool(b)
+    once.always[0] = bool(b)
 
 
 def is_warn_always_enabled() -> bool:
     """What was last set."""
-    return bool(_state["warn_always"])
+    return once.always[0]
 
 
 def set_default_device(device: Any) -> None:

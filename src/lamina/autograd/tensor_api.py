@@ -5,7 +5,6 @@ Here: checks of arguments, and the calls into the engine. Not here: the engine (
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from lamina.autograd import engine, errors, modes, views
 from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, node_of, retain
 from lamina.autograd.handles import RemovableHandle
+from lamina.core.once import warn_once
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 
 
@@ -55,9 +55,8 @@ def run_backward(
             edge = input_edge(t)
             if edge is not None:
                 captures.setdefault(edge, len(captures))
-    if create_graph and not Slots.cycle_warned:
-        Slots.cycle_warned = True
-        warnings.warn(
+    if create_graph:
+        warn_once(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
             "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
             "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid "

@@ -15,6 +15,7 @@ from lamina.autograd import errors, modes
 from lamina.autograd.graph import NOWHERE, Node, Output, edge_of, make, retain
 from lamina.core import strided
 from lamina.core.device import KINDS, Kind
+from lamina.core.once import warn_once
 from lamina.core.tensor import LEAF, More, Tensor, more, version
 from lamina.core.version import Place, Version
 
@@ -143,6 +144,8 @@ def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
 def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
     """Refuse a write whose result would depend on the order in which the elements are written. read: what the operation reads."""
     if operation in _SAME_EVERYWHERE:
+        if operation in _DISCOURAGED and strided.overlaps_itself(t._array):
+            discourage(operation)
         return
     if operation != "index_put_" and strided.overlaps_itself(t._array):
         raise RuntimeError(
@@ -162,6 +165,15 @@ def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
             )
 
 
+def discourage(operation: str) -> None:
+    warn_once(
+        f"Use of {operation} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
+        "This also applies to advanced indexing e.g. tensor[indices] = tensor",
+        stacklevel=5,
+    )
+
+
+_DISCOURAGED = frozenset(("masked_fill_", "index_fill_"))
 _SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_"))
 _IN_NO_ORDER = frozenset(
     ("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_")

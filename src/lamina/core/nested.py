@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from lamina.core import dtype as dtypes
+from lamina.core.once import warn_once
 from lamina.core.promotion import promote_types
 from lamina.core.strided import Array
-from lamina.core.tensor import Slots, Tensor
+from lamina.core.tensor import Tensor
 
 _DEEPEST = 128
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -143,9 +144,8 @@ def _meeting(sequence: Any, depth: int) -> dtypes.dtype:
     classes = set(map(type, entries))
     if classes <= _NUMBERS:  # one of each class tells all
         entries = [cls() for cls in classes]
-    elif any(issubclass(cls, np.ndarray) for cls in classes) and not Slots.arrays_warned:
-        Slots.arrays_warned = True
-        warnings.warn(
+    elif any(issubclass(cls, np.ndarray) for cls in classes):
+        warn_once(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a "
             "single numpy.ndarray with numpy.array() before converting to a tensor.",
             stacklevel=5 + depth,
@@ -172,9 +172,7 @@ def _elements(flat: list[Any], d: dtypes.dtype) -> Array:
     plain = set(map(type, flat)) <= _NUMBERS
     if d.category == 2:
         if not plain or any(v.__class__ is complex for v in flat):
-            flat = [
-                math.fabs(v) if v is None or isinstance(v, (list, tuple, complex)) else _number(v, float) for v in flat
-            ]
+            flat = [_number(v, float) for v in flat]
         return np.array(flat, d.np)
     if d.category == 3:
         return np.array(flat if plain else [_number(v, complex) for v in flat], d.np)
@@ -199,7 +197,7 @@ def _elements(flat: list[Any], d: dtypes.dtype) -> Array:
 def _number(v: Any, convert: Any) -> Any:
     if isinstance(v, Tensor):
         v = _only(v)
-    if isinstance(v, (str, bytes)):
+    if isinstance(v, (str, bytes)) or (convert is float and not hasattr(v, "__float__")):
         raise TypeError(f"must be real number, not {type(v).__name__}")
     return convert(v)
 

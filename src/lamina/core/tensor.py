@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copyreg
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 from weakref import ref
@@ -19,6 +18,7 @@ from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided
 from lamina.core.device import CPU, Kind
+from lamina.core.once import warn_once
 from lamina.core.size import Size, size_of, wrap_dim
 from lamina.core.storage import TypedStorage, UntypedStorage, storage_of
 from lamina.core.strided import Array
@@ -36,7 +36,6 @@ class Slots:
     inference: Callable[[], bool] = staticmethod(lambda: False)  # this thread is in inference mode
     left: Callable[[str], None] = staticmethod(lambda what: None)  # values with history leave as numbers
     seen: Callable[[Any, str], None] | None = None  # while a run is recorded: Python looks at values
-    scalar_warned = cycle_warned = arrays_warned = False  # PyTorch warns of these once
 
 
 class More:
@@ -302,9 +301,8 @@ class Tensor(TensorBase, metaclass=TensorType):
 
     def _scalar(self) -> Any:
         """`item()`, with PyTorch's warning (the first time) where history is left behind."""
-        if self._node is not None and not Slots.scalar_warned:
-            Slots.scalar_warned = True
-            warnings.warn(
+        if self._node is not None:
+            warn_once(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
                 "Consider using tensor.detach() first.",
                 stacklevel=3,

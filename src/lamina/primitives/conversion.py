@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import errors
+from lamina.autograd import errors, modes
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided
@@ -288,7 +288,12 @@ def _bytes_as(x: Array, to: Any) -> Array:
 
 def view_dtype(self: Tensor, d: dtype_class) -> Tensor:
     """The same bytes as elements of another dtype."""
-    return self if d is self._kind.dtype else view_bytes(self, to=d.np)
+    mode = modes.current()
+    if mode is not None and mode.transforms:
+        return view_bytes(self, to=d.np)  # type: ignore[no-any-return]
+    out: Tensor = self.detach()  # as PyTorch: no view in the eyes of autograd
+    out._array, out._kind = _bytes_as(self._array, d.np), KINDS[d, self._kind.device]
+    return out
 
 
 _ = apply

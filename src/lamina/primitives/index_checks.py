@@ -103,7 +103,8 @@ def fill_value(self: Tensor, value: Any, name: str) -> Tensor:
         if value._kind.dtype.category == 3 and kind.dtype.category < 3:
             _real(value._array.item(), kind.dtype)
             value = value.real if kind.dtype.category else value
-        return value if value._kind.dtype is kind.dtype else value.to(kind.dtype)
+        out: Tensor = value if value._kind.dtype is kind.dtype else value.to(kind.dtype)
+        return out
     return wrap(number_as(value, kind), kind)
 
 

@@ -239,6 +239,8 @@ _NUMBERS = frozenset((int, float, bool))
 
 def _put_into(view: Tensor, at: list[int], indices: list[Tensor], value: Tensor, accumulate: bool, name: str) -> Tensor:
     _check_values(view, at, indices, value)
+    if overlaps_itself(view._array):
+        views.discourage(name)
     return write(
         view, name, lambda v: put_at(v, value, *indices, at=tuple(at), accumulate=accumulate), (value, *indices)
     )

@@ -63,8 +63,9 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                         ready, operand = other.__class__ is float or other.__class__ is int, other
                 else:
                     ready, operand = not args, None
+                array = self._array
+                ready = ready and (array.flags.c_contiguous or not strided.overlaps_itself(array))
                 if ready and views.lone(self):
-                    array = self._array
                     if not args:
                         ufunc(array, out=array)
                     elif operand.__class__ is not np.ndarray or operand.ndim <= array.ndim:
@@ -194,6 +195,7 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
     check_cast(result._kind.dtype, out._kind.dtype)
     if out._kind.device is not result._kind.device:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
+    views.check_memory(out, name, ())
     if out._array.shape != result._array.shape:
         resize_out(out, result._array.shape)
     if mode is not None and mode.listener is not None:

@@ -228,7 +228,7 @@ INPLACE: dict[str, Any] = {
 
 PROPERTIES: dict[str, Any] = {
     **tensor_api.PROPERTIES,
-    "T": property(lambda self: rearrange.permute(self, tuple(range(self.dim() - 1, -1, -1)))),
+    "T": property(rearrange.turned),
     "mT": property(rearrange.matrix_transpose),
     "H": property(rearrange.hermitian),
     "mH": property(rearrange.matrix_hermitian),

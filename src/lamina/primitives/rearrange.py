@@ -11,6 +11,7 @@ from typing import Any
 
 from lamina.core import device as devices
 from lamina.core.dtype import dtype as dtype_class
+from lamina.core.once import warn_once
 from lamina.core.size import Size, broadcast, shape_of, wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
@@ -118,7 +119,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape."""
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = broadcast(*(t._array.shape for t in given))
-    return tuple(expand(t, shape) for t in given)
+    return tuple(t if t._array.shape == shape else expand(t, shape) for t in given)
 
 
 def broadcast_shapes(*shapes: Any) -> Size:
@@ -247,7 +248,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension."""
-    return reshape(input, (-1,)) if input._array.ndim != 1 or not input._array.flags.c_contiguous else input
+    return view(contiguous(input), -1)
 
 
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
@@ -308,6 +309,21 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def contiguous(self: Tensor, memory_format: Any = devices.contiguous_format) -> Tensor:
     """The tensor itself where its memory is in order, else a copy that is."""
     return self if self.is_contiguous(memory_format) else self.clone(memory_format=memory_format)
+
+
+def turned(self: Tensor) -> Tensor:
+    """A view with the dimensions in reverse: `x.T`."""
+    n = self._array.ndim
+    if n == 0:
+        warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.", 3)
+    elif n != 2:
+        warn_once(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+            "error in a future release. Consider `x.mT` to transpose batches of matrices or "
+            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
+            3,
+        )
+    return permute(self, tuple(range(n - 1, -1, -1)))
 
 
 def matrix_transpose(self: Tensor) -> Tensor:

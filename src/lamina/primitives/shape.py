@@ -279,8 +279,10 @@ expand_ = primitive(
 
 
 def _expanded(x: Array, size: tuple[int, ...]) -> Array:
+    if 0 in size:
+        return np.empty(size, x.dtype)
     out = np.broadcast_to(x, size)
-    if out.size and x.flags.writeable:
+    if x.flags.writeable:
         out.flags.writeable = True
     return out
 
