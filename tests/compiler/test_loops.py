@@ -1,0 +1,215 @@
+"""Random Loops: native code beside the plain NumPy meaning of the same Loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compiler.native import run
+from lamina.compiler.emit import schedule
+from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
+from lamina.compiler.reference import dtype_of, interpret
+
+pytestmark = pytest.mark.full
+
+
+def _widened(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: function(*[a.astype(np.float64) for a in args])
+
+
+FUNCTIONS = {
+    name: _widened(f)
+    for name, f in {
+        "exp": np.exp, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "sin": np.sin, "log1p": np.log1p,
+        "pow": np.power, "fmod": np.fmod,
+    }.items()
+}  # fmt: skip
+FLOATS, INTEGERS = ("float32", "float64"), ("uint8", "int8", "int16", "int32", "int64")
+STORED = {
+    "float32": ("float32", "float16", "bfloat16", "float32"),
+    "float64": ("float64", "float32"),
+    "int64": ("int64", "int32"),
+}
+UNARY = ("neg", "abs", "exp", "tanh", "sigmoid", "sin", "floor", "round", "sign")
+BINARY = ("add", "sub", "mul", "maximum", "minimum")
+EXACT = (
+    "floor_div",
+    "mod",
+    "trunc_div",
+    "fmod",
+    "eq",
+    "lt",
+    "ge",
+    "ne",
+)  # a rounding error before them would show as a step
+INT_ONLY = ("and", "or", "xor", "shl", "shr", "pow")
+
+
+class Builder:
+    """A random Loop and its operands, drawn step by step."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        rank = draw(st.integers(0, 4))
+        sizes = st.sampled_from([1, 2, 3, 4, 5, 8, 16, 17, 33, 64, 70, 0] if rank < 3 else [1, 2, 3, 5, 7, 16, 18])
+        self.dims = tuple(draw(st.lists(sizes, min_size=rank, max_size=rank)))
+        self.keep = draw(st.integers(0, rank))
+        self.body: list[Inst] = []
+        self.exact: list[bool] = []  # the same bits for sure, natively and in NumPy
+        self.row: list[bool] = []  # the same along a row
+        self.operands: list[np.ndarray] = []
+        self.outputs: list[int] = []
+        self.random = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+
+    def put(
+        self, op: str, args: tuple[int, ...], dtype: str, data: object = None, exact: bool = True, row: bool = False
+    ) -> int:
+        self.body.append(Inst(op, args, dtype, data))
+        self.exact.append(exact and all(self.exact[a] for a in args))
+        self.row.append(row or (bool(args) and all(self.row[a] for a in args)))
+        return len(self.body) - 1
+
+    def operand(self, size: int, dtype: str) -> int:
+        kind = dtype_of(dtype)
+        if dtype == "bool":
+            values = self.random.integers(0, 2, size)
+        elif dtype in INTEGERS:
+            values = self.random.integers(0 if dtype == "uint8" else -9, 10, size)
+        else:
+            values = self.random.integers(-12, 13, size) / 4
+            if self.draw(st.integers(0, 5)) == 0 and size:
+                values[self.random.integers(0, size)] = self.random.choice([np.nan, np.inf, -np.inf, -0.0])
+        self.operands.append(values.astype(kind))
+        return len(self.operands) - 1
+
+    def strides(self, broadcast: bool, dims: range) -> tuple[tuple[int, ...], int]:
+        """Strides over all dims, 0 outside `dims` and sometimes inside; and the size of what they reach."""
+        order = self.draw(st.permutations(list(dims))) if self.draw(st.booleans()) else list(dims)
+        strides, step = [0] * len(self.dims), self.draw(st.sampled_from([1, 1, 1, 2]))
+        for d in reversed(order):
+            if broadcast and self.draw(st.integers(0, 4)) == 0:
+                continue
+            strides[d] = step
+            step *= max(self.dims[d], 1)
+            if self.draw(st.integers(0, 6)) == 0:
+                step += 1
+        return tuple(strides), step + 1
+
+    def load(self) -> int:
+        dtype = self.draw(st.sampled_from(["float32"] * 6 + ["float64", "float16", "bfloat16", "bool", *INTEGERS]))
+        strides, size = self.strides(True, range(len(self.dims)))
+        access = Access(self.operand(size, dtype), strides, dtype)
+        return self.put("load", (), "float32" if SIZES[dtype] == 2 and "float" in dtype else dtype, access,
+                        row=not any(strides[self.keep :]))  # fmt: skip
+
+    def step(self) -> None:
+        draw = self.draw
+        i = draw(st.integers(0, len(self.body) - 1))
+        dtype = self.body[i].dtype
+        choice = draw(
+            st.sampled_from(
+                ["unary", "binary", "binary", "exact", "reduce", "reduce", "cast", "select", "other", "load"]
+            )
+        )
+        alike = [j for j in range(len(self.body)) if self.body[j].dtype == dtype]
+        j = draw(st.sampled_from(alike))
+        if choice == "load":
+            self.load()
+        elif choice == "unary" and dtype in FLOATS:
+            op = draw(st.sampled_from(UNARY if self.exact[i] else UNARY[:-3]))
+            self.put(op, (i,), dtype, exact=op not in FUNCTIONS)
+        elif choice == "unary" and dtype != "bool":
+            self.put(draw(st.sampled_from(("neg", "abs", "sign", "not"))), (i,), dtype)
+        elif choice == "binary":
+            self.put(draw(st.sampled_from(BINARY)), (i, j), dtype, exact=dtype not in FLOATS)
+        elif choice == "exact" and self.exact[i] and self.exact[j] and dtype != "bool":
+            op = draw(st.sampled_from(EXACT if dtype in FLOATS else (*EXACT, *INT_ONLY)))
+            if op == "pow":
+                j = self.put("const", (), dtype, draw(st.integers(0 if dtype == "uint8" else -2, 5)), row=True)
+            if op in ("shl", "shr"):
+                j = self.put("const", (), dtype, draw(st.integers(0, 7)), row=True)
+            self.put(op, (i, j), "bool" if op in ("eq", "lt", "ge", "ne") else dtype)
+        elif choice == "reduce":
+            ops, empty = ["sum", "prod", "max", "min"], 0 in self.dims[self.keep :]
+            if empty or prod(self.dims[self.keep :]) > 8 or not self.exact[i]:
+                ops.remove("prod")  # out of the range of floats
+            if empty:
+                ops = ["sum", "prod"]
+            elif self.exact[i]:
+                ops += ["argmax", "argmin"]
+            if dtype == "bool":
+                ops += ["any", "all"]
+            op = draw(st.sampled_from(ops))
+            result = "int64" if "arg" in op or (op in ("sum", "prod") and dtype not in FLOATS) else dtype
+            self.put(op, (i,), result, exact=op not in ("sum", "prod") or dtype not in FLOATS, row=True)
+        elif choice == "cast" and self.exact[i]:
+            self.put("cast", (i,), draw(st.sampled_from([*FLOATS, *INTEGERS, "bool"])))
+        elif choice == "select":
+            conditions = [k for k in range(len(self.body)) if self.body[k].dtype == "bool"]
+            if conditions:
+                self.put("select", (draw(st.sampled_from(conditions)), i, j), dtype)
+        elif choice == "other" and self.dims:
+            self.indexed(draw(st.integers(0, len(self.dims) - 1)))
+
+    def indexed(self, d: int) -> None:
+        """The index along d, and what stands there in a table."""
+        i = self.put("index", (), self.draw(st.sampled_from(["int32", "int64"])), d, row=d < self.keep)
+        dtype = self.draw(st.sampled_from(["float32", "float64", "int32", "int8"]))
+        stride = self.draw(st.sampled_from([1, 3]))
+        rest = [e for e in range(len(self.dims)) if e != d and self.draw(st.booleans())]
+        strides, step = [0] * len(self.dims), stride * max(self.dims[d], 1)
+        for e in rest:
+            strides[e] = step
+            step *= max(self.dims[e], 1)
+        access = Access(self.operand(step + 1, dtype), tuple(strides), dtype)
+        self.put("gather", (i,), dtype, (access, (stride,)), row=d < self.keep and not any(strides[self.keep :]))
+
+    def store(self) -> None:
+        """Store one of the values, to each element or, if it is the row's, perhaps once for each row."""
+        i = self.draw(st.sampled_from([i for i, inst in enumerate(self.body) if inst.op != "store"]))
+        dtype = self.body[i].dtype
+        stored = self.draw(st.sampled_from(STORED.get(dtype, (dtype,))))
+        reduces = any(inst.op in REDUCTIONS for inst in self.body)
+        dims = range(self.keep if reduces and self.row[i] and self.draw(st.booleans()) else len(self.dims))
+        strides, size = self.strides(False, dims)
+        operand = self.operand(size, stored)
+        self.outputs.append(operand)
+        self.put("store", (i,), stored, Access(operand, strides, stored))
+
+
+@st.composite
+def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray]]:
+    b = Builder(draw)
+    for _ in range(draw(st.integers(1, 3))):
+        b.load()
+    for _ in range(draw(st.integers(1, 8))):
+        b.step()
+    for _ in range(draw(st.integers(1, 3))):
+        b.store()
+    return Loop(b.dims, b.keep, tuple(b.body)), b.operands
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(loops(), st.booleans(), st.sampled_from([50.0, schedule.UNIT_NS]))
+def test_native_code_does_what_the_loop_means(
+    case: tuple[Loop, list[np.ndarray]], together: bool, unit_ns: float
+) -> None:
+    loop, operands = case
+    expected = [a.copy() for a in operands]
+    interpret(loop, expected, FUNCTIONS)
+    with mock.patch.object(schedule, "UNIT_NS", unit_ns):  # small units: many, although the loops are small
+        run(loop, operands, together)
+    for got, want in zip(operands, expected, strict=True):
+        if want.dtype.kind in "iub":
+            np.testing.assert_array_equal(got, want)
+        else:
+            low = want.dtype.itemsize == 2
+            tolerance = 1e-2 if low else 2e-5
+            np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), tolerance, tolerance * 4)
