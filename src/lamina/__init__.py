@@ -329,6 +329,7 @@ from lamina.primitives.linalg import cross, matrix_power, vander
 from lamina.primitives.lowrank import lobpcg, pca_lowrank, svd_lowrank
 from lamina.primitives.masking import masked_fill, masked_scatter, tril, triu
 from lamina.primitives.matmul import bmm, dot, ger, matmul, mm, mv, outer
+from lamina.primitives.normal import normal
 from lamina.primitives.norms import dist, norm, renorm
 from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.random import (
@@ -338,7 +339,6 @@ from lamina.primitives.random import (
     initial_seed,
     manual_seed,
     multinomial,
-    normal,
     poisson,
     rand,
     rand_like,
@@ -491,7 +491,7 @@ legacy_contiguous_format = contiguous_format
 _SUBPACKAGES = frozenset((
     "nn", "optim", "utils", "autograd", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
-    "xpu", "mtia", "cpu", "accelerator", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__", "settings", "doctor",
+    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__", "settings", "doctor",
 ))  # fmt: skip
 _ELSEWHERE = {
     "save": "io", "load": "io",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import lamina
 from lamina.core import draws, draws_discrete, draws_normal, draws_rejection
 from lamina.core.generator import Generator
 
@@ -480,3 +481,31 @@ def test_every_radius_and_every_angle(part):
         expected.normal_(generator=theirs)
         actual = draws_normal.normal(ours, 608, dtype=F32)
         assert actual.tobytes() == expected.numpy().tobytes(), start
+
+
+LAYOUTS = {
+    "permuted": lambda lib: lib.zeros(3, 5, 4).permute(2, 0, 1), "turned": lambda lib: lib.zeros(6, 5).t(),
+    "sliced": lambda lib: lib.zeros(6, 8)[:, ::2], "channels last": lambda lib: lib.zeros(2, 3, 4, 5).to(memory_format=lib.channels_last),
+    "a few": lambda lib: lib.zeros(2, 3).t(),
+}  # fmt: skip
+INTO = {
+    "normal_": lambda x, lib: x.normal_(), "uniform_": lambda x, lib: x.uniform_(), "exponential_": lambda x, lib: x.exponential_(),
+    "cauchy_": lambda x, lib: x.cauchy_(), "log_normal_": lambda x, lib: x.log_normal_(), "geometric_": lambda x, lib: x.geometric_(0.3),
+    "random_": lambda x, lib: x.random_(3, 900), "bernoulli_": lambda x, lib: x.bernoulli_(0.4),
+    "bernoulli_ of a tensor": lambda x, lib: x.bernoulli_(lib.linspace(0, 1, x.numel()).reshape(x.shape)),
+    "rand_like": lambda x, lib: lib.rand_like(x), "randn_like": lambda x, lib: lib.randn_like(x),
+    "rand_like contiguous": lambda x, lib: lib.rand_like(x, memory_format=lib.contiguous_format),
+    "randint_like": lambda x, lib: lib.randint_like(x, 900), "normal": lambda x, lib: lib.normal(x, 1.0),
+    "dropout": lambda x, lib: lib.nn.functional.dropout(x + 1, 0.4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", INTO)
+def test_draws_come_in_the_order_of_memory(name, layout):
+    found = []
+    for lib in (lamina, torch):
+        lib.manual_seed(5)
+        found.append(INTO[name](LAYOUTS[layout](lib), lib))
+    assert found[0].stride() == found[1].stride()
+    np.testing.assert_array_equal(found[0].numpy(), found[1].numpy())

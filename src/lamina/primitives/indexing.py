@@ -339,7 +339,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
             places.append(indices % max(n, 1))
             indices = indices // max(n, 1)
         return tuple(reversed(places))
-    rest = indices._array
+    rest = indices._array.astype(np.int64)
     found = np.empty((*rest.shape, len(sizes)), rest.dtype)
     for d in range(len(sizes) - 1, -1, -1):
         rest, found[..., d] = np.divmod(rest, max(sizes[d], 1))

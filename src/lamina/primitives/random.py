@@ -5,6 +5,7 @@ Here: public functions. Not here: the draws themselves (core/draws*.py), the gen
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,8 @@ from lamina.core.generator import Generator, default_generator
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
-from lamina.primitives.creation import made, sized
-from lamina.primitives.inplace import NAMES, with_out, write
+from lamina.primitives.creation import empty_like, made, sized
+from lamina.primitives.inplace import NAMES, store, with_out, write
 from lamina.primitives.levels import batch_levels
 from lamina.primitives.randomness import draw, filling, reported, spread
 from lamina.primitives.registry import primitive
@@ -73,22 +74,43 @@ rand = _maker("rand", draws.uniform)
 randn = _maker("randn", draws_normal.normal)
 
 
-def _like(name: str, draw: Callable[..., Array]) -> Any:
+def _like(name: str, draw: Callable[..., Array], scattered: Callable[..., Array]) -> Any:
+    """The function `rand_like` or `randn_like`. scattered: the draws where memory is not contiguous."""
+
     def function(
         input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-        pin_memory: bool = False, memory_format: Any = None, generator: Any = None,
+        pin_memory: bool = False, memory_format: Any = devices.preserve_format, generator: Any = None,
     ) -> Tensor:  # fmt: skip
         kind = kind_of(dtype or input.dtype, device if device is not None else input.device)
         if kind.dtype.category < 2:
             raise NotImplementedError(f"\"{_KERNELS[name[:-5]]}\" not implemented for '{NAMES[kind.dtype.name]}'")
-        shape = input._array.shape
-        return _new(shape, kind, lambda shape: draw(generator_of(generator), shape, dtype=kind.np), requires_grad)
+
+        def drawn(shape: tuple[int, ...], memory: Array | None = None) -> Array:
+            return (draw if memory is None else scattered)(generator_of(generator), shape, dtype=kind.np)
+
+        return _new_like(input, kind, drawn, requires_grad, memory_format)
 
     function.__name__ = function.__qualname__ = name
     return function
 
 
-rand_like, randn_like = _like("rand_like", draws.uniform), _like("randn_like", draws_normal.normal)
+def _new_like(input: Tensor, kind: Kind, draw: Any, requires_grad: bool, memory_format: Any) -> Tensor:
+    """A new leaf of draws that lies in memory as `input` does, or as `memory_format` says; they come in the order of memory."""
+    shape = input._array.shape
+    memory = None
+    if not input._array.flags.c_contiguous or memory_format not in (None, devices.preserve_format, devices.contiguous_format):
+        memory = empty_like(input, memory_format=memory_format or devices.preserve_format)._array
+    if memory is None or memory.flags.c_contiguous:
+        return _new(shape, kind, draw, requires_grad)
+
+    def lying(wanted: tuple[int, ...]) -> Array:  # inside vmap, more is wanted
+        return draw(wanted) if wanted != shape else _lying_as(memory, lambda ordered: draw(ordered, memory))
+
+    return _new(shape, kind, lying, requires_grad)
+
+
+rand_like = _like("rand_like", draws.uniform, draws.uniform)
+randn_like = _like("randn_like", draws_normal.normal, functools.partial(draws_normal.normal, contiguous=False))
 
 
 def _whole(value: Any) -> Any:
@@ -127,17 +149,25 @@ def randint(
 
 def randint_like(
     input: Tensor, *args: Any, low: Any = 0, high: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, memory_format: Any = None, pin_memory: bool = False, generator: Any = None,
+    requires_grad: bool = False, memory_format: Any = devices.preserve_format, pin_memory: bool = False, generator: Any = None,
 ) -> Tensor:  # fmt: skip
     """Integers of [low, high) in the shape and dtype of `input`."""
     if len(args) == 2:
         low, high = args
     elif args:
         high = args[0]
-    return randint(
-        low, high, tuple(input._array.shape), dtype=dtype or input.dtype, device=device if device is not None else input.device,
-        requires_grad=requires_grad, generator=generator,
-    )  # fmt: skip
+    if input._array.flags.c_contiguous and memory_format in (None, devices.preserve_format, devices.contiguous_format):
+        return randint(
+            low, high, tuple(input._array.shape), dtype=dtype or input.dtype,
+            device=device if device is not None else input.device, requires_grad=requires_grad, generator=generator,
+        )  # fmt: skip
+    kind = kind_of(dtype or input.dtype, device if device is not None else input.device)
+    low, high, source = _whole(low), _whole(high), generator_of(generator)
+
+    def drawn(shape: tuple[int, ...], memory: Array | None = None) -> Array:
+        return draws_discrete.randint(source, shape, low, high, dtype=kind.np)
+
+    return _new_like(input, kind, drawn, requires_grad, memory_format)
 
 
 def randperm(
@@ -153,38 +183,6 @@ def randperm(
     return _new(
         (n,), kind, lambda _: draws_discrete.randperm(source, n, dtype=kind.np), requires_grad, out, one_by_one=True
     )
-
-
-def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
-    layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
-) -> Tensor:  # fmt: skip
-    """Samples of N(mean, std**2); mean and std are numbers (with `size`) or tensors."""
-    source = generator_of(generator)
-    if isinstance(mean, Tensor) or isinstance(std, Tensor):
-        if isinstance(std, Tensor) and std._kind.dtype.category == 3:
-            raise RuntimeError("normal expects standard deviation to be non-complex")
-        return draw((mean, std), lambda mean, std: _normal_around(mean, std, source, out))
-    if size is None:
-        raise TypeError("normal() received an invalid combination of arguments: numbers for mean and std need `size`")
-    kind = kind_of(dtype if dtype is not None or out is None else out.dtype, device)
-    shape = sized((), size, "normal")
-    return _new(
-        shape,
-        kind,
-        lambda shape: draws_normal.normal(source, shape, float(mean), float(std), dtype=kind.np),
-        requires_grad,
-        out,
-    )
-
-
-def _normal_around(mean: Any, std: Any, source: Generator, out: Any) -> Tensor:
-    a = mean._array if isinstance(mean, Tensor) else float(mean)
-    b = std._array if isinstance(std, Tensor) else float(std)
-    kind = mean._kind if isinstance(mean, Tensor) else std._kind
-    shape = np.broadcast_shapes(np.shape(a), np.shape(b))
-    a, b = (np.broadcast_to(v, shape) if isinstance(v, np.ndarray) else v for v in (a, b))
-    return made(draws_normal.normal_tensors(source, a, b, shape, dtype=kind.np), kind, False, out)
 
 
 bernoulli_ = primitive(
@@ -214,19 +212,20 @@ def noise(shape: tuple[int, ...], like: Tensor, p: float) -> Tensor:
     kind = like._kind
 
     def draw(shape: tuple[int, ...]) -> Array:
-        if like._array.flags.c_contiguous or shape != like._array.shape:
-            return draws.bernoulli(default_generator, shape, p, dtype=kind.np)
-        order = strided.stride_order(like._array)
-        drawn = draws.bernoulli(default_generator, tuple(shape[d] for d in order), p, dtype=kind.np)
-        return drawn.transpose(np.argsort(order))
+        return draws.bernoulli(default_generator, shape, p, dtype=kind.np)
 
-    return _new(shape, kind, draw)
+    return _new(shape, kind, lambda shape: _lying_as(like._array, draw) if shape == like._array.shape else draw(shape))
 
 
-@with_out
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None
+) -> Tensor:
     """Indices drawn by the weights in `input`, (n) or (rows, n)."""
     source = generator_of(generator)
+    if out is not None and out._kind.dtype is not dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out._kind.dtype.alias[:-6]}")
+    if input._array.ndim not in (1, 2) and not batch_levels():
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
 
     def compute(weights: Tensor) -> Tensor:
         array = weights._array
@@ -236,7 +235,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         found = draws_discrete.multinomial(source, rows, num_samples, replacement)
         return wrap(found.reshape((*array.shape[:-1], num_samples)), CPU[dtypes.int64])
 
-    return draw((input,), compute)
+    found = draw((input,), compute)
+    return found if out is None else store(out, found, "multinomial")
 
 
 poisson_ = primitive("poisson", lambda x, *, generator: draws_rejection.poisson(generator, x), grads=(lambda g: g * 0,))
@@ -260,11 +260,32 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
 
 # ---- in-place draws --------------------------------------------------------------------------------------------------
 
-drawn_ = primitive("drawn", lambda x, *, values: values.astype(x.dtype, copy=False), grads=(lambda g: g * 0,))
+_drawn = {
+    name: primitive(
+        f"drawn_{name}", lambda x, *, values: values.astype(x.dtype, copy=False), grads=(lambda g: g * 0,), node=node)
+    for name, node in (
+        ("normal_", "NormalBackward0"), ("uniform_", "UniformBackward0"), ("exponential_", "ExponentialBackward0"),
+        ("cauchy_", "CauchyBackward0"), ("log_normal_", "LogNormalBackward0"), ("geometric_", "GeometricBackward0"),
+        ("random_", "RandomBackward2"), ("bernoulli_", "BernoulliBackward2"),
+    )
+}  # fmt: skip
 
 
-def _fill(self: Tensor, name: str, values: Callable[[], Array]) -> Tensor:
-    """Write draws into `self`; they have no gradient."""
+def _lying_as(like: Array, draw: Callable[[tuple[int, ...]], Array]) -> Array:
+    """Draws in the shape of `like` that come in the order of its memory."""
+    if like.flags.c_contiguous:
+        return draw(like.shape)
+    order = strided.stride_order(like)
+    drawn = draw(tuple(like.shape[d] for d in order))
+    return drawn.transpose(np.argsort(order))
+
+
+def _fill(self: Tensor, name: str, draw: Callable[[tuple[int, ...]], Array]) -> Tensor:
+    """Write draws into `self`, in the order of its memory; they have no gradient."""
+
+    def values() -> Array:
+        return _lying_as(self._array, draw)
+
     if self._kind.device is devices.meta:
         return self
     if self._node is None and (self._more is None or (self._more.base is None and not self._more.tangents)):
@@ -278,7 +299,7 @@ def _fill(self: Tensor, name: str, values: Callable[[], Array]) -> Tensor:
         version(self).bump(name, users_place(3))
         views.written(self)
         return self
-    return write(self, name, lambda old: drawn_(old, values=reported(values)))
+    return write(self, name, lambda old: _drawn[name](old, values=reported(values)))
 
 
 @filling
@@ -290,7 +311,7 @@ def uniform_(self: Tensor, from_: float = 0, to: float = 1, *, generator: Any = 
     return _fill(
         self,
         "uniform_",
-        lambda: draws.uniform(generator_of(generator), self._array.shape, low, high, dtype=self._kind.np),
+        lambda shape: draws.uniform(generator_of(generator), shape, low, high, dtype=self._kind.np),
     )
 
 
@@ -300,7 +321,7 @@ def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Any = N
     dense = bool(self._array.flags.c_contiguous)
     return _fill(
         self, "normal_",
-        lambda: draws_normal.normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np, contiguous=dense),
+        lambda shape: draws_normal.normal(generator_of(generator), shape, mean, std, dtype=self._kind.np, contiguous=dense),
     )  # fmt: skip
 
 
@@ -310,7 +331,7 @@ def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any
     return _fill(
         self,
         "log_normal_",
-        lambda: draws_normal.log_normal(generator_of(generator), self._array.shape, mean, std, dtype=self._kind.np),
+        lambda shape: draws_normal.log_normal(generator_of(generator), shape, mean, std, dtype=self._kind.np),
     )
 
 
@@ -320,7 +341,7 @@ def exponential_(self: Tensor, lambd: float = 1, *, generator: Any = None) -> Te
     return _fill(
         self,
         "exponential_",
-        lambda: draws.exponential(generator_of(generator), self._array.shape, lambd, dtype=self._kind.np),
+        lambda shape: draws.exponential(generator_of(generator), shape, lambd, dtype=self._kind.np),
     )
 
 
@@ -328,7 +349,7 @@ def exponential_(self: Tensor, lambd: float = 1, *, generator: Any = None) -> Te
 def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
     """Fill with numbers of trials until the first success."""
     return _fill(
-        self, "geometric_", lambda: draws.geometric(generator_of(generator), self._array.shape, p, dtype=self._kind.np)
+        self, "geometric_", lambda shape: draws.geometric(generator_of(generator), shape, p, dtype=self._kind.np)
     )
 
 
@@ -338,7 +359,7 @@ def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any
     return _fill(
         self,
         "cauchy_",
-        lambda: draws.cauchy(generator_of(generator), self._array.shape, median, sigma, dtype=self._kind.np),
+        lambda shape: draws.cauchy(generator_of(generator), shape, median, sigma, dtype=self._kind.np),
     )
 
 
@@ -350,26 +371,28 @@ def bernoulli_fill(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tens
     if batch_levels():
         return write(self, "bernoulli_", lambda old: bernoulli(p.expand(old.shape).to(old.dtype), generator=source))
     chances = np.broadcast_to(p._array, self._array.shape)
-    return _fill(self, "bernoulli_", lambda: draws.bernoulli_tensor(source, chances, dtype=self._kind.np))
+    order = strided.stride_order(self._array)
+    ordered = chances if self._array.flags.c_contiguous else chances.transpose(order)
+    return _fill(self, "bernoulli_", lambda shape: draws.bernoulli_tensor(source, ordered, dtype=self._kind.np))
 
 
 @filling
 def _fill_bernoulli(self: Tensor, p: float, source: Generator) -> Tensor:
-    return _fill(self, "bernoulli_", lambda: draws.bernoulli(source, self._array.shape, p, dtype=self._kind.np))
+    return _fill(self, "bernoulli_", lambda shape: draws.bernoulli(source, shape, p, dtype=self._kind.np))
 
 
 @filling
 def random_(self: Tensor, *args: Any, generator: Any = None, **bounds: Any) -> Tensor:
     """Fill with integers: random_() of the dtype's range, random_(to), random_(from, to)."""
-    source, shape, kind = generator_of(generator), self._array.shape, self._kind.np
+    source, kind = generator_of(generator), self._kind.np
     low, high = bounds.get("from", 0), bounds.get("to")
     if len(args) == 1:
         high = args[0]
     elif len(args) == 2:
         low, high = args
     if not args and not bounds:
-        return _fill(self, "random_", lambda: draws_discrete.random(source, shape, dtype=kind))
-    return _fill(self, "random_", lambda: draws_discrete.randint(source, shape, low, high, dtype=kind))
+        return _fill(self, "random_", lambda shape: draws_discrete.random(source, shape, dtype=kind))
+    return _fill(self, "random_", lambda shape: draws_discrete.randint(source, shape, low, high, dtype=kind))
 
 
 # ---- the state of the default generator ------------------------------------------------------------------------------

@@ -124,10 +124,12 @@ def arange(
         raise not_implemented("arange_cpu", kind.dtype)
     _check_range(start, end, step)
     if kind.dtype.category == 1:
+        exact = kind.dtype is dtypes.int64
+        n = 0 if exact or step == 0 else max(0, math.ceil((float(end) - float(start)) / float(step)))
         start, end, step = int(start), int(end), int(step)
         if step == 0:
             raise ValueError("step must be nonzero")
-        n = max(0, -((start - end) // step))
+        n = max(0, -((start - end) // step)) if exact else n  # the others count in double, then go by whole steps
         array = (start + step * np.arange(n, dtype=np.int64)).astype(kind.np)
     else:
         n = max(0, math.ceil((end - start) / step))

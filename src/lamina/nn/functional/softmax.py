@@ -50,7 +50,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """A sample of the relaxed categorical distribution with these logits; `hard`: one-hot, with the soft gradient."""
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    gumbels = -lamina.empty_like(logits).exponential_().log()
+    gumbels = -lamina.empty_like(logits, memory_format=lamina.legacy_contiguous_format).exponential_().log()
     soft = softmax((logits + gumbels) / tau, dim)
     if not hard:
         return soft
