@@ -25,6 +25,7 @@ from lamina import hub as hub
 from lamina import io as io
 from lamina import jit as jit
 from lamina import linalg as linalg
+from lamina import masked as masked
 from lamina import mps as mps
 from lamina import mtia as mtia
 from lamina import multiprocessing as multiprocessing
