@@ -44,8 +44,6 @@ def references() -> dict[str, Callable[..., Any]]:
 
 
 SAMPLES, REFERENCES = collected(), references()
-FULL = frozenset(name for family in FAMILIES for name in getattr(family, "FULL", ()))
-"""Primitives that compute with SciPy."""
 
 
 def primitives() -> list[Primitive]:

@@ -163,7 +163,7 @@ def ldl(a: Array, hermitian: bool) -> tuple[Array, Array, Array]:
     sytrf = lapack("hetrf" if hermitian and a.dtype.kind == "c" else "sytrf", a.dtype)
     if sytrf is None:
         raise NotImplementedError(
-            "linalg.ldl_factor needs scipy's LAPACK: install scipy, or use linalg.lu_factor or linalg.eigh"
+            "linalg.ldl_factor is SciPy's LAPACK's, and SciPy is not installed: pip install scipy, or use linalg.lu_factor"
         )
     for i in np.ndindex(*info.shape):
         factor, pivot, info[i] = sytrf(out[i], lower=True)
