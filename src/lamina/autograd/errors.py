@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lamina.autograd.graph_errors import (
     BackwardCountError,
+    DetachedInPlaceError,
     FreedGraphError,
     GradientShapeError,
     HookShapeError,
@@ -17,6 +18,7 @@ from lamina.autograd.graph_errors import (
     NoGraphInputError,
     NonScalarError,
     UnusedInputError,
+    check_unchanged,
 )
 from lamina.autograd.history import Cut, note_cut, note_left, place_of, warn_non_leaf_grad
 from lamina.autograd.operand_errors import DtypeError, ShapeError, c_type, scalar_name
@@ -24,8 +26,8 @@ from lamina.autograd.write_errors import InferenceInPlaceError, InferenceSavedEr
 from lamina.core.explained import BroadcastError, Explained, IndexRangeError, where
 
 __all__ = [
-    "BackwardCountError", "BroadcastError", "Cut", "DtypeError", "Explained", "FreedGraphError", "GradientShapeError",
+    "BackwardCountError", "BroadcastError", "Cut", "DetachedInPlaceError", "DtypeError", "Explained", "FreedGraphError", "GradientShapeError",
     "HookShapeError", "HookTypeError", "IndexRangeError", "InferenceInPlaceError", "InferenceSavedError", "LeafInPlaceError",
     "ModifiedError", "NoGraphError", "NoGraphInputError", "NonScalarError", "ShapeError", "UnusedInputError", "ViewInPlaceError",
-    "c_type", "note_cut", "note_left", "place_of", "scalar_name", "warn_non_leaf_grad", "where",
+    "c_type", "check_unchanged", "note_cut", "note_left", "place_of", "scalar_name", "warn_non_leaf_grad", "where",
 ]  # fmt: skip

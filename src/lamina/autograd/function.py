@@ -106,11 +106,11 @@ class BackwardCFunction(Node, FunctionCtx):
         if isinstance(kept, Tensor):
             counter = kept._version_
             if counter is not None and counter.n != held:
-                raise errors.ModifiedError(self, kept, held, counter, False)
+                errors.check_unchanged(self, kept, held, counter)
             return kept
         if kept.__class__ is SavedOutput:
             if kept.version.n != held:
-                raise errors.ModifiedError(self, kept, held, kept.version, True)
+                errors.check_unchanged(self, kept, held, kept.version, True)
             return kept.tensor(self)
         return kept.unpack(self) if kept.__class__ is Packed else kept
 

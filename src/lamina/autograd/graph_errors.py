@@ -9,6 +9,7 @@ from typing import Any
 
 from lamina.autograd.history import cut_rows, maker_of, place_of
 from lamina.core.explained import Explained, where, where_defined
+from lamina.core.version import Detached, Version
 
 
 class FreedGraphError(Explained, RuntimeError):
@@ -75,6 +76,35 @@ class ModifiedError(Explained, RuntimeError):
                 rows.append(("modified", f"{where(place)}  ({operation}: version {before} -> {before + 1})"))
         rows.append(("fix", "write that line out of place (y = y + 1 for y += 1), or save a clone() before it"))
         return rows
+
+
+class DetachedInPlaceError(Explained, RuntimeError):
+    """A saved tensor was cut from its history in place before backward needed it."""
+
+    def __init__(self, node: Any) -> None:
+        super().__init__(node)
+
+    def sentence(self) -> str:
+        return (
+            "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not supported, please use "
+            "out-of-place `.detach()` instead"
+        )
+
+    def story(self) -> list[tuple[str, str]]:
+        (node,) = self.fields
+        return [
+            ("saved", f"{where(place_of(node))}  ({node.name()} keeps its input for backward)"),
+            ("fix", "y = x.detach() for x.detach_()"),
+        ]
+
+
+def check_unchanged(node: Any, t: Any, saved: int, counter: Version, is_output: bool = False) -> None:
+    """Raise unless what `node` saved at version `saved` has that version still, and an input its history."""
+    now = counter.n
+    if isinstance(now, Detached) and not is_output and now.who() is t and node._seq < now.since:
+        raise DetachedInPlaceError(node)
+    if int(now) != int(saved):
+        raise ModifiedError(node, t, saved, counter, is_output)
 
 
 class NoGraphError(Explained, RuntimeError):

@@ -45,7 +45,7 @@ class Packed:
         before = counter.n
         with modes.no_grad():
             self.held = pack(t)
-        if counter.n != before:
+        if int(counter.n) != int(before):
             raise RuntimeError(
                 "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
                 "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need "

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, node_of, retain
+from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, next_seq, node_of, retain
 from lamina.autograd.handles import RemovableHandle
 from lamina.core.once import warn_once
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
+from lamina.core.version import Detached, Version
 
 
 def backward(
@@ -243,7 +245,10 @@ def _get_data(self: Tensor) -> Tensor:
     """The same memory without history, with a version counter of its own."""
     made = wrap(self._array, self._kind)
     if self._more is not None and self._more.inference:
-        more(made).inference, made._version_ = True, self._version_
+        more(made).inference, made._version_ = (
+            True,
+            Version(),
+        )  # writes to it are counted, and allowed: as PyTorch has it
     return _as_class(self, made)
 
 
@@ -293,6 +298,10 @@ def detach_(self: Tensor) -> Tensor:
             "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the "
             "solution."
         )
+    if self._node is not None and self._node is not LEAF:
+        counter = version(self)
+        mark = counter.n = Detached(counter.n)
+        mark.since, mark.who = next_seq(), ref(self)
     self._node = None
     if self._more is not None:
         views.refresh_views(self)
@@ -321,7 +330,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[..., Any]) -
     """Call `hook(leaf)` after a gradient has been accumulated into this leaf."""
     if self._node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if self._node is not LEAF and self._node is not NOWHERE:
+    if _get_grad_fn(self) is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     about = more(self)
     if about.post_hooks is None:

@@ -17,7 +17,7 @@ from lamina.core import strided
 from lamina.core.device import KINDS, Kind
 from lamina.core.once import warn_once
 from lamina.core.tensor import LEAF, More, Tensor, more, version
-from lamina.core.version import Place, Version
+from lamina.core.version import UNTRACKED, Place, Version
 
 
 class View:
@@ -42,8 +42,13 @@ class Strided:
 def geometry(view: Tensor, base: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Size, strides and offset (in elements, from the base's first one) of `view` in the memory of `base`."""
     array = view._array
-    offset = strided.address(array) - strided.address(base._array) if array.size else 0
-    return array.shape, strided.element_strides(array), offset // array.itemsize
+    if not array.size:
+        offset = 0
+    elif strided.owner_of(array) is strided.owner_of(base._array):
+        offset = (strided.address(array) - strided.address(base._array)) // array.itemsize
+    else:  # `.data =` gave one of them other memory: what counts is the place in each one's own
+        offset = view.storage_offset() - base.storage_offset()
+    return array.shape, strided.element_strides(array), offset
 
 
 def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: Any = None) -> None:
@@ -51,7 +56,7 @@ def attach(out: Tensor, source: Tensor, maker: str, made_in: str = "", replay: A
     counter = out._version_ = version(source)
     about, source_about = more(out), source._more
     if source_about is not None and source_about.inference:
-        about.inference = True  # such tensors have no history to follow
+        about.inference, out._version_ = True, UNTRACKED  # such tensors have no history to follow
         return
     base = source if source_about is None or source_about.base is None else source_about.base
     if source_about is not None and source_about.view is not None:
@@ -137,12 +142,17 @@ def check_inplace(t: Tensor, operation: str, recorded: bool) -> None:
                 raise errors.LeafInPlaceError(t, operation, view=True)
         if t._node is LEAF or getattr(t._node, "open", False):  # a leaf, or what a transform differentiates by
             raise errors.LeafInPlaceError(t, operation, view=False)
-    if about is not None and about.inference and not (now is not None and now.inference):
+    if about is not None and about.inference and t._version_ is UNTRACKED and not (now is not None and now.inference):
         raise errors.InferenceInPlaceError(t, operation)
 
 
-def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
-    """Refuse a write whose result would depend on the order in which the elements are written. read: what the operation reads."""
+def check_memory(t: Tensor, operation: str, read: Iterable[Any], computed: bool = False) -> None:
+    """Refuse a write whose result would depend on the order in which the elements are written. read: what the operation reads.
+
+    computed: it is known by now that its arguments fit, which PyTorch checks first for some.
+    """
+    if (operation in _ARGUMENTS_FIRST) is not computed:
+        return
     if operation in _SAME_EVERYWHERE:
         if operation in _DISCOURAGED and strided.overlaps_itself(t._array):
             discourage(operation)
@@ -154,10 +164,8 @@ def check_memory(t: Tensor, operation: str, read: Iterable[Any]) -> None:
         )
     whole = operation in _IN_NO_ORDER
     for other in read:
-        if (
-            isinstance(other, Tensor)
-            and (whole or other is not t)
-            and strided.partly_overlap(t._array, other._array, whole)
+        if isinstance(other, Tensor) and (
+            whole if other is t else strided.partly_overlap(t._array, other._array, whole)
         ):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
@@ -178,6 +186,9 @@ _SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_"))
 _IN_NO_ORDER = frozenset(
     ("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_")
 )
+
+
+_ARGUMENTS_FIRST = _IN_NO_ORDER - {"index_put_", "put_"}
 
 
 class CopySlices(Node):
@@ -254,7 +265,7 @@ def refresh_views(base: Tensor) -> None:
                 v._node = None
                 if about.broken:  # nothing asks for its history now
                     about.broken, v._kind = False, KINDS[v._kind.dtype, v._kind.device]
-        elif about.seen == version(base).n:
+        elif int(about.seen) == int(version(base).n):
             if v._node is None:
                 v._node = NOWHERE
         elif about.view.made_in:

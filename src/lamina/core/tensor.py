@@ -23,7 +23,7 @@ from lamina.core.size import Size, size_of, wrap_dim
 from lamina.core.storage import TypedStorage, UntypedStorage, storage_of
 from lamina.core.strided import Array
 from lamina.core.tensor_base import TensorBase
-from lamina.core.version import Version
+from lamina.core.version import UNTRACKED, Version
 
 LEAF: Any = type("Leaf", (), {"__slots__": (), "__repr__": lambda self: "LEAF"})()
 """In a tensor's `_node`: it is a leaf that requires grad. (None: it does not; else the node, or output of one, that made it.)"""
@@ -246,9 +246,9 @@ class Tensor(TensorBase, metaclass=TensorType):
 
     @property
     def _version(self) -> int:
-        if self._more is not None and self._more.inference:
+        if self._version_ is UNTRACKED:
             raise RuntimeError("Inference tensors do not track version counter.")
-        return 0 if self._version_ is None else self._version_.n
+        return 0 if self._version_ is None else int(self._version_.n)
 
     @property
     def _base(self) -> Tensor | None:

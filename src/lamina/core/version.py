@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from types import CodeType, FrameType
 from typing import Any
+from weakref import ref
 
 Place = tuple[CodeType, int]
 getframe = sys._getframe
@@ -30,6 +31,22 @@ class Version:
             self.log = deque(maxlen=8)
         self.log.append((self.n, operation, place))
         self.n += 1
+
+
+class Detached(int):
+    """A version at which a tensor was cut from its history in place. It equals no number, so that whoever saved one of the tensors
+    with this counter looks closer; the next write puts a plain number in its place."""
+
+    since: int  # what is younger than this number saved the tensor without its history
+    who: ref[Any]
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    __hash__ = int.__hash__
 
 
 class Untracked(Version):

@@ -44,9 +44,6 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
             cls = t.__class__
             if cls is not Tensor and cls is not Parameter and getattr(cls, "_overrides", False):
                 return Slots.override(p.function, tensors, params)
-    for t in tensors:
-        if isinstance(t, Tensor) and t._more is not None and t._more.broken and (mode is None or mode.grad):
-            raise errors.ViewInPlaceError(t, "", t._more.view, base_modified=True)
     fix: Any = None
     given = tensors
     if p.elementwise:
@@ -65,6 +62,7 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
     )
     recorded = recorded or (grad and p.rules and any(isinstance(t, Tensor) and t._node is not None for t in tensors))
     outs: list[Any]
+    recorded = recorded and _has_history(p, tensors, result)
     if p.outputs == 1:
         outs = [_result(result, kind, where)]
     else:
@@ -84,6 +82,17 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
             if out is not None:
                 without_history(p, out, tensors, mode)
     return outs[0] if p.outputs == 1 else tuple(outs)
+
+
+def _has_history(p: Primitive, tensors: Sequence[Any], result: Any) -> bool:
+    """Raises for an operand whose history a write has made unknown. False: nothing of the result would have a gradient from it."""
+    for t in tensors:
+        if isinstance(t, Tensor) and t._more is not None and t._more.broken:
+            for i, r in enumerate((result,) if p.outputs == 1 else result):
+                if r is not None and i not in p.nondiff and BY_NUMPY[r.dtype].dtype.category > 1:
+                    raise errors.ViewInPlaceError(t, "", t._more.view, base_modified=True)
+            return False
+    return True
 
 
 _CARRIES = frozenset((Tensor, Parameter))

@@ -18,7 +18,7 @@ from lamina.primitives.conversion import _cast
 from lamina.primitives.functions import number_tensor
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.inplace import write
-from lamina.primitives.nodes import overload
+from lamina.primitives.nodes import of_number, overload
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
 
@@ -91,8 +91,12 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     given = _filler(self, value)
     if isinstance(value, Tensor):
         views.check_memory(self, "copy_", ())
-    forms = 3 if isinstance(value, Tensor) else 2  # after those of fill
-    return write(self, "fill_", lambda old: overload(filled_(old, given), forms), (given,))
+
+    def compute(old: Tensor) -> Tensor:  # the numbers of its overloads come after those of fill
+        out = filled_(old, given)
+        return overload(out, 3) if isinstance(value, Tensor) else of_number(overload(out, 2))
+
+    return write(self, "fill_", compute, (given,))
 
 
 def _filler(self: Tensor, value: Any) -> Tensor:
@@ -109,12 +113,12 @@ def _filler(self: Tensor, value: Any) -> Tensor:
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of the shape and dtype of `input`, with one value everywhere."""
-    out: Tensor = overload(filled_(input, _filler(input, value)), 1 if isinstance(value, Tensor) else 0)
-    return out.contiguous()
+    out: Tensor = filled_(input, _filler(input, value), whole=True)
+    return overload(out) if isinstance(value, Tensor) else of_number(out)
 
 
 filled_ = primitive(
-    "fill", _copied,
+    "fill", lambda x, source, *, whole=False: _copied(x, source) if not whole else np.array(_copied(x, source), order="C"),
     grads=(lambda g: _nothing(g), lambda g, source_shape, source_dtype: _to_source(g, source_shape, source_dtype)),
     holomorphic=False)  # fmt: skip
 

@@ -161,7 +161,7 @@ class FusedNode(Node):
         for t, held in zip(self._saved, self._versions, strict=True):
             counter = t._version_
             if counter is not None and counter.n != held:
-                raise errors.ModifiedError(self, t, held, counter, False)
+                errors.check_unchanged(self, t, held, counter)
         values = g if self._width > 1 else [g]
         if create and modes.is_grad_enabled():
             return self._again(values)

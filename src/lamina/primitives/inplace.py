@@ -125,6 +125,7 @@ def write(
     old = wrap(_kept(self._array, listener) if composite and recorded else self._array, self._kind)
     old._node = None if self._node is LEAF else self._node
     result = compute(old)
+    views.check_memory(self, name, args, computed=True)
     check_target(self, result, name)
     node = result._node
     holder = node.node if node.__class__ is Output else node

@@ -54,7 +54,9 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     if not given:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     shared = common_dtype(given)
-    kept = [x for x in given if x._array.shape != (0,)] or given[:1]
+    kept = [x for x in given if x._array.shape != (0,)]
+    if not kept:  # whatever the dimension
+        return s.cat_(*given, dim=0)  # type: ignore[no-any-return]
     first = kept[0]._array.shape
     if not first:
         raise RuntimeError(f"zero-dimensional tensor (at position {given.index(kept[0])}) cannot be concatenated")

@@ -17,7 +17,7 @@ from lamina.primitives.gathering import masked_select_
 from lamina.primitives.index_checks import check_mask, fill_value
 from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels.select import select
-from lamina.primitives.nodes import overload
+from lamina.primitives.nodes import of_number, overload
 from lamina.primitives.padding import constant_pad as padded
 from lamina.primitives.registry import elementwise, primitive
 from lamina.primitives.signature import parsed
@@ -42,7 +42,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`input` with `value` (a number or a 0-d tensor) where `mask` (bool) holds; input and mask broadcast."""
     check_mask(mask, "masked_fill_")
     out: Tensor = masked_filled(input, mask, fill_value(input, value, "masked_fill_"))
-    return overload(out) if isinstance(value, Tensor) else out
+    return overload(out) if isinstance(value, Tensor) else of_number(out)
 
 
 # ---- masked_scatter --------------------------------------------------------------------------------------------------

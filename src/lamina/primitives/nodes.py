@@ -22,6 +22,9 @@ from lamina.primitives.primitive import Primitive
 
 ndarray = np.ndarray
 
+_TENSORS = {"index": 1, "index_put": 2}
+"""How many edges of a variadic primitive users see, when not all: the rest are indices."""
+
 
 class PrimitiveNode(Node):
     """The node of a primitive: runs its rules."""
@@ -47,12 +50,12 @@ class PrimitiveNode(Node):
         ]
 
     @property
-    def _shown(self) -> tuple[int, ...]:
+    def _shown(self) -> Sequence[int]:
         """Which edges users see: those of PyTorch's tensor arguments, not of indices, masks and numbers."""
         p = self._primitive
         count = len(self._edges)
         if p.variadic:
-            return tuple(i for i in range(count) if self._edges[i] is not None or p.name != "index")
+            return range(_TENSORS.get(p.name, count))
         numbers = self._fix if self._fix is not None and len(p.inputs) > 2 else None
         return tuple(
             i for i in range(count)
@@ -95,12 +98,12 @@ class PrimitiveNode(Node):
         if isinstance(value, Tensor):
             counter = value._version_
             if counter is not None and held is not None and counter.n != held:
-                raise errors.ModifiedError(self, value, held, counter, False)
+                errors.check_unchanged(self, value, held, counter)
             return value if create else value._array
         cls = value.__class__
         if cls is SavedOutput:
             if value.version.n != held:
-                raise errors.ModifiedError(self, value, held, value.version, True)
+                errors.check_unchanged(self, value, held, value.version, True)
             return value.tensor(self) if create else value.array
         if cls is Packed:
             t = value.unpack(self)
@@ -189,6 +192,20 @@ def _renumbered(cls: type[Any], forms: int) -> type[Any]:
     name = cls.__name__.rstrip("0123456789")
     number = int(cls.__name__[len(name) :]) + forms
     return type(f"{name}{number}", (cls,), {"__slots__": (), "__module__": cls.__module__})
+
+
+def of_number(out: Tensor) -> Tensor:
+    """Let the node of `out` show one edge: the overload of PyTorch's that takes a number in place of the last tensor."""
+    node = out._node
+    if isinstance(node, PrimitiveNode):
+        cls: Any = node.__class__
+        node.__class__ = _with_one_edge(cls)
+    return out
+
+
+@functools.cache
+def _with_one_edge(cls: type[Any]) -> type[Any]:
+    return type(cls.__name__, (cls,), {"__slots__": (), "__module__": cls.__module__, "_shown": (0,)})
 
 
 class SeveralNode(PrimitiveNode):

@@ -18,7 +18,7 @@ from lamina.primitives.gathering import gather_, index_select_, take_
 from lamina.primitives.index_checks import check_along, check_bounds, check_flat, fill_value
 from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels import places
-from lamina.primitives.nodes import overload
+from lamina.primitives.nodes import of_number, overload
 from lamina.primitives.padding import constant_pad
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed
@@ -305,7 +305,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     if isinstance(value, complex) and input._kind.dtype.category < 3:
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
     out: Tensor = index_filled(input, index, fill_value(input, value, "index_fill_"), dim=d)
-    return overload(out) if isinstance(value, Tensor) else out
+    return overload(out) if isinstance(value, Tensor) else of_number(out)
 
 
 # ---- flat places -----------------------------------------------------------------------------------------------------
