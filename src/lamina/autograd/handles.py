@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
+from lamina.core.changes import changes
+
 
 class RemovableHandle:
     """What registering a hook returns: `remove()` takes it out again; a context manager too."""
@@ -25,9 +27,11 @@ class RemovableHandle:
         self.extra_dict_ref: tuple[Callable[[], Any], ...] = tuple(ref(d) for d in extras)
         if hook is not None:
             hooks[self.id] = hook
+        changes[0] += 1
 
     def remove(self) -> None:
         """Take the hook out; again does nothing."""
+        changes[0] += 1
         for held in (self.hooks_dict_ref, *self.extra_dict_ref):
             hooks = held()
             if hooks is not None:

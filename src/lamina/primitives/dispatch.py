@@ -55,7 +55,7 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
     if where is devices.meta:
         result = _meta(p, arrays, params)
     else:
-        result = _computed(p, arrays, params)
+        result = computed(p, arrays, params)
     grad = mode is None or (mode.grad and not mode.inference)
     recorded = (
         grad and p.rules and any(t is not None and t.__class__ in _CARRIES and t._node is not None for t in tensors)
@@ -169,7 +169,7 @@ def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
     return tensors, arrays, (CPU[shared] if where is devices.cpu else KINDS[shared, where]) if known else None, where
 
 
-def _computed(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
+def computed(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
     if p.view:
         return p.forward(*arrays, **params)
     low = next(
@@ -196,7 +196,7 @@ def _meta(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
     if p.meta is not None:
         result = p.meta(*arrays, **params)
     elif p.elementwise:
-        tiny = _computed(p, [np.ones((), a.dtype) for a in arrays], params)  # zeros may not be divided by
+        tiny = computed(p, [np.ones((), a.dtype) for a in arrays], params)  # zeros may not be divided by
         shape = broadcast(*(a.shape for a in arrays))
         like = next((a for a in arrays if a.shape == shape and not a.flags.c_contiguous), None)
         kind = np.asarray(tiny).dtype

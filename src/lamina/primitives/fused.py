@@ -49,7 +49,7 @@ def fused(
             ruled = registry.declare(
                 f"fused {body.__name__}", body, tensor_names, grads, node=name, restores=True, wraps=True,
             )  # fmt: skip
-        node_class = type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
+        node_class = _node_class(name)
 
         @functools.wraps(body)
         def function(*args: Any, **kwargs: Any) -> Any:
@@ -87,6 +87,7 @@ def fused(
 
 def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, options: dict[str, Any]) -> Any:
     op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, **options)
+    node_class = _node_class(name)
 
     @functools.wraps(body)
     def function(*tensors: Any, **params: Any) -> Any:
@@ -94,7 +95,7 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
         if mode is not None and (mode.transforms or mode.function_modes):
             return body(*tensors, **params)
         if mode is not None and mode.listener is not None:  # it sees what the body does
-            return _ruled(op.primitive, body, tensors, params, mode)
+            return _seen_through(op.primitive, node_class, body, tensors, params, mode)
         return op(*tensors, **params)
 
     function.fused, function.primitive = body, op.primitive  # type: ignore[attr-defined]
@@ -102,17 +103,27 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
     return function
 
 
-def _ruled(p: Any, body: Body, tensors: Any, params: dict[str, Any], mode: Any) -> Any:
-    """The body's result with the history of the declaration `p`."""
+def _node_class(name: str) -> type:
+    return type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
+
+
+def _seen_through(
+    p: Any, node_class: type, body: Body, tensors: Any, params: dict[str, Any], mode: Any
+) -> Any:
+    """What the kernel would give, computed by the body, with one node: ruled by `p` where the body gives all that its rules save."""
+    low = next((t._kind.dtype for t in tensors if t is not None and t._kind.dtype.is_low), None)
+    given = dict(zip(body.__code__.co_varnames, tensors, strict=False)) | params
+    if not (mode.grad and not mode.inference and any(t is not None and t._node is not None for t in tensors)):
+        return _run(body, given, low)
     token = modes.set_current(modes.with_grad(mode, False))
     try:
-        result = body(*tensors, **params)
+        result = _run(body, given, low)
     finally:
         modes.reset(token)
     outs = list(result) if isinstance(result, tuple) else [result]
-    grad = (mode.grad and not mode.inference) and any(isinstance(t, Tensor) and t._node is not None for t in tensors)
-    if grad:
-        registry.record(p, tensors, params, outs, None, None, mode)
+    if any(o is None for o in outs):
+        return _recorded(node_class, body, given, low, mode)
+    registry.record(p, tensors, params, outs, None, None, mode)
     return tuple(outs) if isinstance(result, tuple) else outs[0]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from lamina.core.version import OWN_FILES, Place, is_own
 
 _SITE = ("/site-packages/", "/dist-packages/")
+_BELOW = tuple(f"-packages/{name}/" for name in ("numpy", "scipy", "ml_dtypes", "llvmlite", "safetensors"))
 _STORES = {"STORE_ATTR": "sets the attribute", "STORE_SUBSCR": "stores into a container", "DELETE_ATTR": "deletes the attribute",
            "DELETE_SUBSCR": "deletes from a container"}  # fmt: skip
 _NAMES = {"STORE_GLOBAL": "sets the global", "DELETE_GLOBAL": "deletes the global"}
@@ -104,22 +105,20 @@ class Watch:
                 self.reads[code, closure ^ first] = Read(code, frame)
         elif event == "c_call" and self.unclean is None:
             code = frame.f_code
-            if not _library(code.co_filename):
+            if code in self.codes:
                 self._called(arg, (code, frame.f_lasti))
         elif event == "return" and self.unclean is None:
             code = frame.f_code
-            if not _library(code.co_filename) and code in self.codes:
+            if code in self.codes:
                 self._changed(code, frame)
 
     def _reached(self, code: CodeType, back: FrameType) -> bool:
-        """Whether a frame counts: the standard library, where lamina calls it, is lamina's affair."""
-        if any(part in code.co_filename for part in _SITE) or not is_own(code.co_filename):
+        """Whether a frame counts: what lamina calls in the packages it stands on, and all that they call, is its own affair."""
+        if not is_own(code.co_filename):
             return True
         if _library(back.f_code.co_filename):
-            return False
-        if code.co_filename.endswith(_LIBRARY_STDLIB):
-            return False
-        return True
+            return any(part in code.co_filename for part in _SITE) and not any(part in code.co_filename for part in _BELOW)
+        return back.f_code in self.codes and not code.co_filename.endswith(_LIBRARY_STDLIB)
 
     def _called(self, function: Any, place: Place) -> None:
         """A C function was called by code that is looked at."""

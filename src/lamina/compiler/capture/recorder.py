@@ -14,29 +14,33 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import modes
 from lamina.compiler.capture.live import Live
 from lamina.compiler.graph import Graph, Node, Number, Origin, Ref, Value, dense
-from lamina.core.device import CPU
+from lamina.core.generator import Generator
 from lamina.core.strided import Array, address, owner_of
-from lamina.core.tensor import LEAF, Tensor, more, wrap
+from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import users_place
 
 
 class Buffer:
-    """Memory that the recording knows: its owner (held, so that the address stays taken) and its value now."""
+    """Memory that the recording knows: its owner (held, so that the address stays taken), addresses and its value now."""
 
-    __slots__ = ("address", "first", "owner", "value")
+    __slots__ = ("first", "high", "low", "owner", "value")
 
-    def __init__(self, owner: Array, value: Value) -> None:
-        self.owner, self.address, self.value = owner, low_address(owner), value
-        self.first = value
+    def __init__(self, owner: Array, value: Value, low: int) -> None:
+        self.owner, self.low, self.high, self.value, self.first = owner, low, low + value.nbytes, value, value
 
 
-def low_address(array: Array) -> int:
-    """The lowest address of an array's elements (strides may be negative)."""
-    low = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True) if s < 0 and n > 0)
-    return int(address(array) + low)
+def extent(array: Array) -> tuple[int, int]:
+    """The lowest address of an array's elements, and the bytes from there to the end of the last."""
+    low, span = address(array), array.itemsize
+    if not array.size:
+        return int(low), 0
+    for n, s in zip(array.shape, array.strides, strict=True):
+        if s < 0:
+            low += (n - 1) * s
+        span += (n - 1) * abs(s)
+    return int(low), span
 
 
 class Recorder:
@@ -44,57 +48,73 @@ class Recorder:
 
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.graph = Graph()
-        self.buffers: dict[int, Buffer] = {}
+        self.buffers: dict[int, list[Buffer]] = {}
         self.broken: str | None = None
         self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
         self.draws = 0
-        self.released: set[Any] = set()  # nodes whose backward ran
-        self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
+        self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
         self.before = Before()
         self.alive: list[Any] = []
         for i, t in enumerate(arguments):
-            self._external(t._array, Origin("argument", i))
+            self._argument(t._array, i)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
+    def _argument(self, array: Array, number: int) -> None:
+        owner = owner_of(array)
+        low, span = extent(array)
+        for buffer in self.buffers.get(id(owner), ()):
+            if (buffer.low, buffer.high) == (low, low + span):
+                return  # given twice
+            if low < buffer.high and buffer.low < low + span:
+                self.fail("two arguments share a part of their memory")
+        self._add(Buffer(owner, self.graph.value(span, Origin("argument", number)), low))
+
+    def _add(self, buffer: Buffer) -> Buffer:
+        self.buffers.setdefault(id(buffer.owner), []).append(buffer)
+        return buffer
+
+    def _buffer(self, array: Array) -> tuple[Buffer, int] | None:
+        """The known memory that these elements lie in, and where."""
+        low, span = extent(array)
+        for buffer in self.buffers.get(id(owner_of(array)), ()):
+            if buffer.low <= low and low + span <= buffer.high:
+                return buffer, (address(array) - buffer.low if array.size else 0)
+        return None
+
     def ref(self, array: Array) -> Ref:
         """How the graph calls these elements."""
-        owner = owner_of(array)
-        buffer = self.buffers.get(id(owner))
-        if buffer is None:
-            buffer = self._found(owner)
-        at = address(array) - buffer.address if array.size else 0
+        found = self._buffer(array)
+        if found is None:
+            self._found(owner_of(array))
+            found = self._buffer(array)
+            assert found is not None
+        buffer, at = found
         return Ref(buffer.value, at, array.shape, array.strides, array.dtype)
 
-    def _found(self, owner: Array) -> Buffer:
+    def _found(self, owner: Array) -> None:
         """Memory met for the first time: there before the run, or a constant that the run made."""
+        if id(owner) in self.buffers:
+            self.fail("an argument shares memory with another tensor")
         t = self.before.owners.get(id(owner))
         if t is None:
-            return self._external(owner, Origin("constant", owner.copy() if owner.flags.c_contiguous else None))
-        leaf = self.before.grads.get(id(t))
-        return self._external(owner, Origin("held", t) if leaf is None else Origin("grad", leaf))
-
-    def _external(self, array: Array, origin: Origin) -> Buffer:
-        owner = owner_of(array)
-        buffer = self.buffers.get(id(owner))
-        if buffer is None:
-            if origin.kind == "constant" and origin.which is None:
-                origin = Origin("constant", _dense_copy(owner))
-            buffer = Buffer(owner, self.graph.value(owner.nbytes, origin))
-            self.buffers[id(owner)] = buffer
-        return buffer
+            content = owner if owner.flags.c_contiguous else _dense_copy(owner)
+            origin = Origin("constant", content.copy())
+        else:
+            leaf = self.before.grads.get(id(t))
+            origin = Origin("held", t) if leaf is None else Origin("grad", leaf)
+        low, span = extent(owner)
+        self._add(Buffer(owner, self.graph.value(span, origin), low))
 
     def _made(self, array: Array, node: Node) -> Ref:
         """New memory that `node` fills."""
         owner = owner_of(array)
-        buffer = Buffer(owner, self.graph.value(owner.nbytes, node))
-        self.buffers[id(owner)] = buffer
-        return Ref(
-            buffer.value, address(array) - buffer.address if array.size else 0, array.shape, array.strides, array.dtype
-        )
+        low, span = extent(owner)
+        buffer = self._add(Buffer(owner, self.graph.value(span, node), low))
+        return Ref(buffer.value, address(array) - low if array.size else 0, array.shape, array.strides, array.dtype)
 
     def knows(self, array: Array) -> bool:
-        return id(owner_of(array)) in self.buffers
+        return self._buffer(array) is not None
 
     # ---- reports -----------------------------------------------------------------------------------------------------
 
@@ -110,7 +130,7 @@ class Recorder:
                 self.ref(arrays[0])  # its memory may be met here for the first time
             return
         inputs = tuple(self._operand(t, a) for t, a in zip(tensors, arrays, strict=True))
-        fixed = {k: self.fixed(v, f"{p.name}({k}=)") for k, v in params.items()}
+        fixed = {k: self._fixed(v, f"{p.name}({k}=)") for k, v in params.items()}
         node = Node(p.name, p, inputs, fixed, (), users_place(3))
         self._append(node, results)
 
@@ -121,15 +141,18 @@ class Recorder:
         self.graph.nodes.append(node)
 
     def _operand(self, given: Any, array: Any) -> Any:
-        if array is None:
+        if given is None:
             return None
         if isinstance(given, Tensor):
             ref = self.ref(given._array)
             return ref if array is given._array or array.dtype == ref.dtype else self._cast(ref, array)
         if given.__class__ is Live:
             ref = given.ref
+            if array.ndim or array is None:
+                given.pin("as an operand")
+                return Number(np.asarray(array))
             return ref if array.dtype == ref.dtype else self._cast(ref, array)
-        return Number(given)
+        return Number(np.array(array))
 
     def _cast(self, ref: Ref, array: Array) -> Ref:
         node = Node("cast", None, (ref,), {}, (), users_place(4))
@@ -144,7 +167,7 @@ class Recorder:
         """`content` was written over the elements of `target`, in place."""
         source = self.ref(content)
         region = self.ref(target)
-        buffer = self.buffers[id(owner_of(target))]
+        buffer, _ = self._buffer(target)  # type: ignore[misc]
         before = buffer.value
         if 0 in region.strides and region.size > 1:
             self.fail("a write to a tensor whose elements share memory")
@@ -178,16 +201,27 @@ class Recorder:
         if self.broken is None:
             self.broken = why
 
-    def fixed(self, value: Any, where: str) -> Any:
+    def _fixed(self, value: Any, where: str) -> Any:
         """A parameter of a call, which is part of the recording; a live number becomes guarded."""
         if value.__class__ is Live:
             value.pin(where)
             return float(value)
         if value.__class__ in (tuple, list):
-            return value.__class__(self.fixed(v, where) for v in value)
-        if isinstance(value, Tensor):
-            self.fail(f"{where} is a tensor")
+            return value.__class__(self._fixed(v, where) for v in value)
+        if isinstance(value, (Tensor, np.ndarray, Generator)):
+            self.fail(f"{where} is a {type(value).__name__}")
         return value
+
+    def pinned(self, live: Live, value: float, where: str) -> None:
+        """The recording holds for this value of a live number only."""
+        self.asked(live, lambda x: x == value, True)
+
+    def asked(self, live: Live, question: Callable[[float], bool], answer: bool) -> None:
+        """Python decided something by a live number: it must decide the same again."""
+        if live.read is None:
+            self.fail("Python decides by a number that the step computes")
+        else:
+            self.questions.append((live.read, question, answer, live.label))
 
     # ---- numbers -----------------------------------------------------------------------------------------------------
 
@@ -204,8 +238,8 @@ class Recorder:
         """A number that Python code reads anew at each call."""
         made = np.array(value, np.float64)
         self.alive.append(made)
-        buffer = self._external(made, Origin("live", read))
-        return Live.make(value, self, Ref(buffer.value, 0, (), (), made.dtype), read, label)
+        source = self._add(Buffer(made, self.graph.value(8, Origin("live", read)), address(made))).value
+        return Live.make(value, self, Ref(source, 0, (), (), made.dtype), read, label)
 
     def number(self, t: Tensor) -> Live:
         """The content of a one-element tensor as a live number: for library code that would ask for `item()`."""
@@ -216,18 +250,13 @@ class Recorder:
         self.alive.append(wide)
         return Live.make(float(wide), self, node.outputs[0])
 
-    # ---- backward ----------------------------------------------------------------------------------------------------
-
-    def backward(self, roots: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Tensor | None]]:
-        """The roots of a backward, as Tensors."""
-        return [(edge, value if value is None or isinstance(value, Tensor) else wrap(value)) for edge, value in roots]
-
 
 class Before:
     """What there was before the run: tensors, by the memory they look at; leaves' gradients; versions."""
 
     def __init__(self) -> None:
         self.tensors = [o for o in gc.get_objects() if isinstance(o, Tensor)]
+        self.ids = {id(t) for t in self.tensors}
         self.owners: dict[int, Tensor] = {}
         self.grads: dict[int, Tensor] = {}  # id(a leaf's gradient) -> the leaf
         self.leaf_grads: list[tuple[Tensor, Any]] = []
@@ -254,6 +283,3 @@ def _dense_copy(owner: Array) -> Array:
     order = sorted(range(owner.ndim), key=lambda d: -abs(owner.strides[d]))
     upright = owner[tuple(slice(None, None, -1) if s < 0 else slice(None) for s in owner.strides)]
     return np.ascontiguousarray(upright.transpose(order))
-
-
-__all__ = ["CPU", "Before", "Recorder", "modes", "more"]

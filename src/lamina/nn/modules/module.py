@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any, Self, TypeVar
 
 import lamina
+from lamina.core.changes import changes
 from lamina.core.parameter import Buffer, Parameter
 from lamina.core.tensor import Tensor
 from lamina.nn.modules import hooks
@@ -139,11 +140,13 @@ class Module(Convertible, Stateful, Hooked):
                 )
             param = run_registration_hooks(hooks._global_parameter_registration_hooks, self, name, param)
         self._parameters[name] = param
+        changes[0] += 1
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that belongs to the module and is no parameter; saved in the state_dict where `persistent`."""
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
+        changes[0] += 1
         _check_name(self, "buffer", name, self._buffers)
         if not (tensor is None or isinstance(tensor, Tensor)):
             raise TypeError(
@@ -163,6 +166,7 @@ class Module(Convertible, Stateful, Hooked):
         """Add a submodule (or None) under `name`. Raises TypeError or KeyError for a bad name or value."""
         if not (module is None or isinstance(module, Module)):
             raise TypeError(f"{lamina.typename(module)} is not a Module subclass")
+        changes[0] += 1
         _check_name(self, "module", name, self._modules)
         self._modules[name] = run_registration_hooks(hooks._global_module_registration_hooks, self, name, module)
 
@@ -183,6 +187,7 @@ class Module(Convertible, Stateful, Hooked):
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
+        changes[0] += 1
         if isinstance(value, Tensor):
             if isinstance(value, Parameter):
                 self._set_parameter(state, name, value)
@@ -230,6 +235,7 @@ class Module(Convertible, Stateful, Hooked):
         self.register_buffer(name, value, persistent=value.persistent)
 
     def __delattr__(self, name: str) -> None:
+        changes[0] += 1
         if name in self._parameters:
             del self._parameters[name]
         elif name in self._buffers:

@@ -1,0 +1,226 @@
+"""Guards: what must be as it was for a recording to stand for running the program.
+
+What the user's functions read (globals, outer variables, attributes of objects and modules, options of optimizers) is written down as
+facts; arguments are described by their kind, shape and strides. Here: facts, found from what ran, and their check. Not here:
+the memory of tensors, which is read anew at each call (replay.py).
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+from collections.abc import Callable, Iterable
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from lamina.compiler.capture.purity import Read, attribute_names, global_names
+from lamina.core.tensor import Tensor
+from lamina.core.version import is_own
+
+_MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
+_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None), range, slice, type(Ellipsis), type(NotImplemented)))
+MANY = 256
+"""A container with more elements than this is not compared at each call: code that reads it is not replayed."""
+
+
+class Fact:
+    """`get()` must give what it gave: the same object, or an equal plain value."""
+
+    __slots__ = ("expected", "get", "label")
+
+    def __init__(self, get: Callable[[], Any], expected: Any, label: str) -> None:
+        self.get, self.expected, self.label = get, expected, label
+
+    def holds(self) -> bool:
+        now = self.get()
+        if now is self.expected:
+            return True
+        cls = self.expected.__class__
+        return cls in _PLAIN and now.__class__ is cls and bool(now == self.expected or (now != now and self.expected != self.expected))
+
+
+class Facts:
+    """All facts of a recording. `unsure`: something was read that cannot be compared; why."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.module_facts: list[Fact] = []  # hold as long as no module's attribute is set
+        self.unsure: str | None = None
+        self._seen: set[int] = set()
+        self._kept: list[Any] = []
+        self._names: frozenset[str] = frozenset()
+
+    def holds(self) -> bool:
+        return all(fact.holds() for fact in self.facts)
+
+    def broken(self) -> str | None:
+        """What does not hold any more, in words; None when all does."""
+        for fact in (*self.facts, *self.module_facts):
+            if not fact.holds():
+                return f"{fact.label} was {_short(fact.expected)} and is {_short(fact.get())}"
+        return None
+
+    # ---- finding them ------------------------------------------------------------------------------------------------
+
+    def of_run(self, reads: Iterable[Read], roots: Iterable[tuple[str, Any]]) -> None:
+        """Facts about all that these functions read, and about the objects `roots` (label, object)."""
+        reads = list(reads)
+        names: set[str] = set()
+        for read in reads:
+            names |= attribute_names(read.code)
+        self._names = frozenset(names)
+        for label, value in roots:
+            self._object(label, value)
+        for read in reads:
+            for name in global_names(read.code):
+                if name in read.globals:
+                    self._item(read.globals, name, name)
+                elif hasattr(builtins, name):
+                    self._add(lambda d=read.globals, n=name: d.get(n, _MISSING), _MISSING, name)  # type: ignore[misc]
+            for name, value in read.closure.items():
+                cell = _cell(read.code, name, value)
+                if cell is None:
+                    self.unsure = self.unsure or f"the outer variable {name} could not be found again"
+                else:
+                    self._add(lambda c=cell: c.cell_contents, value, name)  # type: ignore[misc]
+                    self._object(name, value)
+            for value in read.arguments:
+                self._object(read.code.co_name, value)
+
+    def _add(self, get: Callable[[], Any], expected: Any, label: str, module: bool = False) -> None:
+        (self.module_facts if module else self.facts).append(Fact(get, expected, label))
+
+    def _item(self, holder: dict[Any, Any], key: Any, label: str, module: bool = False) -> None:
+        value = holder[key]
+        self._add(lambda: holder.get(key, _MISSING), value, label, module)
+        self._object(label, value)
+
+    def _object(self, label: str, value: Any) -> None:
+        """Facts about the inside of something that the code could reach."""
+        cls = value.__class__
+        if cls in _PLAIN or isinstance(value, (Tensor, type, BuiltinFunctionType)) or id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        self._kept.append(value)
+        if isinstance(value, (list, tuple, dict, set, frozenset)):
+            self._container(label, value)
+        elif isinstance(value, ModuleType):
+            if not is_own(getattr(value, "__file__", None) or "<frozen builtin>"):
+                for name in self._names & value.__dict__.keys():
+                    self._item(value.__dict__, name, f"{label}.{name}")
+        elif isinstance(value, MethodType):
+            self._object(label, value.__self__)
+        elif isinstance(value, FunctionType):
+            return  # what it reads is looked at when it runs
+        elif is_module(value):
+            self._module(label, value)
+        elif is_optimizer(value):
+            self._optimizer(label, value)
+        elif hasattr(value, "__dict__"):
+            for name in self._names & value.__dict__.keys():
+                self._item(value.__dict__, name, f"{label}.{name}")
+            for name in self._names - value.__dict__.keys():
+                self._add(lambda d=value.__dict__, n=name: d.get(n, _MISSING), _MISSING, f"{label}.{name}")  # type: ignore[misc]
+        else:
+            for name in self._names & {n for k in cls.__mro__ for n in _slots(k)}:
+                found = getattr(value, name, _MISSING)
+                self._add(lambda v=value, n=name: getattr(v, n, _MISSING), found, f"{label}.{name}")  # type: ignore[misc]
+                self._object(f"{label}.{name}", found)
+
+    def _container(self, label: str, value: Any) -> None:
+        if len(value) > MANY:
+            self.unsure = self.unsure or f"{label} has {len(value)} elements, too many to compare at each call"
+            return
+        if not isinstance(value, tuple):
+            self._add(lambda: len(value), len(value), f"len({label})")
+        if isinstance(value, dict):
+            for key in tuple(value):
+                self._item(value, key, f"{label}[{key!r}]")
+        elif isinstance(value, (set, frozenset)):
+            if isinstance(value, set):
+                self._add(lambda: frozenset(value) == copy, True, label)
+                copy = frozenset(value)
+        else:
+            for i, element in enumerate(value):
+                if isinstance(value, list):
+                    self._add(lambda i=i: value[i] if i < len(value) else _MISSING, element, f"{label}[{i}]")  # type: ignore[misc]
+                self._object(f"{label}[{i}]", element)
+
+    def _module(self, label: str, module: Any) -> None:
+        """A network: its own attributes, parameters, buffers, children and hooks."""
+        state = module.__dict__
+        self._add(lambda: len(state), len(state), label, module=True)
+        for name, value in tuple(state.items()):
+            if name in ("_parameters", "_buffers", "_modules"):
+                self._add(lambda d=value: len(d), len(value), f"{label}.{name}", module=True)  # type: ignore[misc]
+                for key in tuple(value):
+                    self._item(value, key, f"{label}.{key}", module=True)
+            elif name.endswith("_hooks") and isinstance(value, dict):
+                self._add(lambda d=value: tuple(d.values()) == held, True, f"{label}.{name}", module=True)  # type: ignore[misc]
+                held = tuple(value.values())
+            else:
+                self._item(state, name, f"{label}.{name}", module=True)
+
+    def _optimizer(self, label: str, optimizer: Any) -> None:
+        groups = optimizer.param_groups
+        self._add(lambda: len(groups), len(groups), f"{label}.param_groups")
+        for i, group in enumerate(groups):
+            params = group["params"]
+            self._add(lambda p=params: len(p), len(params), f"{label}.param_groups[{i}]['params']")  # type: ignore[misc]
+            for j, p in enumerate(params):
+                self._add(lambda ps=params, j=j: ps[j] if j < len(ps) else _MISSING, p, f"{label}.param_groups[{i}]['params'][{j}]")  # type: ignore[misc]
+            for key, value in group.items():
+                if key != "params" and not is_live_option(value):
+                    self._add(lambda g=group, k=key: g.get(k, _MISSING), value, f"{label}.param_groups[{i}][{key!r}]")  # type: ignore[misc]
+        self._add(lambda: len(optimizer.state), len(optimizer.state), f"{label}.state")
+        for p, state in tuple(optimizer.state.items()):
+            if isinstance(state, dict):
+                for key in tuple(state):
+                    self._item(state, key, f"{label}.state[...][{key!r}]")
+
+
+def is_module(value: Any) -> bool:
+    return any(cls.__name__ == "Module" and is_own_class(cls) for cls in type(value).__mro__)
+
+
+def is_optimizer(value: Any) -> bool:
+    return any(cls.__name__ == "Optimizer" and is_own_class(cls) for cls in type(value).__mro__)
+
+
+def is_own_class(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in ("lamina", "torch") and not getattr(cls, "_users", False)
+
+
+def is_live_option(value: Any) -> bool:
+    """Whether an optimizer's option is a number that changes without a new recording."""
+    if isinstance(value, tuple):
+        return bool(value) and all(isinstance(v, float) for v in value)
+    return isinstance(value, float)
+
+
+def _slots(cls: type) -> tuple[str, ...]:
+    found = cls.__dict__.get("__slots__", ())
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def _cell(code: CodeType, name: str, value: Any) -> Any:
+    """The cell of the outer variable `name` of a function with this code, which holds `value`."""
+    at = code.co_freevars.index(name)
+    for function in gc.get_referrers(code):
+        if isinstance(function, FunctionType) and function.__code__ is code and function.__closure__ is not None:
+            cell = function.__closure__[at]
+            try:
+                if cell.cell_contents is value:
+                    return cell
+            except ValueError:
+                continue
+    return None
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = object.__repr__(value)
+    text = " ".join(text.split())
+    return text if len(text) < 70 else text[:67] + "..."

@@ -1,0 +1,1 @@
+"""The passes: each reads one form and writes one. simplify: the graph, smaller."""

@@ -1,0 +1,144 @@
+"""The memory plan: where every value of a step lives, decided before anything runs.
+
+A value lives in the arena (one block, shared by values that are not alive at the same time), in memory of its own that Python will see
+(results, gradients), in constant memory, or in the memory of a tensor that was there before. A value that replaces the content of such
+memory is written there at once where nobody needs the old content any more, else in the arena and copied at the end.
+Here: this decision. Not here: the order of work (passes/), running it (replay.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from lamina.compiler.graph import Origin, Value
+
+ALIGNMENT = 64
+
+
+class Place(NamedTuple):
+    """A slot (an address known when the step runs) and an offset from it in bytes."""
+
+    slot: int
+    offset: int
+
+
+class Item(Protocol):
+    """One piece of work, as the plan sees it."""
+
+    native: bool
+
+    def reads(self) -> Iterable[Value]: ...
+
+    def writes(self) -> Iterable[Value]: ...
+
+
+class Plan:
+    """Slot 0 is the arena, slot 1 the constants; the others are addresses given at each call, in the order of `dynamic`."""
+
+    def __init__(self) -> None:
+        self.places: dict[Value, Place] = {}
+        self.arena = 0  # bytes
+        self.constants = 0
+        self.constant_values: list[Value] = []
+        self.dynamic: list[Any] = []  # for each dynamic slot: an Origin, or the Value that gets memory of its own
+        self.copies: list[tuple[Value, Value]] = []  # at the end: from, to the memory of
+        self.eager_bytes = 0
+
+    @property
+    def slots(self) -> int:
+        return 2 + len(self.dynamic)
+
+
+def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Value], owned: Iterable[Value]) -> Plan:
+    """Place all values. finals: external value -> the value that its memory holds in the end; owned: values Python will see."""
+    plan = Plan()
+    own = set(owned)
+    last: dict[Value, int] = {}
+    for i, item in enumerate(items):
+        for v in item.writes():
+            last.setdefault(v, i)
+        for v in item.reads():
+            last[v] = i
+    end = len(items)
+    last_call = max((i for i, item in enumerate(items) if not item.native), default=-1)
+    for v in inputs:
+        if v.origin.kind == "constant":
+            plan.places[v] = Place(1, plan.constants)
+            plan.constants += -(-v.nbytes // ALIGNMENT) * ALIGNMENT
+            plan.constant_values.append(v)
+        else:
+            plan.places[v] = Place(2 + len(plan.dynamic), 0)
+            plan.dynamic.append(v.origin)
+    for v in own:
+        if not isinstance(v.origin, Origin):
+            plan.places[v] = Place(2 + len(plan.dynamic), 0)
+            plan.dynamic.append(v)
+    target = {final: first for first, final in finals.items()}
+    arena = Arena()
+    freed: dict[int, list[Value]] = {}
+    for i, item in enumerate(items):
+        written = list(item.writes())
+        for v in written:
+            plan.eager_bytes += v.nbytes
+            if v in plan.places:
+                continue
+            first = target.get(v)
+            if first is not None and i >= last_call and last.get(first, -1) <= i and _history_over(v, first, last, i):
+                plan.places[v] = plan.places[first]
+                continue
+            before = v.previous
+            if before is not None and last.get(before) == i and before in arena.taken and v not in own:
+                plan.places[v] = plan.places[before]  # written over what dies here
+                arena.rename(before, v)
+            else:
+                plan.places[v] = Place(0, arena.take(v))
+            if first is not None:
+                plan.copies.append((v, first))
+                last[v] = end
+            freed.setdefault(last[v], []).append(v)
+        for v in freed.pop(i, ()):
+            arena.free(v)
+    for v, first in target.items():
+        if plan.places[v].slot != plan.places[first].slot and (v, first) not in plan.copies:
+            plan.copies.append((v, first))
+    plan.arena = arena.size
+    return plan
+
+
+def _history_over(v: Value, first: Value, last: dict[Value, int], i: int) -> bool:
+    """Whether nobody reads, after item i, what was in the memory between `first` and `v`."""
+    before = v.previous
+    while before is not None:
+        if last.get(before, -1) > i:
+            return False
+        if before is first:
+            return True
+        before = before.previous
+    return True
+
+
+class Arena:
+    """Offsets in one block: the lowest gap that fits."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.taken: dict[Value, tuple[int, int]] = {}
+
+    def take(self, v: Value) -> int:
+        need = max(-(-v.nbytes // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
+        at, best = 0, None
+        for start, stop in sorted(self.taken.values()):
+            if start - at >= need and (best is None or start - at < best[1]):
+                best = (at, start - at)
+            at = max(at, stop)
+        at = at if best is None else best[0]
+        self.taken[v] = (at, at + need)
+        self.size = max(self.size, at + need)
+        return at
+
+    def free(self, v: Value) -> None:
+        self.taken.pop(v, None)
+
+    def rename(self, old: Value, new: Value) -> None:
+        self.taken[new] = self.taken.pop(old)
