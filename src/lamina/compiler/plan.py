@@ -32,6 +32,9 @@ class Item(Protocol):
 
     def writes(self) -> Iterable[Value]: ...
 
+    def in_place(self, old: Value, new: Value) -> bool:
+        """Whether `new` may be written into the memory of `old` while this reads that."""
+
 
 class Plan:
     """Slot 0 is the arena, slot 1 the constants; the others are addresses given at each call, in the order of `dynamic`."""
@@ -84,11 +87,11 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
             if v in plan.places:
                 continue
             first = target.get(v)
-            if first is not None and i >= last_call and last.get(first, -1) <= i and _history_over(v, first, last, i):
+            if first is not None and i >= last_call and _history_over(v, first, last, i) and item.in_place(first, v):
                 plan.places[v] = plan.places[first]
                 continue
             before = v.previous
-            if before is not None and last.get(before) == i and before in arena.taken and v not in own:
+            if before is not None and last.get(before) == i and before in arena.taken and item.in_place(before, v):
                 plan.places[v] = plan.places[before]  # written over what dies here
                 arena.rename(before, v)
             else:
@@ -108,7 +111,9 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
 
 def _history_over(v: Value, first: Value, last: dict[Value, int], i: int) -> bool:
     """Whether nobody reads, after item i, what was in the memory between `first` and `v`."""
-    before = v.previous
+    before: Value | None = v.previous
+    if last.get(first, -1) > i:
+        return False
     while before is not None:
         if last.get(before, -1) > i:
             return False

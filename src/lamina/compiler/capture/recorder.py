@@ -228,7 +228,7 @@ class Recorder:
     def scalar(self, name: str, primitive: Any, operands: Sequence[Any], value: float) -> Live:
         """A number computed from live ones."""
         made = np.array(value, np.float64)
-        inputs = tuple(o.ref if o.__class__ is Live else Number(o) for o in operands)
+        inputs = tuple(o.ref if o.__class__ is Live else Number(np.asarray(o, np.float64)) for o in operands)
         node = Node(name, primitive, inputs, {}, (), users_place(3))
         self._append(node, (made,))
         self.alive.append(made)

@@ -1,0 +1,218 @@
+"""Loops under construction: what lowering writes, fuse joins, and emit gets as kernels.
+
+A `Work` is a kernel whose operands are still looks at values of the graph (`At`) in place of operand numbers. Here: these forms, and a
+body's writer that knows equal instructions when it sees them. Not here: which primitive becomes what (lowering/), joining (passes/fuse.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina.compiler.graph import Ref, Value
+from lamina.compiler.kernels import REDUCTIONS, SCALAR_OPS, SIZES, Access, Inst, Loop, Matmul
+
+
+class At(NamedTuple):
+    """How a loop walks a value: byte offset, strides in elements (one for each dimension of the loop), dtype as stored."""
+
+    value: Value
+    offset: int
+    strides: tuple[int, ...]
+    dtype: str
+
+
+class Val(NamedTuple):
+    """The result of an instruction, while a body is written."""
+
+    index: int
+    dtype: str
+
+
+WIDE = {"float16": "float32", "bfloat16": "float32"}
+_TESTS = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"))
+_CHANGES = frozenset(("load", "gather", "product"))
+
+
+class NotNative(Exception):
+    """There is no kernel for this."""
+
+
+class Body:
+    """Writes the instructions of a loop; equal ones are one."""
+
+    def __init__(self, insts: Sequence[Inst] = ()) -> None:
+        self.insts: list[Inst] = []
+        self._known: dict[Inst, int] = {}
+        for inst in insts:
+            self.add(inst)
+
+    def add(self, inst: Inst) -> int:
+        found = self._known.get(inst)
+        if found is None or inst.op == "store":
+            found = len(self.insts)
+            self.insts.append(inst)
+            self._known[inst] = found
+        return found
+
+    def op(self, name: str, args: Sequence[Val], dtype: str, data: Any = None) -> Val:
+        return Val(self.add(Inst(name, tuple(a.index for a in args), dtype, data)), dtype)
+
+    def load(self, ref: Ref, strides: Sequence[int]) -> Val:
+        """strides: in bytes, one for each dimension of the loop."""
+        at = access(ref, strides)
+        return self.op("load", (), WIDE.get(at.dtype, at.dtype), at)
+
+    def gather(self, ref: Ref, strides: Sequence[int], indices: Sequence[Val], steps: Sequence[int]) -> Val:
+        """An element whose place depends on integers: they count `steps` bytes each."""
+        at = access(ref, strides)
+        return self.op("gather", indices, WIDE.get(at.dtype, at.dtype), (at, tuple(_elements(s, ref.dtype) for s in steps)))
+
+    def store(self, ref: Ref, strides: Sequence[int], value: Any, like: str | None = None) -> None:
+        at = access(ref, strides)
+        wide = WIDE.get(at.dtype, at.dtype)
+        value = self.cast(value if isinstance(value, Val) else self.const(value, wide), wide)
+        self.add(Inst("store", (value.index,), wide, at))
+
+    def const(self, value: Any, dtype: str) -> Val:
+        number = bool(value) if dtype == "bool" else float(value) if dtype.startswith("float") else int(value)
+        if number != number:
+            number = _NAN
+        elif number == 0.0 and dtype.startswith("float") and np.signbit(number):
+            return self.op("neg", (self.const(0.0, dtype),), dtype)
+        return self.op("const", (), dtype, number)
+
+    def index(self, dim: int) -> Val:
+        return self.op("index", (), "int64", dim)
+
+    def cast(self, value: Any, dtype: str) -> Val:
+        dtype = WIDE.get(dtype, dtype)
+        return value if value.dtype == dtype else self.op("cast", (value,), dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in SCALAR_OPS:
+            return lambda *args: self._scalar(name, args)
+        if name in REDUCTIONS:
+            return lambda x: self.op(name, (x,), "int64" if name.startswith("arg") else x.dtype)
+        raise NotNative(name)
+
+    def _scalar(self, name: str, args: Sequence[Any]) -> Val:
+        known = [a.dtype for a in args if isinstance(a, Val)]
+        if name == "select":
+            dtype = next((a.dtype for a in args[1:] if isinstance(a, Val)), None)
+            if dtype is None:
+                raise NotNative("select between numbers")
+            vals = [args[0], *(a if isinstance(a, Val) else self.const(a, dtype) for a in args[1:])]
+            return self.op(name, vals, dtype)
+        dtype = known[0]
+        vals = [a if isinstance(a, Val) else self.const(a, dtype) for a in args]
+        if any(v.dtype != dtype for v in vals):
+            raise NotNative(f"{name} of {', '.join(v.dtype for v in vals)}")
+        return self.op(name, vals, "bool" if name in _TESTS else dtype)
+
+
+_NAN = float("nan")
+
+
+def access(ref: Ref, strides: Sequence[int]) -> At:
+    name = ref.dtype.name
+    if name not in SIZES:
+        raise NotNative(f"dtype {name}")
+    return At(ref.value, ref.offset, tuple(_elements(s, ref.dtype) for s in strides), name)
+
+
+def _elements(stride: int, dtype: Any) -> int:
+    count, rest = divmod(stride, dtype.itemsize)
+    if rest:
+        raise NotNative("a stride between elements")
+    return count
+
+
+class Work:
+    """A loop, or a kernel of its own with a loop's body behind it (`core`: a matrix product), over looks at values."""
+
+    native = True
+
+    def __init__(self, dims: Sequence[int], keep: int, insts: Sequence[Inst], places: Sequence[Any] = (), core: Any = None) -> None:
+        self.dims, self.keep, self.insts = tuple(dims), keep, list(insts)
+        self.places = tuple(places)  # where in the user's program it comes from
+        self.core = core
+        self.names: tuple[str, ...] = ()  # of the primitives in it
+        self.follows: tuple[Value, ...] = ()  # values whose content must be in its results' memory before
+
+    def ats(self, *ops: str) -> Iterator[At]:
+        for inst in self.insts:
+            if inst.op in ops:
+                yield inst.data[0] if inst.op == "gather" else inst.data
+
+    def reads(self) -> Iterator[Value]:
+        if self.core is not None:
+            yield from self.core.reads()
+        for at in self.ats("load", "gather"):
+            yield at.value
+        yield from self.follows
+
+    def writes(self) -> Iterator[Value]:
+        if self.core is not None:
+            yield from self.core.writes()
+        for at in self.ats("store"):
+            yield at.value
+
+    def in_place(self, old: Value, new: Value) -> bool:
+        """Whether `new` may be written into the memory of `old`: what is read of that is read where it is then written."""
+        if (self.core is not None and old in self.core.reads()) or any(at.value is old for at in self.ats("gather")):
+            return False
+        written = {at[1:] for at in self.ats("store") if at.value is new}
+        return len(written) == 1 and all(at[1:] in written for at in self.ats("load") if at.value is old)
+
+    def kernel(self) -> tuple[Any, list[tuple[Value, int]]]:
+        """The kernel, and the memory of its operands: (value, byte offset)."""
+        operands: dict[tuple[Value, int], int] = {}
+        core = None if self.core is None else self.core.frozen(operands)
+        body = []
+        for inst in self.insts:
+            data = inst.data
+            if inst.op in ("load", "store"):
+                data = _frozen(data, operands)
+            elif inst.op == "gather":
+                data = (_frozen(data[0], operands), data[1])
+            body.append(inst._replace(data=data))
+        if self.core is None:
+            return Loop(self.dims, self.keep, tuple(body)), list(operands)
+        return self.core.kernel(core, tuple(body)), list(operands)
+
+    def __repr__(self) -> str:
+        what = "+".join(self.names) or "loop"
+        dims = "x".join(map(str, self.dims[: self.keep])) or "1"
+        rest = "x".join(map(str, self.dims[self.keep :]))
+        core = "" if self.core is None else f" {self.core!r}"
+        return f"{what}{core} [{dims}{' | ' + rest if rest else ''}]"
+
+
+def _frozen(at: At, operands: dict[tuple[Value, int], int]) -> Access:
+    return Access(operands.setdefault((at.value, at.offset), len(operands)), at.strides, at.dtype)
+
+
+class Product:
+    """The core of a matrix product."""
+
+    def __init__(self, batch: tuple[int, ...], m: int, n: int, k: int, a: At, b: At) -> None:
+        self.batch, self.m, self.n, self.k, self.a, self.b = batch, m, n, k, a, b
+
+    def reads(self) -> Iterator[Value]:
+        yield self.a.value
+        yield self.b.value
+
+    def writes(self) -> Iterator[Value]:
+        return iter(())
+
+    def frozen(self, operands: dict[tuple[Value, int], int]) -> Any:
+        return _frozen(self.a, operands), _frozen(self.b, operands)
+
+    def kernel(self, frozen: Any, body: tuple[Inst, ...]) -> Matmul:
+        return Matmul(self.batch, self.m, self.n, self.k, *frozen, body)
+
+    def __repr__(self) -> str:
+        return f"({'x'.join(map(str, self.batch))}{' ' if self.batch else ''}{self.m}x{self.k} @ {self.k}x{self.n})"

@@ -1,0 +1,153 @@
+"""Copies and rearrangements: what moves elements without computing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from lamina.compiler.graph import Node, Ref, row_major
+from lamina.compiler.loops import WIDE, Body, NotNative, Work
+from lamina.compiler.lowering import rule, strides_in
+
+
+def copied(source: Any, out: Ref) -> Work:
+    """The elements of `source`, broadcast and cast, into the region `out`."""
+    body = Body()
+    value: Any = source
+    if source.__class__ is Ref:
+        if source.dtype.name.startswith("complex") or out.dtype.name.startswith("complex"):
+            raise NotNative("complex")
+        value = body.load(source, strides_in(source, out.shape))
+    body.store(out, out.strides, value)
+    return Work(out.shape, len(out.shape), body.insts)
+
+
+def filled(out: Ref, number: Any) -> Work:
+    """A whole value's elements, all `number`."""
+    body = Body()
+    count = out.value.nbytes // out.dtype.itemsize
+    flat = Ref(out.value, 0, (count,), (out.dtype.itemsize,), out.dtype)
+    wide = WIDE.get(out.dtype.name, out.dtype.name)
+    body.store(flat, flat.strides, body.const(number, wide))
+    return Work((count,), 1, body.insts)
+
+
+@rule("clone", "to_copy", "cast", "copy", "unsafe_view")
+def copy(node: Node) -> Sequence[Work]:
+    source, out = node.inputs[-1], node.outputs[0]
+    assert out is not None
+    if source.__class__ is not Ref:
+        return [copied(source.value.item(), out)]
+    if source.shape != out.shape and node.name == "unsafe_view":
+        if source.strides != row_major(source.shape, source.dtype.itemsize):
+            raise NotNative("a view of scattered elements")
+        source = Ref(source.value, source.offset, out.shape, row_major(out.shape, out.dtype.itemsize), source.dtype)
+    return [copied(source, out)]
+
+
+@rule("update")
+def update(node: Node) -> Sequence[Work]:
+    before, content = node.inputs
+    out = node.outputs[0]
+    assert out is not None
+    work = copied(content, out)
+    if content.value is before.value:
+        raise NotNative("a region moved within its own memory")
+    work.follows = (before.value,)
+    return [work]
+
+
+@rule("fill", "zero")
+def fill(node: Node) -> Sequence[Work]:
+    out = node.outputs[0]
+    assert out is not None
+    if node.name == "zero":
+        return [copied(0, out)]
+    value = node.inputs[1]
+    return [copied(value if value.__class__ is Ref else value.value.item(), out)]
+
+
+@rule("zeros")
+def zeros(node: Node) -> Sequence[Work]:
+    out = node.outputs[0]
+    assert out is not None
+    return [copied(0, out)]
+
+
+@rule("cat")
+def cat(node: Node) -> Sequence[Work]:
+    out = node.outputs[0]
+    assert out is not None
+    dim, at, works = node.params["dim"], 0, []
+    for source in node.inputs:
+        if source.shape == (0,):
+            continue
+        n = source.shape[dim]
+        region = Ref(out.value, out.offset + at * out.strides[dim], (*out.shape[:dim], n, *out.shape[dim + 1 :]), out.strides, out.dtype)
+        works.append(copied(source, region))
+        at += n
+    return works
+
+
+@rule("stack")
+def stack(node: Node) -> Sequence[Work]:
+    out = node.outputs[0]
+    assert out is not None
+    dim = node.params["dim"]
+    rest = (*out.shape[:dim], *out.shape[dim + 1 :]), (*out.strides[:dim], *out.strides[dim + 1 :])
+    return [copied(source, Ref(out.value, out.offset + i * out.strides[dim], *rest, out.dtype)) for i, source in enumerate(node.inputs)]
+
+
+@rule("constant_pad_nd")
+def pad(node: Node) -> Sequence[Work]:
+    x, out = node.inputs[0], node.outputs[0]
+    assert out is not None
+    sides = node.params["pad"]
+    if any(p < 0 for p in sides):
+        raise NotNative("cropping")
+    offset, rank = out.offset, len(out.shape)
+    for i in range(len(sides) // 2):
+        offset += sides[2 * i] * out.strides[rank - 1 - i]
+    return [filled(out, node.params["value"]), copied(x, Ref(out.value, offset, x.shape, out.strides, out.dtype))]
+
+
+@rule("tril", "triu")
+def triangle(node: Node) -> Sequence[Work]:
+    x, out = node.inputs[0], node.outputs[0]
+    assert out is not None
+    rank = len(out.shape)
+    body = Body()
+    value = body.load(x, x.strides)
+    offset = body.sub(body.index(rank - 1), body.index(rank - 2))
+    inside = (body.le if node.name == "tril" else body.ge)(offset, node.params["diagonal"])
+    body.store(out, out.strides, body.select(inside, value, 0))
+    return [Work(out.shape, rank, body.insts)]
+
+
+@rule("flip")
+def flip(node: Node) -> Sequence[Work]:
+    x, out = node.inputs[0], node.outputs[0]
+    assert out is not None
+    offset, strides = x.offset, list(x.strides)
+    for d in node.params["dims"]:
+        offset += (x.shape[d] - 1) * strides[d]
+        strides[d] = -strides[d]
+    return [copied(Ref(x.value, offset, x.shape, tuple(strides), x.dtype), out)]
+
+
+@rule("embed")
+def embed(node: Node) -> Sequence[Work]:
+    """Zeros with x at a basic index: the region is found by indexing an array of the same strides."""
+    import numpy as np  # the index is NumPy's own
+
+    x, out = node.inputs[0], node.outputs[0]
+    assert out is not None
+    if math.prod(out.shape) != out.value.nbytes // out.dtype.itemsize:
+        raise NotNative("a result with gaps")
+    base = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)
+    region = base[node.params["index"]]
+    offset = region.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    if region.shape != x.shape:
+        raise NotNative("an index that is not basic")
+    return [filled(out, 0), copied(x, Ref(out.value, out.offset + offset, x.shape, region.strides, out.dtype))]
