@@ -20,6 +20,7 @@ class Call:
     """One node, run by NumPy."""
 
     native = False
+    follows: tuple[Value, ...] = ()  # it copies what was there before by itself
 
     def __init__(self, node: Node) -> None:
         self.node = node

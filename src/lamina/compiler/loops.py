@@ -47,9 +47,9 @@ class Body:
         self.insts: list[Inst] = []
         self._known: dict[Inst, int] = {}
         for inst in insts:
-            self.add(inst)
+            self.put(inst)
 
-    def add(self, inst: Inst) -> int:
+    def put(self, inst: Inst) -> int:
         found = self._known.get(inst)
         if found is None or inst.op == "store":
             found = len(self.insts)
@@ -58,7 +58,7 @@ class Body:
         return found
 
     def op(self, name: str, args: Sequence[Val], dtype: str, data: Any = None) -> Val:
-        return Val(self.add(Inst(name, tuple(a.index for a in args), dtype, data)), dtype)
+        return Val(self.put(Inst(name, tuple(a.index for a in args), dtype, data)), dtype)
 
     def load(self, ref: Ref, strides: Sequence[int]) -> Val:
         """strides: in bytes, one for each dimension of the loop."""
@@ -74,7 +74,7 @@ class Body:
         at = access(ref, strides)
         wide = WIDE.get(at.dtype, at.dtype)
         value = self.cast(value if isinstance(value, Val) else self.const(value, wide), wide)
-        self.add(Inst("store", (value.index,), wide, at))
+        self.put(Inst("store", (value.index,), wide, at))
 
     def const(self, value: Any, dtype: str) -> Val:
         number = bool(value) if dtype == "bool" else float(value) if dtype.startswith("float") else int(value)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from lamina.compiler import plan
+from lamina.compiler.available import available
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts, is_optimizer
 from lamina.compiler.capture.recorder import Recorder
-from lamina.compiler.graph import Value
+from lamina.compiler.graph import Node, Ref, Value
+from lamina.compiler.lowering import lower
+from lamina.compiler.lowering.shapes import copied
+from lamina.compiler.passes.fuse import fuse
 from lamina.compiler.passes.simplify import simplify
 from lamina.compiler.replay import Effects, Output, Replay
+from lamina.core.strided import address
 
 
 def objects() -> list[Any]:
@@ -46,31 +54,88 @@ def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects)
             if buffer.value is not buffer.first and buffer.first in graph.inputs and buffer.first.origin.kind != "constant":
                 finals[buffer.first] = buffer.value
     simplify(graph, [r.value for r in graph.results] + list(finals.values()))
-    items = [Call(node) for node in graph.nodes]
+    items: list[Any] = [work for node in graph.nodes for work in lower(node)]
+    if available():
+        items = fuse(items, [r.value for r in graph.results] + list(finals.values()))
+    else:
+        items = [Call(node) for node in graph.nodes]
     placed = plan.make(items, graph.inputs, finals, [r.value for r in graph.results])
-    segments = [_calls(items), _copies(placed)]
-    return Replay(placed, segments, shapes, facts, effects, len(shapes)), graph
+    work: list[Any] = []
+    for i, item in enumerate(items):
+        work.extend(_moved(*pair) for pair in placed.before.get(i, ()))
+        work.append(item)
+    work.extend(_moved(*pair) for pair in placed.copies)
+    program = Stages(work, placed)
+    return Replay(placed, program, shapes, facts, effects), program
 
 
-def _calls(items: list[Call]) -> Callable[[Replay], Callable[[], None]]:
-    def bind(replay: Replay) -> Callable[[], None]:
-        works = [item.prepare(replay.view) for item in items]
-
-        def run() -> None:
-            for work in works:
-                work()
-
-        return run
-
-    return bind
+def _moved(source: Value, target: Value) -> Any:
+    """The bytes of a value, copied to the memory of another."""
+    n = source.nbytes
+    refs = [Ref(v, 0, (n,), (1,), np.dtype(np.uint8)) for v in (source, target)]
+    if not available():
+        return Call(Node("copy", None, (refs[0],), {}, (refs[1],), None))
+    made = copied(*refs)
+    made.names = ("move",)
+    return made
 
 
-def _copies(placed: plan.Plan) -> Callable[[Replay], Callable[[], None]]:
-    def bind(replay: Replay) -> Callable[[], None]:
-        def run() -> None:
-            for source, target in placed.copies:
-                replay.copy(source, target)
+class Stages:
+    """The work in its order: runs of kernels as segments of one native program, calls between them."""
 
-        return run
+    def __init__(self, work: list[Any], placed: plan.Plan) -> None:
+        self.work, self.plan = work, placed
+        self.stages: list[Any] = []  # Call, or the list of a segment's Work
+        for item in work:
+            if not item.native:
+                self.stages.append(item)
+            elif self.stages and isinstance(self.stages[-1], list):
+                self.stages[-1].append(item)
+            else:
+                self.stages.append([item])
+        native = [stage for stage in self.stages if isinstance(stage, list)]
+        self.program: Any = None
+        if native:
+            from lamina.compiler.emit import emit  # with llvmlite behind it: only where something is compiled
+            from lamina.compiler.runtime.program import Launch, Program
 
-    return bind
+            segments = []
+            for stage in native:
+                launches = []
+                for item in stage:
+                    kernel, operands = item.kernel()
+                    places = [placed.places[v] for v, _ in operands]
+                    launches.append(
+                        Launch(emit(kernel), tuple((p.slot, p.offset + extra) for p, (_, extra) in zip(places, operands, strict=True)))
+                    )
+                segments.append(launches)
+            every = range(2, placed.slots)
+            self.program = Program(segments, placed.slots, 2, [every, *[()] * (len(segments) - 1)])
+
+    def bind(self, replay: Replay) -> list[Callable[[], Any]]:
+        """What to call, in order, for one run."""
+        calls: list[Callable[[], Any]] = []
+        if self.program is not None:
+            self.program.bind(0, address(replay.arena))
+            self.program.bind(1, address(replay.constants))
+            entries = iter(self.program.entries)
+            first = True
+            for stage in self.stages:
+                if not isinstance(stage, list):
+                    calls.append(stage.prepare(replay.view))
+                elif first:
+                    calls.append(functools.partial(_enter, next(entries), replay))
+                    first = False
+                else:
+                    calls.append(next(entries))
+            return calls
+        return [stage.prepare(replay.view) for stage in self.stages]
+
+    def __str__(self) -> str:
+        kernels = sum(item.native for item in self.work)
+        lines = [f"{kernels} kernels, {len(self.work) - kernels} calls into NumPy, arena {self.plan.arena} bytes"]
+        return "\n".join(lines + [f"  {item!r}" for item in self.work])
+
+
+def _enter(entry: Any, replay: Replay) -> None:
+    entry(*replay.memory)

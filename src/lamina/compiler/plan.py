@@ -46,6 +46,7 @@ class Plan:
         self.constant_values: list[Value] = []
         self.dynamic: list[Any] = []  # for each dynamic slot: an Origin, or the Value that gets memory of its own
         self.copies: list[tuple[Value, Value]] = []  # at the end: from, to the memory of
+        self.before: dict[int, list[tuple[Value, Value]]] = {}  # copies to make before an item, which writes a part of the second
         self.eager_bytes = 0
 
     @property
@@ -100,6 +101,10 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
                 plan.copies.append((v, first))
                 last[v] = end
             freed.setdefault(last[v], []).append(v)
+        for v in written:
+            before = v.previous
+            if before is not None and before in item.follows and plan.places[before] != plan.places[v]:
+                plan.before.setdefault(i, []).append((before, v))
         for v in freed.pop(i, ()):
             arena.free(v)
     for v, first in target.items():

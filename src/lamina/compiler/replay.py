@@ -55,9 +55,8 @@ class Missed(Exception):
 class Replay:
     """One recording, ready to run."""
 
-    def __init__(self, plan: Plan, segments: Sequence[Any], shapes: list[Any], facts: Facts, effects: Effects, arguments: int) -> None:
-        self.plan, self.segments, self.shapes, self.facts, self.effects = plan, segments, shapes, facts, effects
-        self.arguments = arguments
+    def __init__(self, plan: Plan, program: Any, shapes: list[Any], facts: Facts, effects: Effects) -> None:
+        self.plan, self.shapes, self.facts, self.effects = plan, shapes, facts, effects
         self.arena = aligned(plan.arena)
         self.constants = aligned(plan.constants)
         for v in plan.constant_values:
@@ -77,8 +76,7 @@ class Replay:
         for out in (*(o for _, o in effects.grads), *effects.outputs):
             if isinstance(out, Output) and out.ref is not None:
                 self.refs.setdefault(out.ref.value, out.ref)
-        self.work = [segment(self) for segment in segments]
-        self.ready = True
+        self.work = program.bind(self)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
@@ -88,12 +86,6 @@ class Replay:
         if slot < 2:
             return np.ndarray(ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides)
         return elements_at(low_address(self.memory[slot - 2]) + offset + ref.offset, ref, self.memory[slot - 2])
-
-    def copy(self, source: Value, target: Value) -> None:
-        """Copy the bytes of a value to the memory of another."""
-        n = source.nbytes
-        flat = [self.view(Ref(v, 0, (n,), (1,), np.dtype(np.uint8))) for v in (target, source)]
-        np.copyto(*flat)
 
     # ---- a call ------------------------------------------------------------------------------------------------------
 

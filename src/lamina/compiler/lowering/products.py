@@ -23,7 +23,7 @@ def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
         raise NotNative("an empty product")
     wide = WIDE.get(out.dtype.name, out.dtype.name)
     body = Body()
-    value = Val(body.add(Inst("product", (), wide)), wide)
+    value = Val(body.put(Inst("product", (), wide)), wide)
     if finish is not None:
         value = finish(body, value)
     body.store(out, out.strides, value)

@@ -205,13 +205,15 @@ def _reduces(work: Work) -> bool:
 
 
 Order = tuple[int | None, ...]
+_CHEAP = frozenset(("load", "store", "const", "add", "sub", "mul", "div", "maximum", "minimum", "select", "lt", "le", "gt", "ge", "eq", "ne", "neg", "cast"))
+"""What may stand behind a matrix product, element by element while it is in registers: whatever takes long is better a loop of its own."""
 
 
 def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, Order, Order]]:
     """Ways to walk both in one loop: (dims, keep, first's dimension for each, second's dimension for each)."""
     n, m = len(first.dims), len(second.dims)
     one, two = _reduces(first), _reduces(second)
-    if first.core is not None and two:
+    if first.core is not None and (two or any(i.op not in _CHEAP for i in second.insts)):
         return
     stores = {at.value: at for at in first.ats("store")}
     loads = {at.value: at for at in first.ats("load")}
@@ -393,7 +395,7 @@ def _merged(dims: Sequence[int], keep: int, one: Sequence[int | None], two: Sequ
             inst = inst._replace(args=tuple(at[a] for a in inst.args))
             if inst.op in REDUCTIONS and len(dims) == keep:
                 return None
-            at[n] = body.add(inst)
+            at[n] = body.put(inst)
             if inst.op == "store":
                 stored[inst.data.value, inst.data.offset, inst.data.strides] = inst.args[0]
     written = {v for v, _, _ in stored}
