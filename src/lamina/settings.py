@@ -8,22 +8,26 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import once
 from lamina.core.tensor import Tensor
 
 _state: dict[str, Any] = {
-    "threads": None, "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
+    "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
 }  # fmt: skip
+
+THREADS = np.zeros(1, np.int64)  # 0: not asked for yet. An array: native code reads it at each launch
 
 
 def get_num_threads() -> int:
     """How many threads an operation may use."""
-    if _state["threads"] is None:
+    if not THREADS[0]:
         asked = os.environ.get("LAMINA_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
-        _state["threads"] = int(asked) if asked and asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
-    return int(_state["threads"])
+        THREADS[0] = int(asked) if asked and asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
+    return int(THREADS[0])
 
 
 def set_num_threads(num: int) -> None:
@@ -32,7 +36,7 @@ def set_num_threads(num: int) -> None:
         raise TypeError(f"set_num_threads expects an int, but got {type(num).__name__}")
     if num < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
-    _state["threads"] = num
+    THREADS[0] = num
 
 
 def get_num_interop_threads() -> int:

@@ -1,4 +1,4 @@
-"""Kernels run: entries, operands, checks of arguments, threads. The kernels are written by hand (native_ir.py)."""
+"""Kernels run: entries, operands, checks of arguments, times. The kernels are written by hand (native_ir.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lamina.compiler.emit.code import Code
-from lamina.compiler.runtime import cpu
+from lamina.compiler.runtime import cpu, native
 from lamina.compiler.runtime.program import Launch, Program
 
 from . import native_ir
@@ -119,3 +119,29 @@ end:
     Program([[Launch(Code(ir, "table", 8, 0, 100.0), ((0, 0),))]], slots=1, first_dynamic=0).entries[0](target)
     expected = [f(value) for f, value in zip(NUMPY, FUNCTIONS.values(), strict=True)]
     np.testing.assert_allclose(target, expected, rtol=1e-14)
+
+
+def test_launches_without_units_do_nothing_and_every_launch_is_timed():
+    source, target = np.ones(4), np.zeros(4)
+    some, none = native_ir.affine(2.0, 4), native_ir.affine(3.0, 0)
+    program = Program([[Launch(some, ((0, 0), (1, 0))), Launch(none, ((0, 0), (1, 0)))]], slots=2, first_dynamic=0)
+    [times] = program.profile()
+    program.entries[0](source, target)
+    np.testing.assert_array_equal(target, 3)
+    assert times[0] > 0 and times.shape == (2,)
+    program.profile(False)
+    times[:] = 0
+    program.entries[0](source, target)
+    assert not times.any()
+
+
+def test_without_the_known_layout_entries_go_through_ctypes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(native, "layout_holds", lambda: False)
+    source, target = np.ones(4), np.zeros(4)
+    [entry] = Program([[Launch(native_ir.affine(2.0, 4), ((0, 0), (1, 0)))]], slots=2, first_dynamic=0).entries
+    assert entry(source, target) is None
+    np.testing.assert_array_equal(target, 3)
+    with pytest.raises(TypeError, match="takes 2 arrays, but 1 were given"):
+        entry(source)
+    with pytest.raises(TypeError, match="must be a numpy.ndarray, not list"):
+        entry(source, [])

@@ -1,7 +1,7 @@
 """Builtins over native functions: METH_FASTCALL, 35 ns from Python to the kernel and back.
 
-The function of a builtin is always the runtime's `entry`; what differs is the table in its self object, which also holds all that the
-table points to. Where Python's objects are not laid out as `entry` reads them, a slower callable does the same through ctypes.
+The function of a builtin is always the runtime's; what differs is the table in its self object, which also holds all that the table
+points to. Where Python's objects are not laid out as native code reads them, a slower callable does the same through ctypes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,21 @@ from numpy.typing import NDArray
 
 from . import native
 
-_FASTCALL = 0x80
+TABLE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "pool", "arguments", "destinations", "launches", "count", "release", "lock", "scratch", "times", "operands",
+            "ndarray", "guards", "guard_count",
+        )
+    ]
+)  # fmt: skip
+"""%Table of native/entry.ll."""
 
+Table = NDArray[Any]  # one TABLE
 Entry = Callable[..., Any]
+
+_FASTCALL = 0x80
 
 
 class _MethodDef(ctypes.Structure):
@@ -30,25 +42,29 @@ class _MethodDef(ctypes.Structure):
     )
 
 
-def builtin(table: NDArray[np.int64], arguments: int, slots: NDArray[np.int64], keep: tuple[Any, ...]) -> Entry:
-    """The entry of the segment that `table` describes. `slots` are the addresses that its arguments' pointers go to."""
-    complain = partial(_complain, arguments)
+def segment(table: Table, destinations: NDArray[np.int64], keep: tuple[Any, ...]) -> Entry:
+    """The entry of the segment that `table` describes; its arguments' pointers go to the addresses `destinations`."""
+    complain = partial(_complain, len(destinations))
     if not native.layout_holds():
-        return partial(_through_ctypes, complain, table, slots, keep)
-    made: Entry = _new_builtin()(ctypes.addressof(_method()), (table, complain, slots, *keep), None)
+        return partial(_through_ctypes, complain, table, destinations, keep)
+    return _builtin("entry", (table, complain, destinations, *keep))
+
+
+def check(table: Table, keep: tuple[Any, ...]) -> Callable[[], bool]:
+    """A builtin that says whether the guards of `table` hold."""
+    return _builtin("check", (table, _complain, *keep))
+
+
+def _builtin(name: str, holder: tuple[Any, ...]) -> Entry:
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
+    made: Entry = prototype(("PyCFunction_NewEx", ctypes.pythonapi))(ctypes.addressof(_method(name)), holder, None)
     return made
 
 
 @cache
-def _method() -> _MethodDef:
-    """One definition for all entries: it must outlive them."""
-    return _MethodDef(b"entry", native.functions()["entry"], _FASTCALL, b"entry(*arrays): run this segment on them")
-
-
-@cache
-def _new_builtin() -> Callable[[int, object, object], Entry]:
-    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
-    return prototype(("PyCFunction_NewEx", ctypes.pythonapi))
+def _method(name: str) -> _MethodDef:
+    """One definition for all builtins of a function: it must outlive them."""
+    return _MethodDef(name.encode(), native.functions()[name], _FASTCALL, b"made by lamina's compiler")
 
 
 @cache
@@ -64,11 +80,9 @@ def _complain(expected: int, *arrays: object) -> NoReturn:
     raise TypeError(f"argument {place} of this compiled segment must be a numpy.ndarray, not {type(wrong).__name__}")
 
 
-def _through_ctypes(
-    complain: Entry, table: NDArray[np.int64], slots: NDArray[np.int64], keep: object, *arrays: Any
-) -> None:
-    if len(arrays) != len(slots) or not all(isinstance(array, np.ndarray) for array in arrays):
+def _through_ctypes(complain: Entry, table: Table, destinations: NDArray[np.int64], keep: object, *arrays: Any) -> None:
+    if len(arrays) != len(destinations) or not all(isinstance(array, np.ndarray) for array in arrays):
         complain(*arrays)
-    for slot, array in zip(slots, arrays, strict=True):
-        ctypes.c_void_p.from_address(int(slot)).value = array.ctypes.data
+    for destination, array in zip(destinations, arrays, strict=True):
+        ctypes.c_void_p.from_address(int(destination)).value = array.ctypes.data
     _run()(table.ctypes.data)

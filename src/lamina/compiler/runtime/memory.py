@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .image import Image
 
@@ -82,6 +83,18 @@ def _blas() -> ctypes.CDLL:
     for path in Path(np.__file__).parent.parent.glob("numpy.libs/*openblas*"):
         return ctypes.CDLL(str(path))
     raise OSError("this NumPy has no OpenBLAS of its own")
+
+
+def aligned(size: int, boundary: int = 64) -> NDArray[np.uint8]:
+    """Fresh bytes that begin at a multiple of `boundary`."""
+    whole = np.empty(size + boundary, np.uint8)
+    start = -whole.ctypes.data % boundary
+    return whole[start : start + size]
+
+
+def forever(thing: object) -> None:
+    """Keep an object until the process ends: native threads that outlive the interpreter use it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _map(size: int) -> int:

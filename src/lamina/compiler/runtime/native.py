@@ -14,21 +14,28 @@ from typing import Any
 import numpy as np
 
 from . import library
+from .memory import forever
+
+_CONSTANTS = {
+    "TUPLE_ITEMS": tuple.__basicsize__,
+    "COUNTED": int(sys.version_info < (3, 12)),  # from then on None is immortal
+    "SPIN_NS": 100_000,  # a worker looks for work so long before it sleeps; to be woken takes up to 2 ms on a virtual machine
+}
 
 
 @cache
 def functions() -> dict[str, int]:
     """Addresses of the runtime's functions."""
     room = resources.files(__package__) / "native"
-    text = "\n".join((room / name).read_text() for name in ("entry.ll", "serial.ll"))
-    text = text.replace("TUPLE_ITEMS", str(tuple.__basicsize__)).replace(
-        "COUNTED", str(int(sys.version_info < (3, 12)))
-    )
+    text = "\n".join((room / name).read_text() for name in ("entry.ll", "guards.ll", "pool.ll"))
+    for name, value in _CONSTANTS.items():
+        text = text.replace(name, str(value))
     [loaded] = library.load([(text, "entry")])
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(loaded.code))  # workers are inside until the process ends
+    forever(loaded.code)
     return next(names for names in loaded.code.addresses.values() if "entry" in names)
 
 
+@cache
 def layout_holds() -> bool:
     """Whether objects of this Python and this NumPy are laid out as the native code reads them."""
     array, item = np.zeros(3), object()

@@ -6,7 +6,7 @@ called with. All of a program is data that native code walks (native/entry.ll): 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from lamina.compiler.emit.code import Code
 
-from . import library
-from .entry import Entry, builtin
+from . import entry, library, pool
+from .entry import Entry, Table
+from .guards import GuardTable
+from .memory import aligned
 
 _RELEASE_NS = 10_000.0  # a segment that takes longer lets other Python threads run
-_SPREAD_NS = 10_000.0  # a launch that takes longer is worth several threads
+_SHARE_NS = 5_000.0  # what a thread must have to do to be worth waking
 
 _Words = NDArray[np.int64]
 
@@ -46,62 +48,75 @@ class Program:
         arguments: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.first_dynamic = slots if first_dynamic is None else first_dynamic
-        self.segments = [tuple(launch for launch in segment if launch.code.units) for segment in segments]
-        launches = list(chain.from_iterable(self.segments))
+        launches = list(chain.from_iterable(segments))
         _check_slots(launches, slots)
-        self._loaded = library.load([(launch.code.ir, launch.code.symbol) for launch in launches])
+        codes = {launch.code.ir: launch.code for launch in launches if launch.code.units}
+        loaded = library.load([(code.ir, code.symbol) for code in codes.values()])
+        kernels = dict(zip(codes, loaded, strict=True))
         self._slots: _Words = np.zeros(max(slots, 1), np.int64)
-        self._lock: _Words = np.zeros(1, np.int64)
+        self._lock = pool.new_lock()
         self._scratch = aligned(max((launch.code.scratch for launch in launches), default=0))
-        self._tables: list[_Words] = []
-        self._times: list[_Words | None] = [None] * len(self.segments)
-        self.entries: list[Entry] = []
-        loaded = iter(self._loaded)
-        for i, segment in enumerate(self.segments):
+        self._segments: list[_Segment] = []
+        for i, segment in enumerate(segments):
             own = range(self.first_dynamic, slots) if arguments is None else arguments[i]
-            self.entries.append(self._entry(segment, [next(loaded).address for _ in segment], own))
+            self._segments.append(_Segment(segment, kernels, self._slots, own))
+            table = self._segments[-1].table
+            table["lock"], table["scratch"] = self._lock.ctypes.data, self._scratch.ctypes.data
+        self._times: list[_Words] | None = None
+        self.entries: list[Entry] = [self._entry(segment.table, segment) for segment in self._segments]
 
     def bind(self, slot: int, address: int) -> None:
         """Let `slot` stand for the memory at `address`, until bound again. Whoever binds keeps that memory alive."""
         self._slots[slot] = address
 
-    def _entry(self, segment: Sequence[Launch], kernels: Sequence[int], arguments: Sequence[int]) -> Entry:
-        pairs = [(slot, offset) for launch in segment for slot, offset in launch.operands]
+    def guarded(self, segment: int, guards: GuardTable) -> Entry:
+        """An entry of a segment that first checks `guards`: False, with nothing run, where one fails, else True."""
+        own = self._segments[segment]
+        table, rows = own.table.copy(), guards.rows()
+        table["guards"], table["guard_count"] = rows.ctypes.data, len(rows)
+        own.copies.append(table)
+        return self._entry(table, own, rows, guards.owned())
+
+    def profile(self, on: bool = True) -> list[_Words]:
+        """Measure each launch from now on (or no more). Returns nanoseconds by segment and launch, of its last run, as they come."""
+        times = [np.zeros(segment.number, np.int64) for segment in self._segments]
+        for segment, own in zip(self._segments, times, strict=True):
+            for table in (segment.table, *segment.copies):
+                table["times"] = own.ctypes.data if on else 0
+        self._times = times if on else None  # native code writes there: held here
+        return times
+
+    def _entry(self, table: Table, segment: _Segment, *more: Any) -> Entry:
+        return entry.segment(table, segment.destinations, (segment.held, self._slots, self._lock, self._scratch, *more))
+
+
+class _Segment:
+    """The memory that native code walks for one segment."""
+
+    def __init__(
+        self, launches: Sequence[Launch], kernels: Mapping[str, library.Loaded], slots: _Words, arguments: Sequence[int]
+    ) -> None:
+        self.number = len(launches)
+        base = slots.ctypes.data
+        pairs = [(base + 8 * slot, offset) for launch in launches for slot, offset in launch.operands]
         operands: _Words = np.array(pairs, np.int64).reshape(-1, 2)
-        operands[:, 0] = self._slots.ctypes.data + 8 * operands[:, 0]
-        launches: _Words = np.zeros((max(len(segment), 1), 6), np.int64)
+        rows: _Words = np.zeros((self.number, 6), np.int64)  # %Launch
         place = operands.ctypes.data
-        for row, launch, kernel in zip(launches, segment, kernels, strict=False):
-            code, count = launch.code, len(launch.operands)
-            row[:] = kernel, code.units, place, count, code.units > 1 and code.cost_ns > _SPREAD_NS, code.scratch
-            place += 16 * count
-        destinations: _Words = self._slots.ctypes.data + 8 * np.array(arguments, np.int64)
-        table: _Words = np.array(
-            [
-                0,
-                len(arguments),
-                destinations.ctypes.data,
-                launches.ctypes.data,
-                len(segment),
-                sum(launch.code.cost_ns for launch in segment) > _RELEASE_NS,
-                self._lock.ctypes.data,
-                self._scratch.ctypes.data,
-                0,
-                max((len(launch.operands) for launch in segment), default=0),
-                id(np.ndarray),
-            ],
-            np.int64,
-        )
-        self._tables.append(table)
-        keep: tuple[Any, ...] = (operands, launches, self._slots, self._lock, self._scratch, self._loaded)
-        return builtin(table, len(arguments), destinations, keep)
-
-
-def aligned(size: int, boundary: int = 64) -> NDArray[np.uint8]:
-    """Fresh bytes that begin at a multiple of `boundary`."""
-    whole = np.empty(size + boundary, np.uint8)
-    start = -whole.ctypes.data % boundary
-    return whole[start : start + size]
+        for row, (code, own) in zip(rows, launches, strict=True):
+            if code.units:
+                kernel = kernels[code.ir].address
+                row[:] = kernel, code.units, place, len(own), int(code.cost_ns / _SHARE_NS), code.scratch
+            place += 16 * len(own)
+        self.destinations: _Words = base + 8 * np.array(arguments, np.int64)
+        self.table: Table = np.zeros((), entry.TABLE)
+        self.copies: list[Table] = []
+        self.table["pool"] = pool.address()
+        self.table["arguments"], self.table["destinations"] = len(arguments), self.destinations.ctypes.data
+        self.table["launches"], self.table["count"] = rows.ctypes.data, self.number
+        self.table["release"] = sum(launch.code.cost_ns for launch in launches) > _RELEASE_NS
+        self.table["operands"] = max((len(launch.operands) for launch in launches), default=0)
+        self.table["ndarray"] = id(np.ndarray)
+        self.held = (operands, rows, [kernel.code for kernel in kernels.values()])
 
 
 def _check_slots(launches: Sequence[Launch], slots: int) -> None:

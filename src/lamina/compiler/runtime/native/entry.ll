@@ -1,18 +1,20 @@
 ; What Python calls, entry(*arrays), and what that runs: the launches of one segment of a program.
 ;
 ; self is a tuple: the table (an ndarray of int64; its layout is _Table's in program.py), and a Python function that is called with the
-; same arguments when they are wrong, and raises. TUPLE_ITEMS and COUNTED are filled in by native.py: where a tuple's items begin, and
-; 1 where Python counts references to None. An object's type is 8 bytes into it, an ndarray's data pointer 16: native.py asserts that.
+; same arguments when they are wrong, and raises. With guards (guards.ll) it returns whether they hold, and runs only then; else None.
+; TUPLE_ITEMS and COUNTED are filled in by native.py: where a tuple's items begin, and 1 where Python counts references to None. An object's type is 8 bytes into it, an ndarray's data pointer 16: native.py asserts that.
 
-%Table = type { ptr, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, i64, ptr }
+%Table = type { ptr, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, i64, ptr, ptr, i64 }
 ; 0 pool, 1 arguments, 2 their slots, 3 launches, 4 their number, 5 whether to release the GIL, 6 lock of the program, 7 scratch,
-; 8 times or null, 9 most operands of a launch, 10 numpy.ndarray
+; 8 times or null, 9 most operands of a launch, 10 numpy.ndarray, 11 guards or null, 12 their number
 %Launch = type { ptr, i64, ptr, i64, i64, i64 }
-; 0 kernel, 1 units, 2 operands, 3 their number, 4 whether worth several threads, 5 bytes of scratch
+; 0 kernel, 1 units, 2 operands, 3 their number, 4 how many threads it is worth, 5 bytes of scratch
 %Operand = type { ptr, i64 }
 ; 0 slot, 1 bytes to add to what it holds
 
 @_Py_NoneStruct = external global i64
+@_Py_TrueStruct = external global i64
+@_Py_FalseStruct = external global i64
 declare i32 @PyType_IsSubtype(ptr, ptr) nounwind
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr) nounwind
 declare ptr @PyEval_SaveThread() nounwind
@@ -37,7 +39,7 @@ check:
 check.head:
   %i = phi i64 [0, %check], [%i.next, %check.next]
   %checked = icmp eq i64 %i, %count
-  br i1 %checked, label %lock, label %check.body
+  br i1 %checked, label %guards, label %check.body
 check.body:
   %arg.at = getelementptr ptr, ptr %args, i64 %i
   %arg = load ptr, ptr %arg.at
@@ -58,6 +60,17 @@ wrong:
   %complain = load ptr, ptr %complain.at
   %null = call ptr @PyObject_Vectorcall(ptr %complain, ptr %args, i64 %count, ptr null)
   ret ptr %null
+
+guards:
+  %guards.at = getelementptr %Table, ptr %table, i64 0, i32 11
+  %guards.list = load ptr, ptr %guards.at
+  %guarded = icmp ne ptr %guards.list, null
+  br i1 %guarded, label %guard, label %lock
+guard:
+  %number.at = getelementptr %Table, ptr %table, i64 0, i32 12
+  %number = load i64, ptr %number.at
+  %held = call i1 @hold(ptr %guards.list, i64 %number)
+  br i1 %held, label %lock, label %result
 
 lock:                                             ; one thread at a time is in a program: its arena and slots are shared
   %lock.at = getelementptr %Table, ptr %table, i64 0, i32 6
@@ -104,18 +117,39 @@ go:
 go.short:
   call void @run(ptr %table)
   store atomic i32 0, ptr %mutex release, align 4
-  br label %done
+  br label %result
 go.long:
   %state = call ptr @PyEval_SaveThread()
   call void @run(ptr %table)
   store atomic i32 0, ptr %mutex release, align 4
   call void @PyEval_RestoreThread(ptr %state)
-  br label %done
-done:
-  %references = load i64, ptr @_Py_NoneStruct
+  br label %result
+result:
+  %ran = phi i1 [false, %guard], [true, %go.short], [true, %go.long]
+  %answer = select i1 %ran, ptr @_Py_TrueStruct, ptr @_Py_FalseStruct
+  %object = select i1 %guarded, ptr %answer, ptr @_Py_NoneStruct
+  %references = load i64, ptr %object
   %more = add i64 %references, COUNTED
-  store i64 %more, ptr @_Py_NoneStruct
-  ret ptr @_Py_NoneStruct
+  store i64 %more, ptr %object
+  ret ptr %object
+}
+
+; Guards alone: self is a tuple of an ndarray of them and their number in it.
+define ptr @check(ptr %self, ptr %args, i64 %count) nounwind {
+  %items = getelementptr i8, ptr %self, i64 TUPLE_ITEMS
+  %holder = load ptr, ptr %items
+  %data = getelementptr i8, ptr %holder, i64 16
+  %table = load ptr, ptr %data
+  %guards.at = getelementptr %Table, ptr %table, i64 0, i32 11
+  %guards = load ptr, ptr %guards.at
+  %number.at = getelementptr %Table, ptr %table, i64 0, i32 12
+  %number = load i64, ptr %number.at
+  %held = call i1 @hold(ptr %guards, i64 %number)
+  %object = select i1 %held, ptr @_Py_TrueStruct, ptr @_Py_FalseStruct
+  %references = load i64, ptr %object
+  %more = add i64 %references, COUNTED
+  store i64 %more, ptr %object
+  ret ptr %object
 }
 
 ; Run the launches of a table, whose slots are filled.
@@ -146,13 +180,16 @@ body:
   %kernel = load ptr, ptr %launch
   %units.at = getelementptr %Launch, ptr %launch, i64 0, i32 1
   %units = load i64, ptr %units.at
+  %nothing = icmp eq i64 %units, 0
+  br i1 %nothing, label %next, label %prepare
+prepare:
   %operands.at = getelementptr %Launch, ptr %launch, i64 0, i32 2
   %operands = load ptr, ptr %operands.at
   %number.at = getelementptr %Launch, ptr %launch, i64 0, i32 3
   %number = load i64, ptr %number.at
   br label %gather
 gather:
-  %j = phi i64 [0, %body], [%j.next, %gathering]
+  %j = phi i64 [0, %prepare], [%j.next, %gathering]
   %gathered = icmp eq i64 %j, %number
   br i1 %gathered, label %launching, label %gathering
 gathering:
@@ -168,9 +205,9 @@ gathering:
   br label %gather
 
 launching:
-  %wide.at = getelementptr %Launch, ptr %launch, i64 0, i32 4
-  %wide = load i64, ptr %wide.at
-  %iswide = icmp ne i64 %wide, 0
+  %worth.at = getelementptr %Launch, ptr %launch, i64 0, i32 4
+  %worth = load i64, ptr %worth.at
+  %iswide = icmp ugt i64 %worth, 1
   br i1 %iswide, label %parallel, label %serial
 serial:
   call void %kernel(ptr %pointers, ptr %scratch, i64 0, i64 %units)
@@ -178,7 +215,7 @@ serial:
 parallel:
   %bytes.at = getelementptr %Launch, ptr %launch, i64 0, i32 5
   %bytes = load i64, ptr %bytes.at
-  call void @spread(ptr %pool, ptr %kernel, ptr %pointers, ptr %scratch, i64 %units, i64 %bytes)
+  call void @spread(ptr %pool, ptr %kernel, ptr %pointers, ptr %scratch, i64 %units, i64 %bytes, i64 %worth)
   br label %next
 next:
   %now = call i64 @clock(i1 %timed)
