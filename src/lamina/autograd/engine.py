@@ -6,11 +6,9 @@ Not here: leaves and hooks (leaves.py); what a node computes; argument checks (t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from functools import lru_cache
 from itertools import count
-from operator import attrgetter
 from threading import Thread, local
 from typing import Any
 
@@ -18,10 +16,10 @@ import numpy as np
 
 from lamina.autograd import leaves, modes
 from lamina.autograd.graph import Node, Output, make, several
+from lamina.autograd.schedule import Cell, by_heap, discover, prune
 from lamina.core.tensor import LEAF, Tensor, more, wrap
 from lamina.core.version import users_place
 
-_by_age = attrgetter("_seq")
 ndarray = np.ndarray
 
 
@@ -43,10 +41,11 @@ def run(
     outer = _run.sums
     if outer is not None and outer.depth >= MAX_DEPTH:
         return _in_thread(roots, create=create, keep=keep, captures=captures, accumulates=accumulates)
-    order, cells = _discover([edge for edge, _ in roots])
+    order, cells = discover([edge for edge, _ in roots])
     stops: set[Node] = set()
+    marked: Any = ()  # nodes where the run does more than run them
     if captures is not None:
-        order, cells, stops = _prune(order, cells, captures, accumulates)
+        order, cells, stops, marked = prune(order, cells, captures, accumulates)
         if len(roots) == 1:  # PyTorch does not come to the others
             _visit_unneeded(*roots[0], cells, create)
     sums = _Sums(cells, create, captures, accumulates)
@@ -55,7 +54,8 @@ def run(
         _run.last = place
     now = modes.current()
     anomaly = now.anomaly if now is not None else None
-    special = captures is not None or anomaly is not None
+    if anomaly is not None:
+        marked = cells
     release = not keep
     cell_of = cells.get
     token = modes.set_current(modes.with_grad(now, create if record is None else record))
@@ -66,7 +66,7 @@ def run(
     value: Any
     results: Any
     try:
-        for edge, value in _by_heap(roots) if len(roots) > 3 else roots:
+        for edge, value in by_heap(roots) if len(roots) > 3 else roots:
             given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
         given = None  # noqa: F841 (see above)
@@ -75,21 +75,21 @@ def run(
             cell = cells[node]
             g = cell[0]
             cell[0] = None
-            if node._extra is None and not special:
-                results = (None,) * len(node._edges) if g is None and not node._takes_none else node._vjp(g, create)
-            else:
+            if node._extra is not None or (marked and node in marked):
                 results = _with_hooks(node, g, sums, stops, anomaly)
                 if results is None:
                     continue
+            elif g.__class__ is ndarray or (node._scalars and g is not None):
+                results = node._vjp(g, create)
+            else:
+                results = _vjp(node, g, create)
             g = None
-            if release:
+            if release and node._holds:
                 node._release(place)
             edges = node._edges
-            for target, value in zip(edges, results) if len(edges) < 4 else _by_heap(zip(edges, results)):  # noqa: B905
+            for target, value in zip(edges, results) if len(edges) < 4 else by_heap(zip(edges, results)):  # noqa: B905
                 if target is None:
                     continue
-                if value.__class__ is not ndarray and value is not None and not create:
-                    value = np.asarray(value)  # NumPy gives scalars for 0-d results
                 cell = cell_of(target)
                 if cell is None or value is None or cell[1] == 1:
                     sums.deliver(target, value)
@@ -100,7 +100,8 @@ def run(
                 elif cell[2]:
                     total += value
                 else:
-                    sums.add(cell, value)
+                    cell[0] = total = total + value
+                    cell[2] = total.__class__ is ndarray
                 if cell[1]:  # a leaf that waits for more
                     cell[1] -= 1
             results = value = total = None
@@ -110,6 +111,18 @@ def run(
         modes.reset(token)
         _run.sums = outer
     return sums.found
+
+
+def _vjp(node: Node, g: Any, create: bool) -> Sequence[Any]:
+    """The cotangents of a node's inputs from what came, whatever it is: NumPy's scalar for a 0-d array, or nothing."""
+    if g is None and not node._takes_none:
+        return (None,) * len(node._edges)
+    return node._vjp(_array(g), create)
+
+
+def _array(value: Any) -> Any:
+    """0-d arrays, which NumPy's arithmetic turns into scalars, where an array is needed."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 class _Run(local):
@@ -175,38 +188,10 @@ def current_node() -> Any:
     return None if _run.sums is None else _run.sums.node
 
 
-def _by_heap(pairs: Iterable[Any]) -> Iterable[Any]:
-    """(edge, value) pairs, those of leaves in the order in which PyTorch's queue of equals would give them out."""
-    pairs = list(pairs)
-    leaves = [i for i, (edge, _) in enumerate(pairs) if isinstance(edge, Tensor)]
-    if len(leaves) < 4:
-        return pairs
-    others = [pair for pair in pairs if not isinstance(pair[0], Tensor)]
-    return [*others, *(pairs[leaves[i]] for i in _heap_order(len(leaves)))]
-
-
-@lru_cache(256)
-def _heap_order(n: int) -> tuple[int, ...]:
-    """In which order a binary heap of `n` equal entries, filled from the front, is emptied (later sibling moves up)."""
-    heap, order = list(range(n)), []
-    while heap:
-        order.append(heap[0])
-        last = heap.pop()
-        hole, size = 0, len(heap)
-        while 2 * hole + 2 < size:
-            heap[hole] = heap[2 * hole + 2]
-            hole = 2 * hole + 2
-        if 2 * hole + 1 < size:
-            heap[hole] = heap[2 * hole + 1]
-            hole = 2 * hole + 1
-        if heap:
-            heap[hole] = last
-    return tuple(order)
-
-
 def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any) -> Any:
     """Run a node that has hooks, or in a run that captures or looks for NaN. None: the way ends here."""
     extra, create = node._extra, sums.create
+    g = _array(g)
     if node in stops:
         if extra is not None:
             g = leaves.tensor_hooks(node, extra, g, create)
@@ -227,66 +212,6 @@ def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any)
             results = [r if sums.wants(edge) else None for r, edge in zip(results, node._edges, strict=False)]
         results = leaves.after(extra, results, g, node, create)
     return results
-
-
-Cell = list[Any]
-"""What a run knows of a target: [the sum so far, how many edges lead to it (leaves; nodes 0), may the sum be added to in place]."""
-
-
-def _discover(roots: Sequence[Any]) -> tuple[list[Node], dict[Any, Cell]]:
-    """The nodes that `roots` reach, in the order to run, and a cell for each node and leaf."""
-    cells: dict[Any, Cell] = {}
-    order: list[Node] = []
-    stack: list[Node] = []
-    push, pop, known = stack.append, stack.pop, cells.get
-    for edge in roots:  # a root is one more way to reach a leaf
-        if isinstance(edge, Tensor):
-            cells.setdefault(edge, [None, 0, False])[1] += 1
-        else:
-            node = edge.node if edge.__class__ is Output else edge
-            if node not in cells:
-                cells[node] = [None, 0, False]
-                push(node)
-    while stack:
-        node = pop()
-        order.append(node)
-        for target in node._edges:
-            if target is None:
-                continue
-            cell = known(target)
-            if cell is None:
-                if target.__class__ is Output:
-                    target = target.node
-                    if target not in cells:
-                        cells[target] = [None, 0, False]
-                        push(target)
-                elif isinstance(target, Node):
-                    cells[target] = [None, 0, False]
-                    push(target)
-                else:
-                    cells[target] = [None, 1, False]
-            elif cell[1]:
-                cell[1] += 1
-    order.sort(key=_by_age, reverse=True)
-    return order, cells
-
-
-def _prune(
-    order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int], run_ends: bool
-) -> tuple[list[Node], dict[Any, Cell], set[Node]]:
-    """Only what leads to a captured edge: nodes in order, cells, and (unless they run) the nodes where the way ends."""
-    kept_cells: dict[Any, Cell] = {t: cells[t] for t in captures if isinstance(t, Tensor) and t in cells}
-    ends = {edge.node if edge.__class__ is Output else edge for edge in captures}
-    kept, stops = [], set()
-    for node in reversed(order):  # producers first
-        leads = any((t.node if t.__class__ is Output else t) in kept_cells for t in node._edges if t is not None)
-        if leads or node in ends:
-            kept_cells[node] = cells[node]
-            kept.append(node)
-            if not leads and not run_ends:
-                stops.add(node)
-    kept.reverse()
-    return kept, kept_cells, stops
 
 
 _serial = count().__next__
@@ -323,7 +248,7 @@ class _Sums:
             cell[0] += value
         else:
             cell[0] = cell[0] + value
-            cell[2] = cell[0].__class__ is np.ndarray and not self.create
+            cell[2] = cell[0].__class__ is ndarray
 
     def deliver(self, target: Any, value: Any) -> None:
         """Hand a cotangent to a node, to one of its outputs, or to a leaf; a leaf that has them all is done."""
@@ -335,7 +260,7 @@ class _Sums:
                 if cell[0] is None:
                     cell[0] = [None] * target.node._width
                 slots = cell[0]
-                slots[target.nr] = value if slots[target.nr] is None else slots[target.nr] + value
+                slots[target.nr] = _array(value if slots[target.nr] is None else slots[target.nr] + value)
             return
         direct = cell[0] is None
         if value is not None:
@@ -344,7 +269,7 @@ class _Sums:
             else:
                 self.add(cell, value)
         if cell[1] == 1:
-            value, cell[0] = cell[0], None
+            value, cell[0] = _array(cell[0]), None
             if self.captures is not None and not self.accumulates:
                 about = target._more
                 if about is not None and about.hooks:

@@ -54,6 +54,7 @@ class Node:
     _holds = False  # whether it saves tensors, so that a second backward must be refused
     _lists = False  # whether it counts as one of several outputs also when it has one
     _takes_none = False  # whether it runs also when no gradient came (a user's Function does)
+    _scalars = False  # whether it takes NumPy's scalars for 0-d arrays
     _family = ""  # before its name, where PyTorch has written the node by hand
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:

@@ -21,15 +21,15 @@ class SavedOutput:
 
     def __init__(self, t: Tensor, version: Version, nr: int | None = None) -> None:
         self.array, self.kind, self.version, self.nr = t._array, t._kind, version, nr
-        self.tangents: Any = None
 
     def tensor(self, node: Node) -> Tensor:
         """The result again, with its history."""
         t = wrap(self.array, self.kind)
         t._node = node if self.nr is None else Output(node, self.nr)
         t._version_ = self.version
-        if self.tangents is not None:
-            more(t).tangents = self.tangents
+        tangents = getattr(self, "tangents", None)  # set where forward mode is on, and only there
+        if tangents is not None:
+            more(t).tangents = tangents
         return t
 
 

@@ -19,12 +19,10 @@ _OWN = __file__.rsplit("/core/", 1)[0].rsplit("\\core\\", 1)[0]
 class Version:
     """How often the memory was written, and the last writes: (version before, operation, place)."""
 
-    __slots__ = ("bases", "log", "n")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.bases: list[Any] | None = None  # weak references: tensors with this counter that have views
-        self.log: deque[tuple[int, str, Place | None]] | None = None
+    # many are made, few are ever counted on: defaults of the class cost nothing
+    n = 0
+    bases: list[Any] | None = None  # weak references: tensors with this counter that have views
+    log: deque[tuple[int, str, Place | None]] | None = None
 
     def bump(self, operation: str, place: Place | None) -> None:
         if self.log is None:
@@ -53,9 +51,6 @@ class Untracked(Version):
     """The counter of tensors made in inference mode: to save one for backward is to read it, and that raises."""
 
     refusal: type[Exception] = RuntimeError  # autograd/errors.py puts its own here
-
-    def __init__(self) -> None:
-        self.log = self.bases = None
 
     @property
     def n(self) -> int:  # type: ignore[override]

@@ -295,14 +295,6 @@ def wanted_saves(p: Primitive, edges: tuple[Any, ...]) -> set[int]:
     return {j for edge, pick in zip(edges, p.picks, strict=False) if edge is not None for j in pick}
 
 
-def save_for(p: Primitive, node: Node, tensors: tuple[Tensor, ...]) -> None:
-    """Save plain inputs of an elementwise call of which not all require grad."""
-    wanted = wanted_saves(p, node._edges)
-    kept = [tensors[p.inputs.index(name)] if j in wanted else None for j, name in enumerate(p.saves)]
-    node._saved = tuple(kept)
-    node._versions = tuple([None if t is None else 0 if t._version_ is None else t._version_.n for t in kept])
-
-
 def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node: Node) -> tuple[Any, Any]:
     if name in p.inputs:
         return tensors[p.inputs.index(name)], None

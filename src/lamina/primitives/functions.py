@@ -38,10 +38,13 @@ def unary(op: Any, name: str) -> Any:
             raise not_tensor(name, "input", 1, tensors[0])
         return apply(p, tensors, params)
 
-    function = fast.unary(op.primitive, checked, put_out)
-    function.__name__ = function.__qualname__ = name
-    function.primitive = op.primitive
-    return function
+    plain = fast.unary(op.primitive, checked, takes_arrays=False)
+
+    def function(input: Any, *, out: Any = None) -> Any:
+        made = plain(input)
+        return made if out is None else put_out(name, made, out)
+
+    return _named(function, plain, op, name)
 
 
 def number_tensor(value: Any) -> Tensor:
@@ -64,9 +67,21 @@ def binary(op: Any, name: str, numbers: str = "other") -> Any:
             raise not_tensor(name, "other", 2, other)
         return apply(p, operands, params)
 
-    function = fast.binary(op.primitive, checked, put_out, numbers != "none")
-    function.__name__ = function.__qualname__ = name
-    function.primitive = op.primitive
+    plain = fast.binary(op.primitive, checked, takes_arrays=False, numbers=numbers != "none")
+
+    def function(input: Any, other: Any, *, out: Any = None) -> Any:
+        made = plain(input, other)
+        return made if out is None else put_out(name, made, out)
+
+    return _named(function, plain, op, name)
+
+
+def _named(function: Any, plain: Any, op: Any, name: str) -> Any:
+    """The public function, which knows its primitive, and the form without `out=` that is a method."""
+    for f in (function, plain):
+        f.__name__ = f.__qualname__ = name
+        f.primitive = op.primitive
+    function.__wrapped__ = plain
     return function
 
 

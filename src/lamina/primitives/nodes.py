@@ -1,6 +1,7 @@
 """The nodes that primitives record: what they saved, and how their rules run backward.
 
-Here: unpacking, version checks, undoing of broadcasting and promotion, the short ways for common shapes. Not here: any rule.
+Here: unpacking, version checks, undoing of broadcasting and promotion. Not here: any rule; the short ways of the common case
+(short_rules.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from lamina.autograd import errors
 from lamina.autograd.graph import Node
 from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.device import BY_NUMPY
-from lamina.core.parameter import Parameter
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.primitive import Primitive
@@ -36,6 +36,8 @@ class PrimitiveNode(Node):
         p = self._primitive
         if self._saved is None:
             raise errors.FreedGraphError(self)
+        if g.__class__ is not ndarray and isinstance(g, np.generic):  # from a short way, which takes NumPy's scalars
+            g = np.asarray(g)
         if p.wraps and not create:  # the rules are written on public functions
             return _on_tensors(self, g)
         values = self.saved_values(create)
@@ -214,94 +216,6 @@ class SeveralNode(PrimitiveNode):
     __slots__ = ("_width",)
     _width: int
     _lists = True
-
-
-def unary_vjp(p: Primitive) -> Any:
-    """The vjp of one input with at most one thing saved: the common case in few steps."""
-    (rule,) = p.rules
-    assert rule is not None
-    general = PrimitiveNode._vjp
-
-    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-        saved = self._saved
-        if create or self._fix is not None or saved is None:
-            return general(self, g, create)
-        if not saved:
-            return (rule(g),)
-        kept = saved[0]
-        if kept.__class__ is SavedOutput:
-            if kept.version.n == self._versions[0]:
-                return (rule(g, kept.array),)
-        elif kept.__class__ is Tensor or kept.__class__ is Parameter:
-            counter = kept._version_
-            if counter is None or counter.n == self._versions[0]:
-                return (rule(g, kept._array),)
-        return general(self, g, create)
-
-    return vjp
-
-
-def binary_vjp(p: Primitive) -> Any:
-    """The vjp of two inputs, for plain tensors of one kind and shape."""
-    first, second = p.rules
-    assert first is not None and second is not None
-    general = PrimitiveNode._vjp
-    if not p.saves:
-
-        def free(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-            if create or self._fix is not None:
-                return general(self, g, create)
-            one, two = self._edges
-            return None if one is None else first(g), None if two is None else second(g)
-
-        return free
-    if len(p.saves) != 2 or any(len(pick) != 1 for pick in p.picks):
-        return general
-    swapped = p.picks[0][0] == 1
-
-    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-        saved = self._saved
-        if create or self._fix is not None or saved is None:
-            return general(self, g, create)
-        a, b = saved
-        held_a, held_b = self._versions
-        if held_a is None or held_b is None:
-            return general(self, g, create)
-        counter_a, counter_b = a._version_, b._version_
-        if (counter_a is not None and counter_a.n != held_a) or (counter_b is not None and counter_b.n != held_b):
-            return general(self, g, create)
-        if swapped:
-            return first(g, b._array), second(g, a._array)
-        return first(g, a._array), second(g, b._array)
-
-    return vjp
-
-
-def number_vjp(p: Primitive) -> Any:
-    """The vjp for (Tensor, number)."""
-    (rule,) = p.rules
-    assert rule is not None
-    general = PrimitiveNode._vjp
-    at = p.saves.index(p.inputs[0]) if p.inputs[0] in p.saves else -1
-    several = len(p.saves) == 2
-
-    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-        saved = self._saved
-        if create or self._fix is not None or saved is None:
-            return general(self, g, create)
-        if not saved:
-            return (rule(g),)
-        if at < 0:
-            return (rule(g, saved[0]),)
-        kept, held = saved[at], self._versions[at]
-        counter = kept._version_ if held is not None else None
-        if held is None or (counter is not None and counter.n != held):
-            return general(self, g, create)
-        if not several:
-            return (rule(g, kept._array),)
-        return (rule(g, kept._array, saved[1]),) if at == 0 else (rule(g, saved[0], kept._array),)
-
-    return vjp
 
 
 def _restored(r: Any, shape: Any, dtype: Any, create: bool) -> Any:

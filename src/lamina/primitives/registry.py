@@ -18,9 +18,11 @@ import numpy as np
 
 from lamina.autograd.graph import Node
 from lamina.primitives.dispatch import apply, record
-from lamina.primitives.fast import apply_operator, binary, general, several, unary
-from lamina.primitives.nodes import PrimitiveNode, SeveralNode, binary_vjp, number_vjp, sum_to, unary_vjp
+from lamina.primitives.fast import apply_operator, binary, unary
+from lamina.primitives.nodes import PrimitiveNode, SeveralNode, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
+from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
+from lamina.primitives.straight import several, straight
 
 __all__ = [
     "PRIMITIVES",
@@ -129,7 +131,7 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
         "_width": 1,
     }
     if set(q.saves) <= set(q.inputs):
-        facts["_vjp"] = number_vjp(q)
+        facts["_vjp"], facts["_scalars"] = number_vjp(q), True
     q.node = type(q.node_name, (PrimitiveNode,), facts)
     return q
 
@@ -140,9 +142,11 @@ def node_class(p: Primitive) -> type[Node]:
         return type(p.node_name, (SeveralNode,), facts)
     facts["_width"] = p.outputs - len(p.nondiff) if p.outputs > 1 else 1
     if p.elementwise and len(p.rules) == 1 and p.saves in ((), ("out",), (p.inputs[0],)):
-        facts["_vjp"] = unary_vjp(p)
+        facts["_vjp"], facts["_scalars"] = unary_vjp(p), True
     elif p.elementwise and len(p.rules) == 2 and None not in p.rules and set(p.saves) <= set(p.inputs):
-        facts["_vjp"] = binary_vjp(p)
+        facts["_vjp"], facts["_scalars"] = binary_vjp(p), True
+    elif p.outputs == 1 and p.rules and not p.variadic and not p.wraps:
+        facts["_vjp"] = straight_vjp(p)
     return type(p.node_name, (PrimitiveNode,), facts)
 
 
@@ -171,7 +175,7 @@ def primitive(
     names = code.co_varnames[: code.co_argcount]
     p = declare(name, forward, names if inputs is None else names[:inputs], grads, **options)
 
-    op = general(p, code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
+    op = straight(p, code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
     op.__name__ = op.__qualname__ = name
     op.primitive = p
     p.function = op

@@ -1,0 +1,159 @@
+"""The short ways backward: the vjp of the common case, made for each primitive at its declaration.
+
+A node whose inputs were plain tensors of one kind and shape runs its rules on arrays, after a look at the versions; whatever else was
+the case goes to `PrimitiveNode._vjp` (nodes.py), which also tells what is wrong. Here: these functions. Not here: any rule.
+
+Where a node's class says `_scalars`, cotangents of 0-d tensors may come as NumPy's scalars, which compute ten times as fast as
+0-d arrays; what was saved is then taken out of its array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd.saved import Packed, SavedOutput
+from lamina.core.parameter import Parameter
+from lamina.core.tensor import Tensor
+from lamina.primitives.nodes import PrimitiveNode
+from lamina.primitives.primitive import Primitive
+
+ndarray = np.ndarray
+
+
+def unary_vjp(p: Primitive) -> Any:
+    """The vjp of one input with at most one thing saved: the common case in few steps."""
+    (rule,) = p.rules
+    assert rule is not None
+    general = PrimitiveNode._vjp
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        if not saved:
+            return (rule(g),)
+        kept = saved[0]
+        if kept.__class__ is SavedOutput:
+            if kept.version.n == self._versions[0]:
+                return (rule(g, kept.array if g.__class__ is ndarray else kept.array[()]),)
+        elif kept.__class__ is Tensor or kept.__class__ is Parameter:
+            counter = kept._version_
+            if counter is None or counter.n == self._versions[0]:
+                return (rule(g, kept._array if g.__class__ is ndarray else kept._array[()]),)
+        return general(self, g, create)
+
+    return vjp
+
+
+def binary_vjp(p: Primitive) -> Any:
+    """The vjp of two inputs, for plain tensors of one kind and shape."""
+    first, second = p.rules
+    assert first is not None and second is not None
+    general = PrimitiveNode._vjp
+    if not p.saves:
+
+        def free(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+            if create or self._fix is not None:
+                return general(self, g, create)
+            one, two = self._edges
+            return None if one is None else first(g), None if two is None else second(g)
+
+        return free
+    if any(len(pick) != 1 for pick in p.picks):
+        return straight_vjp(p)
+    (at_first,), (at_second,) = p.picks
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        one, two = self._edges
+        versions = self._versions
+        if one is not None:
+            kept = saved[at_first]
+            if kept.__class__ is not Tensor and kept.__class__ is not Parameter:
+                return general(self, g, create)
+            counter = kept._version_
+            if counter is not None and counter.n != versions[at_first]:
+                return general(self, g, create)
+            one = first(g, kept._array if g.__class__ is ndarray else kept._array[()])
+        if two is not None:
+            kept = saved[at_second]
+            if kept.__class__ is not Tensor and kept.__class__ is not Parameter:
+                return general(self, g, create)
+            counter = kept._version_
+            if counter is not None and counter.n != versions[at_second]:
+                return general(self, g, create)
+            two = second(g, kept._array if g.__class__ is ndarray else kept._array[()])
+        return one, two
+
+    return vjp
+
+
+def number_vjp(p: Primitive) -> Any:
+    """The vjp for (Tensor, number)."""
+    (rule,) = p.rules
+    assert rule is not None
+    general = PrimitiveNode._vjp
+    at = p.saves.index(p.inputs[0]) if p.inputs[0] in p.saves else -1
+    several = len(p.saves) == 2
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        saved = self._saved
+        if create or self._fix is not None or saved is None:
+            return general(self, g, create)
+        if not saved:
+            return (rule(g),)
+        if at < 0:
+            return (rule(g, saved[0]),)
+        kept, held = saved[at], self._versions[at]
+        counter = kept._version_ if held is not None else None
+        if held is None or (counter is not None and counter.n != held):
+            return general(self, g, create)
+        array = kept._array if g.__class__ is ndarray else kept._array[()]
+        if not several:
+            return (rule(g, array),)
+        return (rule(g, array, saved[1]),) if at == 0 else (rule(g, saved[0], array),)
+
+    return vjp
+
+
+def straight_vjp(p: Primitive) -> Any:
+    """The vjp of any inputs with one result: what was saved is looked at once, each rule asked for is called."""
+    general = PrimitiveNode._vjp
+    ruled = tuple(zip(p.rules, p.picks, strict=True))
+    holds = p.holds
+    whole = len(ruled) == 1 and p.picks[0] == tuple(range(len(p.saves)))
+    rule: Any = p.rules[0]
+
+    def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        values: Any = self._saved
+        if create or self._fix is not None or values is None:
+            return general(self, g, create)
+        if holds:
+            kept, values = values, []
+            for value, held in zip(kept, self._versions):  # noqa: B905
+                cls = value.__class__
+                if cls is Tensor or cls is Parameter:
+                    counter = value._version_
+                    if counter is not None and counter.n != held:
+                        return general(self, g, create)
+                    value = value._array
+                elif cls is SavedOutput:
+                    if value.version.n != held:
+                        return general(self, g, create)
+                    value = value.array
+                elif held is not None or cls is Packed or isinstance(value, Tensor):
+                    return general(self, g, create)
+                values.append(value)
+        if whole:
+            return (rule(g, *values),)
+        return [
+            None if edge is None or rule is None else rule(g, *[values[j] for j in pick])
+            for edge, (rule, pick) in zip(self._edges, ruled)  # noqa: B905
+        ]
+
+    return vjp
