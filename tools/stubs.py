@@ -42,7 +42,7 @@ WORDS |= {name: name for name in ("Any", "Callable", "Iterable", "Iterator", "Ma
 WORDS |= {name: f"_{name}" for name in ("Size", "Tensor", "device", "dtype", "layout", "memory_format")}
 WORDS |= {"dtypes.dtype": "_dtype", "devices.device": "_device", "Self": "_Tensor", "...": "..."}
 # The makers of functions: what they make is annotated nowhere, but returns a Tensor.
-MAKERS = ("lamina.primitives.fast", "lamina.primitives.inplace")
+MAKERS = ("lamina.primitives.fast", "lamina.primitives.functions", "lamina.primitives.inplace")
 
 
 def annotation(given: Any) -> str:

@@ -105,9 +105,7 @@ def unary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool
     return op
 
 
-def binary(
-    p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, numbers: bool = True
-) -> Any:
+def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, numbers: bool = True) -> Any:
     """The function of a primitive with two inputs. numbers: whether the second may be a Python number; takes_arrays: see `unary`."""
     compute, node_class, saves = p.forward, p.node, p.saves
     first, second = p.inputs
@@ -121,6 +119,7 @@ def binary(
     ufunc = isinstance(compute, np.ufunc)
     asked_x, asked_y = _asked(p, 0), _asked(p, 1)
     number = p.number if not to_other and p.number is not None and set(p.number.saves) <= {first, second} else None
+    number_class: Any
     number_class, alone, number_saves = (
         (number.node, number.alone, number.saves) if number is not None else (None, False, ())
     )
@@ -175,9 +174,9 @@ def binary(
                             elif node is None or other_node is None:  # what nobody needs is not kept
                                 kept = asked_y if node is None else asked_x
                                 made._saved = pair = tuple([(input, other)[i] if i is not None else None for i in kept])
-                                made._versions = tuple([
-                                    None if t is None else 0 if t._version_ is None else t._version_.n for t in pair
-                                ])
+                                made._versions = tuple(
+                                    [None if t is None else 0 if t._version_ is None else t._version_.n for t in pair]
+                                )
                             elif both:
                                 v, w = input._version_, other._version_
                                 if swapped:

@@ -40,9 +40,9 @@ def unary(op: Any, name: str) -> Any:
 
     plain = fast.unary(op.primitive, checked, takes_arrays=False)
 
-    def function(input: Any, *, out: Any = None) -> Any:
+    def function(input: Any, *, out: Any = None) -> Tensor:
         made = plain(input)
-        return made if out is None else put_out(name, made, out)
+        return made if out is None else put_out(name, made, out)  # type: ignore[no-any-return]
 
     return _named(function, plain, op, name)
 
@@ -69,9 +69,9 @@ def binary(op: Any, name: str, numbers: str = "other") -> Any:
 
     plain = fast.binary(op.primitive, checked, takes_arrays=False, numbers=numbers != "none")
 
-    def function(input: Any, other: Any, *, out: Any = None) -> Any:
+    def function(input: Any, other: Any, *, out: Any = None) -> Tensor:
         made = plain(input, other)
-        return made if out is None else put_out(name, made, out)
+        return made if out is None else put_out(name, made, out)  # type: ignore[no-any-return]
 
     return _named(function, plain, op, name)
 

@@ -234,9 +234,7 @@ def _of_several(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
                         if wanted is None:
                             wanted = wanted_by[asked] = wanted_saves(p, edges)
                     _save(plan, made, tensors, params, out, wanted)
-                    made._fix = (
-                        tuple([None if a is None else (a.shape, a.dtype) for a in arrays]) if restores else None
-                    )
+                    made._fix = tuple([None if a is None else (a.shape, a.dtype) for a in arrays]) if restores else None
                     made._extra = None
                     frame = getframe(1)
                     made._code = code = frame.f_code
@@ -339,7 +337,7 @@ def several(
 
 def _raw(tensors: tuple[Any, ...]) -> bool:
     """Whether a call comes from a rule in a plain backward: arrays only."""
-    for t in tensors:  # noqa: SIM110  a generator takes three times as long
+    for t in tensors:
         if t.__class__ is not ndarray and isinstance(t, Tensor):
             return False
     return True
