@@ -253,9 +253,7 @@ def _of_several(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
     return op
 
 
-def several(
-    p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, numbers: bool = True
-) -> Any:
+def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, numbers: bool = True) -> Any:
     """The function of an elementwise primitive with more inputs, or whose rules need the result: called with the inputs, or as a
     fallback with (p, inputs, {}).
     """
