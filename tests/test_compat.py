@@ -33,6 +33,35 @@ def test_every_path_gives_the_same_module():
     run("import importlib\n" + INSTALL + "".join(CHECK_SAME.format(name=name) for name in SAME_MODULE))
 
 
+SHOWN = {
+    "nn.Linear": "torch.nn.modules.linear.Linear", "nn.AdaptiveAvgPool2d": "torch.nn.modules.pooling.AdaptiveAvgPool2d",
+    "nn.MultiheadAttention": "torch.nn.modules.activation.MultiheadAttention", "optim.Adam": "torch.optim.adam.Adam",
+    "optim.lr_scheduler.StepLR": "torch.optim.lr_scheduler.StepLR", "utils.data.DataLoader": "torch.utils.data.dataloader.DataLoader",
+    "distributions.AffineTransform": "torch.distributions.transforms.AffineTransform", "Tensor": "torch.Tensor",
+    "nn.utils.prune.Identity": "torch.nn.utils.prune.Identity", "Generator": "torch._C.Generator",
+}  # fmt: skip
+CHECK_SHOWN = """
+shown = {path: str(operator.attrgetter(path)(torch)) for path in SHOWN}
+assert shown == {path: f"<class '{name}'>" for path, name in SHOWN.items()}, shown
+for path in SHOWN:
+    found = operator.attrgetter(path)(torch)
+    assert pickle.loads(pickle.dumps(found)) is found, path
+assert inspect.getsource(torch.nn.Linear).startswith("class Linear")
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import lamina.nn\n"])
+def test_types_print_and_pickle_as_pytorchs(before):
+    """Those loaded before, and those loaded after."""
+    run(
+        f"import inspect, operator, pickle\nSHOWN = {SHOWN}\n"
+        + before
+        + INSTALL
+        + "import torch, torch.nn.utils.prune"
+        + CHECK_SHOWN
+    )
+
+
 FROM_IMPORTS = {
     "torch": "Tensor, nn, optim, float32, no_grad, __version__",
     "torch.nn.modules.linear": "Linear",

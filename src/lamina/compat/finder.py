@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import lamina
+from lamina.compat import naming
 from lamina.compat.paths import ABSENT, elsewhere, facades_in
 
 OWN, STAND_IN = "lamina", "torch"
@@ -41,6 +42,7 @@ def install() -> ModuleType:
         )
     if not installed():
         sys.meta_path.insert(0, StandInFinder())  # first, so that an installed PyTorch is never looked for
+        naming.install()
     return importlib.import_module(STAND_IN)
 
 

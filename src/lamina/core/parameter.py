@@ -120,6 +120,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A parameter whose shape is not known yet."""
 
     __module__ = "torch.nn.parameter"
+    _overrides = True
     cls_to_become = Parameter
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
@@ -132,7 +133,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor, metaclass=ParameterT
     """A buffer whose shape is not known yet."""
 
     __module__ = "torch.nn.parameter"
-    _overrides = False
+    _overrides = True
     cls_to_become = Tensor
 
     def __new__(

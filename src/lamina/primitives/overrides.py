@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lamina.autograd import modes
-from lamina.core.parameter import Parameter
+from lamina.core.parameter import Parameter, UninitializedTensorMixin
 from lamina.core.tensor import Tensor
 from lamina.primitives.registry import Slots
 
@@ -119,6 +119,26 @@ def default_torch_function(cls: type[Tensor], func: Any, types: Any, args: Any =
         result = func(*args, **(kwargs or {}))
     return result if getattr(func, "__name__", "") in _PLAIN_RESULTS else converted(result, cls)
 
+
+_WITHOUT_SHAPE = frozenset((
+    "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "float", "double", "char", "short", "int", "long", "cuda",
+    "cpu", "to", "to_copy", "get_device", "_has_compatible_shallow_copy_type",
+))  # fmt: skip
+
+
+def without_shape(cls: type[Tensor], func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The answer of a parameter that has no shape yet: it may be converted; whatever else is asked is a ValueError."""
+    if func.__name__ not in _WITHOUT_SHAPE:
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter in {func}. This error happens when you are using a `LazyModule` or explicitly "
+            f"manipulating `torch.nn.parameter.{cls.__name__}` objects. When using LazyModules Call `forward` with a dummy batch to "
+            "initialize the parameters before calling torch functions"
+        )
+    result = disabled(cls, func, types, args, kwargs)
+    return result if issubclass(cls, Parameter) else converted(result, cls)  # a buffer is replaced by what it becomes
+
+
+UninitializedTensorMixin.__torch_function__ = classmethod(without_shape)  # type: ignore[attr-defined]
 
 _PLAIN_RESULTS = frozenset(("as_subclass", "numpy", "item"))
 

@@ -31,6 +31,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if input.dim() > 2 and input.is_contiguous() and input.numel():
         flat = lamina.addmm(bias, input.view(-1, input.shape[-1]), weight.t())
         return write_out(flat.view(*input.shape[:-1], weight.shape[0]), out)
+    if input.dim() == 1:
+        row = lamina.addmm(bias, input.unsqueeze(0), weight.t())
+        return write_out(row.view(weight.shape[0]), out)
     return write_out(lamina.matmul(input, weight.t()) + bias, out)
 
 

@@ -67,7 +67,7 @@ def adaptive_max_pool_forward(x: Array, outputs: Sizes) -> tuple[Array, Array]:
     places = np.broadcast_to(places, x.shape)
     for i, (size, count) in reversed(list(enumerate(zip(space, outputs, strict=True)))):
         x, places = _adaptive_max_pass(x, places, i - len(outputs), _bounds(size, count), careful)
-    return x, places
+    return np.ascontiguousarray(x), np.ascontiguousarray(places)  # indexing by an array turns the order of memory
 
 
 def fractional_max_pool_forward(x: Array, kernel: Sizes, outputs: Sizes, samples: Array) -> tuple[Array, Array]:
