@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
+from .runtime import cpu
+
 
 class Machine(NamedTuple):
     """A kind of CPU, as far as the choice of tiles and blocks goes."""
@@ -33,11 +35,7 @@ UNIT_NS = 8_000.0
 @cache
 def machine() -> Machine:
     """The machine that this runs on."""
-    import llvmlite.binding as llvm  # only where kernels are made
-
-    features = llvm.get_host_cpu_features()
-    wide = all(features.get(name) for name in ("avx512f", "avx512dq", "avx512bw", "avx512vl"))
-    return AVX512 if wide else AVX2
+    return AVX512 if cpu.host().vector_bits == 512 else AVX2
 
 
 def tile_cycles(m: Machine, rows: int, vectors: int) -> float:

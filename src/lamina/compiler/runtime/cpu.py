@@ -28,15 +28,10 @@ class Cpu(NamedTuple):
 
     @property
     def vector_bits(self) -> int:
-        """The widest vectors worth using: 512 where they do not slow the clock, else 256 (AVX2), else 128."""
-        if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= self.features and not self.throttles:
+        """How wide vectors are: 512 with what of AVX-512 all its machines have but the first, 256 with AVX2, else 128."""
+        if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= self.features:
             return 512
         return 256 if "avx2" in self.features else 128
-
-    @property
-    def throttles(self) -> bool:
-        """Whether 512-bit instructions cost more clock than they give: Intel's before Ice Lake."""
-        return self.vendor == "GenuineIntel" and self.family == 6 and self.model in (0x55, 0x66)
 
     @property
     def registers(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ _CONSTANTS = {
 @cache
 def functions() -> dict[str, int]:
     """Addresses of the runtime's functions."""
-    room = resources.files(__package__) / "native"
+    room = Path(__file__).parent / "native"
     text = "\n".join((room / name).read_text() for name in ("entry.ll", "guards.ll", "pool.ll"))
     for name, value in _CONSTANTS.items():
         text = text.replace(name, str(value))
