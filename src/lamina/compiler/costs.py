@@ -6,6 +6,7 @@ Times are in cycles of one core unless they are called nanoseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -60,12 +61,14 @@ def side_cycles(m: Machine, total_rows: int, total_vectors: int, rows: int, vect
     return cycles
 
 
-def best_tile(m: Machine, total_rows: int, total_vectors: int, steps: int) -> tuple[int, int, float]:
-    """(rows, vectors, cycles) of the quickest register tile."""
+def best_tile(
+    m: Machine, total_rows: int, total_vectors: int, steps: int, even: Callable[[int], bool] = lambda vectors: True
+) -> tuple[int, int, float]:
+    """(rows, vectors, cycles) of the quickest register tile; `even` says which numbers of vectors will do."""
     best = (1, 1, float("inf"))
     for vectors in range(1, min(total_vectors, m.registers // 4) + 1):
         for rows in range(1, min(total_rows, m.registers - 3) + 1):
-            if tiles_fit(m, rows, vectors):
+            if tiles_fit(m, rows, vectors) and even(vectors):
                 cycles = side_cycles(m, total_rows, total_vectors, rows, vectors, steps)
                 if cycles < best[2] * 0.999:
                     best = (rows, vectors, cycles)
@@ -116,3 +119,19 @@ def blocks(
         else:
             parts = -(-columns // block_columns) + 1
             block_columns = min(-(-columns // (parts * width)), -(-block_columns // width) - 1) * width
+
+
+def filter_blocks(rows: int, tile_rows: int, units: int, nanoseconds: float) -> int:
+    """Into how many blocks the channels of a convolution's result are cut, so that there are some units of work to share."""
+    wanted = min(8, int(units * nanoseconds / UNIT_NS))
+    return max(1, min(-(-wanted // max(units, 1)), -(-rows // tile_rows)))
+
+
+def group(count: int, nanoseconds: float) -> int:
+    """How many of `count` equal blocks, which take so long together, make one unit."""
+    return max(1, min(count, round(UNIT_NS * count / max(nanoseconds, 1.0))))
+
+
+def share(total: int, parts: int, step: int) -> int:
+    """The size of a block, a multiple of `step`, when `total` is cut into about `parts`; all of it for one part."""
+    return total if parts == 1 else -(-total // (parts * step)) * step

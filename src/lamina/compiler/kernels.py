@@ -77,6 +77,57 @@ class Matmul(NamedTuple):
     body: tuple[Inst, ...]
 
 
+class Window(NamedTuple):
+    """How a 2d convolution goes over its images; 1d is of height one.
+
+    Output pixel (y, x) and tap (i, j) meet at input pixel (y * stride + i * dilation - padding, likewise x), zero outside of the image.
+    """
+
+    batch: int
+    channels: int  # of the input
+    filters: int  # channels of the output
+    groups: int
+    size: tuple[int, int]  # height and width of the input
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        parts = zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in parts)
+        return height, width
+
+
+class Conv(NamedTuple):
+    """A convolution and its epilogue, as a Matmul's: P[n, f, y, x] = the sum over the filter's channels and taps of input * weight."""
+
+    window: Window
+    input: Access  # strides over (batch, channels, height, width)
+    weight: Access  # strides over (filters, channels / groups, *kernel)
+    body: tuple[Inst, ...]  # over (batch, filters, *window.out)
+
+
+class ConvInput(NamedTuple):
+    """The gradient of a convolution's input: P[n, c, h, w], the sum over the outputs that the pixel went into."""
+
+    window: Window
+    grad: Access  # strides over (batch, filters, *window.out)
+    weight: Access
+    body: tuple[Inst, ...]  # over (batch, channels, *window.size)
+
+
+class ConvWeight(NamedTuple):
+    """The gradient of a convolution's weight: P[f, c, i, j], the sum over images and output pixels of grad * input."""
+
+    window: Window
+    grad: Access
+    input: Access
+    body: tuple[Inst, ...]  # over (filters, channels / groups, *kernel)
+
+
 SCALAR_OPS = {
     # arithmetic; arguments and result have one dtype
     "add": 2, "sub": 2, "mul": 2, "div": 2, "floor_div": 2, "trunc_div": 2, "mod": 2, "fmod": 2, "pow": 2, "atan2": 2, "maximum": 2,

@@ -101,6 +101,11 @@ class Builder:
             return min(x, y)
         return self.call("llvm.smin.i64", "i64", ("i64", str(x)), ("i64", str(y)))
 
+    def max(self, x: Index, y: Index) -> Index:
+        if isinstance(x, int) and isinstance(y, int):
+            return max(x, y)
+        return self.call("llvm.smax.i64", "i64", ("i64", str(x)), ("i64", str(y)))
+
     def unravel(self, flat: Index, dims: Sequence[int]) -> list[Index]:
         """The row-major index that `flat` stands for."""
         index: list[Index] = []
@@ -121,7 +126,7 @@ class Builder:
 
     # Control
 
-    def when(self, x: Index, op: str, y: Index, body: Callable[[], None]) -> None:
+    def when(self, x: Index, op: str, y: Index, body: Callable[[], object]) -> None:
         """Run `body` if `x op y` (slt, sgt, eq, ne, ...)."""
         if isinstance(x, int) and isinstance(y, int):
             if {"slt": x < y, "sgt": x > y, "eq": x == y, "ne": x != y}[op]:
@@ -177,6 +182,19 @@ class Builder:
             self.let(f"phi {kind} [ {value}, %{before} ], [ {end}, %{last} ]")
             for (kind, value), end in zip(carried, after, strict=True)
         ]
+
+    def split(self, count: Index, step: int, tail: int, body: Callable[[Index, int], object]) -> None:
+        """`body(i, step)` for every whole step in `count`, then `body(i, tail)` if there is a rest: it is `tail`, if any."""
+
+        def whole(i: Index, _: list[str]) -> list[str]:
+            body(i, step)
+            return []
+
+        rest = self.mod(count, step)
+        full = self.sub(count, rest)
+        self.loop(0, full, step, whole)
+        if tail:
+            self.when(rest, "ne", 0, lambda: body(full, tail))
 
     # The whole
 

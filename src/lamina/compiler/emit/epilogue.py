@@ -37,16 +37,31 @@ Shared = dict[tuple[int, int], str]
 
 
 class Epilogue:
-    """A body, ready to be written out at any place of the tile; `swapped`: the vectors run along the last dimension but one."""
+    """A body, ready to be written out at any place of the tile.
 
-    def __init__(self, b: Builder, v: Vec, body: Sequence[Inst], rank: int, swapped: bool) -> None:
+    `swapped`: the vectors run along the last dimension but one. `origin`, `step`: the tile's rows and columns are the iteration
+    space's `origin + step * i`.
+    """
+
+    def __init__(
+        self,
+        b: Builder,
+        v: Vec,
+        body: Sequence[Inst],
+        rank: int,
+        swapped: bool,
+        origin: tuple[int, int] = (0, 0),
+        step: tuple[int, int] = (1, 1),
+    ) -> None:
         self.b, self.v, self.body = b, v, tuple(body)
         self.rank, self.swapped = rank, swapped
+        self.origin, self.step = origin, step
 
     def strides(self, access: Access) -> tuple[int, int]:
         """Elements from row to row, and from lane to lane."""
         row, column = access.strides[-2:]
-        return (column, row) if self.swapped else (row, column)
+        row, column = (column, row) if self.swapped else (row, column)
+        return row * self.step[0], column * self.step[1]
 
     def weight(self) -> int:
         """About how many instructions a vector takes."""
@@ -61,7 +76,9 @@ class Epilogue:
                 continue
             access: Access = inst.data
             along, across = self.strides(access)
-            offset = b.add(b.dot(at.batch, access.strides[:-2]), b.add(b.mul(at.row, along), b.mul(at.column, across)))
+            first = self.origin[0] * (along // self.step[0]) + self.origin[1] * (across // self.step[1])
+            inside = b.add(b.add(b.mul(at.row, along), b.mul(at.column, across)), first)
+            offset = b.add(b.dot(at.batch, access.strides[:-2]), inside)
             base = b.let(f"load ptr, ptr {b.at('%operands', 8 * access.operand)}, align 8")
             found.append(b.at(base, b.mul(offset, SIZES[access.dtype])))
         return found
@@ -124,9 +141,10 @@ class Epilogue:
         if axis < 0:
             return splat(b, lanes, str(at.batch[dimension]), "i64")
         if (axis == 0) != self.swapped:
-            return splat(b, lanes, str(b.add(at.row, offset)), "i64")
-        start = splat(b, lanes, str(b.add(at.column, c * lanes)), "i64")
-        return b.let(f"add <{lanes} x i64> {start}, <" + ", ".join(f"i64 {lane}" for lane in range(lanes)) + ">")
+            return splat(b, lanes, str(b.add(b.mul(b.add(at.row, offset), self.step[0]), self.origin[0])), "i64")
+        first = b.add(b.mul(b.add(at.column, c * lanes), self.step[1]), self.origin[1])
+        steps = "<" + ", ".join(f"i64 {lane * self.step[1]}" for lane in range(lanes)) + ">"
+        return b.let(f"add <{lanes} x i64> {splat(b, lanes, str(first), 'i64')}, {steps}")
 
     def _scalar(self, inst: Inst, x: list[str], dtypes: list[str]) -> str:
         b, op, kind = self.b, inst.op, self.type(inst.dtype)

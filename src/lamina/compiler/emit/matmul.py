@@ -8,15 +8,16 @@ The depth is never split between units: each element is summed by one thread, in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 from .. import costs
-from ..kernels import SIZES, Access, Matmul
+from ..kernels import SIZES, Matmul
 from .builder import Builder, Index
 from .code import Code
 from .epilogue import Epilogue, NotNative, Row
+from .names import symbol_of
 from .pack import copy, panels
+from .scratch import Scratch
 from .tile import Operand, run, zeros
 from .vectors import FLOATS, Vec, read, write
 
@@ -110,22 +111,10 @@ def _plan(kernel: Matmul, machine: costs.Machine, dtype: str, swapped: bool) -> 
     )
 
 
-class Scratch:
-    """Places in the thread's scratch."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def take(self, size: int) -> int:
-        place = self.bytes
-        self.bytes = (place + size + 63) // 64 * 64
-        return place
-
-
 def emit_matmul(kernel: Matmul, machine: costs.Machine | None = None) -> Code:
     """The kernel's text. Raises NotNative where the dtypes or the epilogue have no native form."""
     machine = machine or costs.machine()
-    symbol = "k" + blake2b(repr((kernel, machine)).encode(), digest_size=12).hexdigest()
+    symbol = symbol_of(kernel, machine)
     p = plan(kernel, machine)
     products = 1
     for size in kernel.batch:
@@ -250,7 +239,8 @@ class Writer:
         else:
             down = down._replace(pointer=b.at(u, b.mul(row, self.u.apart * v.size)))
 
-        def panel(j: Index, lives: list[int]) -> None:
+        def panel(j: Index, width: int) -> None:
+            lives = [min(v.lanes, width - start) for start in range(0, width, v.lanes)]
             number = b.div(j, p.width)
             w_at = b.at(across.pointer, b.mul(number, w_panel))
 
@@ -264,27 +254,9 @@ class Writer:
                 here = Row(batch, b.add(row, i), b.add(column, j), lives)
                 self._tile(height, steps, operands, sums, here, k)
 
-            def whole(i: Index, _: list[str]) -> list[str]:
-                tile(i, p.tile[0])
-                return []
+            b.split(rows, p.tile[0], p.rows % p.tile[0], tile)
 
-            rest = b.mod(rows, p.tile[0])
-            full = b.sub(rows, rest)
-            b.loop(0, full, p.tile[0], whole)
-            if p.rows % p.tile[0]:
-                b.when(rest, "ne", 0, lambda: tile(full, p.rows % p.tile[0]))
-
-        def whole(j: Index, _: list[str]) -> list[str]:
-            panel(j, [v.lanes] * p.tile[1])
-            return []
-
-        rest = b.mod(columns, p.width)
-        full = b.sub(columns, rest)
-        b.loop(0, full, p.width, whole)
-        tail = p.columns % p.width
-        if tail:
-            lives = [min(v.lanes, tail - start) for start in range(0, tail, v.lanes)]
-            b.when(rest, "ne", 0, lambda: panel(full, lives))
+        b.split(columns, p.width, p.columns % p.width, panel)
 
     def _tile(
         self, height: int, steps: Index, operands: tuple[Operand, Operand], sums: str, here: Row, k: Index
@@ -328,6 +300,3 @@ class Writer:
             b.when(b.add(k, steps), "eq", p.depth, finish)
         else:
             finish()
-
-
-__all__ = ["Access", "emit_matmul", "plan"]

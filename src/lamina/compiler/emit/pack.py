@@ -23,21 +23,23 @@ def fetch(b: Builder, v: Vec, dtype: str, pointer: str, stride: int = 1, live: i
     )
 
 
-def copy(b: Builder, v: Vec, dtype: str, source: str, stride: int, length: Index, target: str) -> None:
-    """`length` elements, `stride` elements apart, to contiguous ones."""
+def copy(
+    b: Builder, v: Vec, dtype: str, source: str, stride: int, length: Index, target: str, exact: bool = False
+) -> None:
+    """`length` elements, `stride` elements apart, to contiguous ones; beyond them up to a vector, unless `exact`."""
     size = SIZES[dtype]
     one = Vec(v.dtype, 1)
 
     def some(v: Vec, i: Index, live: int | None = None) -> list[str]:
         value = fetch(b, v, dtype, b.at(source, b.mul(i, stride * size)), stride, live)
-        write(b, v.lanes, v.dtype, value, b.at(target, b.mul(i, v.size)))
+        write(b, v.lanes, v.dtype, value, b.at(target, b.mul(i, v.size)), 1, live if exact else None)
         return []
 
     rest = b.mod(length, v.lanes)
     whole = b.sub(length, rest)
     b.loop(0, whole, v.lanes, lambda i, _: some(v, i))
     if isinstance(rest, int) and rest:
-        some(v, whole, rest)  # a row's pitch has room for a whole vector
+        some(v, whole, rest)
     else:
         b.loop(whole, length, 1, lambda i, _: some(one, i))
 
@@ -92,7 +94,4 @@ def panels(
     if across != 1 and along == 1 and (not isinstance(steps, int) or steps >= v.lanes):
         b.loop(0, b.div(b.add(columns, v.lanes - 1), v.lanes), 1, lambda q, _: square(q))
         return
-    whole = b.div(columns, v.lanes)
-    b.loop(0, whole, 1, lambda q, _: straight(q))
-    if tail:
-        b.when(b.mod(columns, v.lanes), "ne", 0, lambda: straight(whole, tail))  # type: ignore[arg-type]
+    b.split(columns, v.lanes, tail, lambda j, live: straight(b.div(j, v.lanes), live))

@@ -202,3 +202,22 @@ def transpose(b: Builder, v: Vec, rows: list[str]) -> list[str]:
                 )
         rows = after
     return rows
+
+
+def fold(b: Builder, v: Vec, rows: list[str]) -> str:
+    """The sums over the lanes of up to `lanes` vectors, as the lanes of one."""
+    lanes = v.lanes
+    rows = rows + ["zeroinitializer"] * (lanes - len(rows))
+    low = ", ".join(f"i32 {i}, i32 {i + lanes}" for i in range(lanes // 2))
+    high = ", ".join(f"i32 {i + lanes // 2}, i32 {i + lanes // 2 + lanes}" for i in range(lanes // 2))
+    while len(rows) > 1:
+        half = len(rows) // 2
+        after = []
+        for i in range(half):
+            parts = [
+                b.let(f"shufflevector {v.type} {rows[i]}, {v.type} {rows[i + half]}, <{lanes} x i32> <{order}>")
+                for order in (low, high)
+            ]
+            after.append(b.let(f"fadd {v.type} {parts[0]}, {parts[1]}"))
+        rows = after
+    return rows[0]

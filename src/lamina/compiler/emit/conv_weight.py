@@ -1,0 +1,301 @@
+"""The gradient of a convolution's weight: for each filter and tap the inner product of two images, output gradient and input.
+
+Both run along vectors of pixels; the register tile has a few filters by a few taps, whose vectors are folded to sums after each
+image. A unit is a block of filters and channels, through all images: no sum is split between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from .. import costs
+from ..kernels import SIZES, ConvWeight
+from .builder import Builder, Index
+from .code import Code
+from .conv import forward_taps
+from .correlate import Grid, Run, runs
+from .epilogue import Epilogue, NotNative, Row
+from .image import Image, base_of, clear, fill, image, room
+from .names import symbol_of
+from .scratch import Scratch
+from .tile import multiply_add, zeros
+from .vectors import FLOATS, Vec, fold, many, read, write
+
+
+class Chunk(NamedTuple):
+    """Taps of a tile: so many channels, and of each the taps of some rows of the window (all, or one) and some of its columns."""
+
+    channels: int
+    rows: int
+    columns: tuple[int, int]  # from, to
+
+
+class Plan(NamedTuple):
+    """How the gradient is carried out."""
+
+    v: Vec
+    image: Image
+    grad: Image
+    grid: Grid
+    filters: int  # of a tile
+    chunks: tuple[Chunk, ...]
+    block: tuple[int, int]  # filters, channels
+    blocks: tuple[int, int]
+    lines: int
+    nanoseconds: float
+
+
+def plan(kernel: ConvWeight, machine: costs.Machine) -> Plan:
+    """Tiles as square as the registers allow; blocks so that there are units to share."""
+    w = kernel.window
+    dtype = kernel.body[0].dtype
+    if dtype not in ("float32", "float64") or not {kernel.grad.dtype, kernel.input.dtype} <= FLOATS:
+        raise NotNative(f"a convolution of {kernel.grad.dtype} and {kernel.input.dtype} in {dtype}")
+    v = Vec(dtype, machine.vector // SIZES[dtype])
+    height, width = w.out
+    _, _, reach = forward_taps(w)
+    filters, channels = w.filters // w.groups, w.channels // w.groups
+    tile, chunks = _tile(machine, filters, channels, w.kernel)
+
+    flops = w.batch * w.filters * height * width * channels * prod(w.kernel)
+    total = flops / (v.lanes * machine.fma) * 1.2 / machine.ghz
+    wanted = max(1, min(16, int(total / costs.UNIT_NS)) // w.groups)
+    cut_channels = min(wanted, -(-channels // chunks[0].channels), 8)
+    block_channels = costs.share(channels, cut_channels, chunks[0].channels)
+    cut_filters = min(-(-wanted // cut_channels), -(-filters // tile))
+    block_filters = costs.share(filters, cut_filters, tile)
+    blocks = -(-filters // block_filters), -(-channels // block_channels)
+
+    parts = 1
+    while True:
+        lines = -(-height // parts)
+        im = image(kernel.input, w.size, w.padding, w.stride, lines + reach[0], width + reach[1], v)
+        grad = image(kernel.grad, w.out, (0, 0), (1, 1), lines, width, v)
+        by_row = grad.direct and width % v.lanes == 0 and height % lines == 0
+        if not by_row:  # flat: between the rows of the gradient stand zeros, and the input must have numbers there
+            im = im._replace(direct=False, pitch=width + reach[1])
+            grad = grad._replace(direct=False, pitch=im.pitch, slack=-lines * im.pitch % v.lanes)
+        bytes_both = room(im, block_channels, v) + room(grad, block_filters, v)
+        if lines <= 4 or bytes_both <= 0.7 * machine.l2:
+            break
+        parts += 1
+    return Plan(
+        v, im, grad, Grid(lines, width, im.pitch, v.lanes, not by_row), tile, chunks, (block_filters, block_channels),
+        blocks, lines, total,
+    )  # fmt: skip
+
+
+def _tile(
+    machine: costs.Machine, filters: int, channels: int, kernel: tuple[int, int]
+) -> tuple[int, tuple[Chunk, ...]]:
+    """Filters and taps of a tile."""
+    down, along = kernel
+    room = machine.registers - 2
+    most = room // 3
+    if down * along <= most:
+        chunks = [Chunk(max(1, min(channels, most // 2 // (down * along))), down, (0, along))]
+    else:
+        pieces = -(-along // most)
+        edges = [along * i // pieces for i in range(pieces + 1)]
+        chunks = [Chunk(1, 1, (a, z)) for a, z in zip(edges, edges[1:], strict=False)]
+    taps = max(c.channels * c.rows * (c.columns[1] - c.columns[0]) for c in chunks)
+    tile = max(1, min(filters, room // (taps + 1)))
+    return tile, tuple(chunks)
+
+
+def emit_conv_weight(kernel: ConvWeight, machine: costs.Machine | None = None) -> Code:
+    """The kernel's text. Raises NotNative where the dtypes or the epilogue have no native form."""
+    machine = machine or costs.machine()
+    w = kernel.window
+    symbol = symbol_of(kernel, machine)
+    if not prod((w.filters, w.channels, *w.kernel)):
+        return Code(Builder().module(symbol, machine.vector * 8), symbol, 0, 0, 0.0)
+    if min(w.out) < 1:
+        raise NotNative("a convolution without output")
+    p = plan(kernel, machine)
+    writer = Writer(kernel, p)
+    return Code(
+        writer.text(symbol, machine.vector * 8), symbol, w.groups * prod(p.blocks), writer.scratch.bytes, p.nanoseconds
+    )
+
+
+class Writer:
+    """Writes one gradient."""
+
+    def __init__(self, kernel: ConvWeight, p: Plan) -> None:
+        self.kernel, self.p, self.window = kernel, p, kernel.window
+        self.b = Builder()
+        self.down, self.along, _ = forward_taps(self.window)
+        w = self.window
+        self.filters, self.channels = w.filters // w.groups, w.channels // w.groups
+        self.scratch = Scratch()
+        block_filters, block_channels = min(p.block[0], self.filters), min(p.block[1], self.channels)
+        self.at_image = self.scratch.take(room(p.image, block_channels, p.v))
+        self.at_grad = self.scratch.take(room(p.grad, block_filters, p.v))
+        # Sums: [tile of filters][channel][row of taps][filter][column], of all taps and a vector behind them.
+        self.per_filter = prod(w.kernel)
+        self.cells = block_channels * self.per_filter
+        self.at_sums = self.scratch.take((block_filters * self.cells + 2 * p.v.lanes) * p.v.size)
+
+    def text(self, symbol: str, width: int) -> str:
+        b, w = self.b, self.window
+        count = w.groups * prod(self.p.blocks)
+        b.loop("%lo", b.min("%hi", count), 1, lambda index, _: self._block(index))
+        return b.module(symbol, width)
+
+    def _block(self, index: Index) -> list[str]:
+        b, p, w, v = self.b, self.p, self.window, self.p.v
+        group, part, piece = b.unravel(index, (w.groups, *p.blocks))
+        first, channel = b.mul(part, p.block[0]), b.mul(piece, p.block[1])
+        filters = self.filters if p.blocks[0] == 1 else b.min(b.sub(self.filters, first), p.block[0])
+        channels = self.channels if p.blocks[1] == 1 else b.min(b.sub(self.channels, channel), p.block[1])
+        clear(b, v, b.at("%scratch", self.at_sums), self.scratch.bytes - self.at_sums)
+        parts = -(-w.out[0] // p.lines)
+        if parts == 1:
+            self._clear()
+
+        def picture(n: Index, _: list[str]) -> list[str]:
+            grads = base_of(b, self.kernel.grad, (n, b.add(b.mul(group, self.filters), first)))
+            images = base_of(b, self.kernel.input, (n, b.add(b.mul(group, self.channels), channel)))
+
+            def lines(line: Index, _: list[str]) -> list[str]:
+                if parts > 1:
+                    self._clear()
+                g, x = grads, images
+                if p.grad.direct:
+                    g = b.at(grads, b.mul(line, p.grad.pitch * v.size))
+                else:
+                    g = b.at("%scratch", self.at_grad)
+                    fill(b, v, p.grad, grads, filters, line, g)
+                if p.image.direct:
+                    x = b.at(images, b.mul(line, p.image.pitch * v.size))
+                else:
+                    x = b.at("%scratch", self.at_image)
+                    fill(b, v, p.image, images, channels, line, x)
+                self._tiles(filters, channels, g, x)
+                return []
+
+            return b.loop(0, w.out[0], p.lines, lines)
+
+        b.loop(0, w.batch, 1, picture)
+        self._finish(b.add(b.mul(group, self.filters), first), filters, channel, channels)
+        return []
+
+    def _clear(self) -> None:
+        b, v = self.b, self.p.v
+        for place, size in ((self.at_image, self.at_grad - self.at_image), (self.at_grad, self.at_sums - self.at_grad)):
+            clear(b, v, b.at("%scratch", place), size)
+
+    def _tiles(self, filters: Index, channels: Index, grads: str, images: str) -> None:
+        """All sums of one image (or a block of its lines)."""
+        b, p, v = self.b, self.p, self.p.v
+        size, im = v.size, p.image
+
+        def some(c: Index, count: int) -> None:
+            picture = b.at(images, b.mul(c, im.channel * size))
+
+            def tile(f: Index, height: int) -> None:
+                grad = b.at(grads, b.mul(f, p.grad.channel * size))
+                cell = b.add(b.mul(f, self.cells), b.mul(c, self.per_filter))
+                for chunk in p.chunks:
+                    self._chunk(chunk, height, count, grad, picture, cell)
+
+            b.split(filters, p.filters, self.filters % p.filters, tile)
+
+        step = p.chunks[0].channels
+        b.split(channels, step, self.channels % step, some)
+
+    def _chunk(self, chunk: Chunk, height: int, count: int, grad: str, picture: str, cell: Index) -> None:
+        b, p, v = self.b, self.p, self.p.v
+        along = self.along[chunk.columns[0] : chunk.columns[1]]
+        if chunk.rows > 1 or len(self.down) == 1:
+            places, cells = [], []
+            for c in range(count):
+                for offset, i in self.down:
+                    for across, j in along:
+                        places.append(c * p.image.channel + p.image.at(offset, 0) + p.image.at(0, across))
+                        cells.append(c * self.per_filter + i * self.window.kernel[1] + j)
+            self._sums(height, places, cells, grad, picture, cell)
+            return
+        places = [p.image.at(0, across) for across, _ in along]
+        cells = [j for _, j in along]
+        for run in runs([(p.image.at(offset, 0), i * self.window.kernel[1]) for offset, i in self.down]):
+
+            def row(i: Index, _: list[str], run: Run = run) -> list[str]:
+                pixel = b.add(run.start[0], b.mul(i, run.step[0]))
+                target = b.add(b.add(run.start[1], b.mul(i, run.step[1])), cell)
+                self._sums(height, places, cells, grad, b.at(picture, b.mul(pixel, v.size)), target)
+                return []
+
+            b.loop(0, run.times, 1, row)
+
+    def _sums(
+        self, height: int, places: Sequence[int], cells: Sequence[int], grad: str, picture: str, cell: Index
+    ) -> None:
+        """One register tile: over the pixels, folded, added to what earlier images gave."""
+        b, p, v = self.b, self.p, self.p.v
+        wide = len(places)
+
+        def step(g: str, x: str, accs: Sequence[str], vector: int = 0) -> list[str]:
+            grads = [
+                read(b, v.lanes, v.dtype, b.at(g, (r * p.grad.channel + vector * v.lanes) * v.size))
+                for r in range(height)
+            ]
+            after = list(accs)
+            for c, place in enumerate(places):
+                pixels = read(b, v.lanes, v.dtype, b.at(x, (place + vector * v.lanes) * v.size))
+                for r in range(height):
+                    after[r * wide + c] = multiply_add(b, v, grads[r], pixels, after[r * wide + c])
+            return after
+
+        def pixel(_: Index, values: list[str]) -> list[str]:
+            g, x, *accs = values
+            return [b.at(g, v.bytes), b.at(x, v.bytes), *step(g, x, accs)]
+
+        def row(_: Index, values: list[str]) -> list[str]:
+            g, x, *accs = values
+            start = [("ptr", g), ("ptr", x), *((v.type, acc) for acc in accs)]
+            accs = b.loop(0, p.grid.in_row, 1, pixel, start)[2:]
+            return [b.at(g, p.grad.pitch * v.size), b.at(x, p.image.pitch * v.size), *accs]
+
+        start = [("ptr", grad), ("ptr", picture), *((v.type, acc) for acc in zeros(height * wide))]
+        if p.grid.flat:
+            accs = b.loop(0, p.grid.vectors, 1, pixel, start)[2:]
+        else:
+            accs = b.loop(0, p.grid.rows, 1, row, start)[2:]
+        goal = b.at("%scratch", b.add(self.at_sums, b.mul(cell, v.size)))
+        for first in range(0, len(accs), v.lanes):
+            sums = fold(b, v, accs[first : first + v.lanes])
+            for lane in range(min(v.lanes, len(accs) - first)):
+                r, c = divmod(first + lane, wide)
+                place = b.at(goal, (r * self.cells + cells[c]) * v.size)
+                one = b.let(f"extractelement {v.type} {sums}, i64 {lane}")
+                before = read(b, 1, v.dtype, place)
+                write(b, 1, v.dtype, b.let(f"fadd {many(1, v.scalar)} {before}, {one}"), place)
+
+    def _finish(self, first: Index, filters: Index, channel: Index, channels: Index) -> None:
+        b, v = self.b, self.p.v
+        epilogue = Epilogue(b, v, self.kernel.body, 4, False)
+        down, along = self.window.kernel
+        lives = [min(v.lanes, along - c) for c in range(0, along, v.lanes)]
+
+        def filter_(f: Index, _: list[str]) -> list[str]:
+            def one(c: Index, _: list[str]) -> list[str]:
+                at = Row((b.add(first, f), b.add(channel, c)), 0, 0, lives)
+                pointers = epilogue.pointers(at)
+                cell = b.add(b.mul(f, self.cells), b.mul(c, self.per_filter))
+                start = b.at("%scratch", b.add(self.at_sums, b.mul(cell, v.size)))
+
+                def row(i: Index, _: list[str]) -> list[str]:
+                    place = b.at(start, b.mul(i, along * v.size))
+                    products = [read(b, v.lanes, v.dtype, b.at(place, k * v.bytes)) for k in range(len(lives))]
+                    epilogue.write(pointers, at, i, products, {})
+                    return []
+
+                return b.loop(0, down, 1, row)
+
+            return b.loop(0, channels, 1, one)
+
+        b.loop(0, filters, 1, filter_)
