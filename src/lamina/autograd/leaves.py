@@ -16,7 +16,7 @@ from lamina.autograd import errors, modes
 from lamina.autograd.graph import NOWHERE, Node, accumulator, several
 from lamina.core.device import contiguous_format
 from lamina.core.strided import Array, is_dense, overlaps_itself
-from lamina.core.tensor import Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 
 _LOCKS = tuple(Lock() for _ in range(64))
 getrefcount = sys.getrefcount
@@ -51,6 +51,8 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded. own: the array may be kept."""
     if leaf._node is None:
         return  # it does not require grad any more
+    if leaf._node is not LEAF and leaf._node is not NOWHERE:  # a view whose base has a history since
+        raise RuntimeError("leaf variable has been moved into the graph interior")
     about = more(leaf)
     if create:
         before = about.grad

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors
-from lamina.autograd.graph import Node
+from lamina.autograd.graph import NOWHERE, Node
 from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.device import BY_NUMPY
 from lamina.core.strided import Array
@@ -99,7 +99,7 @@ class PrimitiveNode(Node):
     def _unsaved(self, value: Any, held: Any, create: bool) -> Any:
         if isinstance(value, Tensor):
             counter = value._version_
-            if counter is not None and held is not None and counter.n != held:
+            if counter is not None and held is not None and counter.n != held and self._needs(value):
                 errors.check_unchanged(self, value, held, counter)
             return value if create else value._array
         cls = value.__class__
@@ -113,6 +113,14 @@ class PrimitiveNode(Node):
         if cls is tuple and value and isinstance(value[0], (Tensor, Packed)):
             return tuple([self._unsaved(v, h, create) for v, h in zip(value, held, strict=True)])
         return value
+
+    def _needs(self, value: Any) -> bool:
+        """Whether a gradient that goes somewhere is computed from this saved value."""
+        p = self._primitive
+        if p.variadic:
+            return True
+        ways = zip(self._edges, p.picks, strict=False)
+        return any(self._saved[j] is value for edge, pick in ways if edge is not None and edge is not NOWHERE for j in pick)  # type: ignore[index]
 
     def _fixed(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
         """Rules where inputs were broadcast, promoted, complex or of low precision: undo it on the way back."""
