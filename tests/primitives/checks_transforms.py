@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from conventions import CONSTANT, OTHERWISE, results
+from conventions import CONSTANT, DRAWS, OTHERWISE, results
 
 import lamina
 from lamina.func import jvp, vjp, vmap
 
-RANDOM = frozenset(("bernoulli", "poisson", "drawn"))
 SHAPED_BY_VALUES = frozenset((
     "nonzero", "unique", "unique_dim", "unique_consecutive", "bincount", "masked_select", "masked_select_adjoint", "masked_scatter",
     "linalg_lstsq",
@@ -60,7 +59,7 @@ def check_jvp(op: Any, args: Sequence[Any], params: dict[str, Any]) -> None:
         and i not in OTHERWISE.get(p.name, ()) + CONSTANT.get(p.name, ())
         and (p.variadic or (i < len(p.rules) and p.rules[i] is not None))
     ]
-    if not p.rules or not places or p.name in RANDOM | IN_MEMORY | UP_TO_PHASE:
+    if not p.rules or not places or p.name in DRAWS | IN_MEMORY | UP_TO_PHASE:
         return
     if params.get("padding_idx", -1) >= 0:  # its gradient leaves out a row that its values have: so PyTorch's has it
         return
@@ -95,7 +94,7 @@ def check_jvp(op: Any, args: Sequence[Any], params: dict[str, Any]) -> None:
 def check_vmap(op: Any, args: Sequence[Any], params: dict[str, Any]) -> None:
     """vmap over one argument, over all, over another dimension, and twice, against the entries one by one."""
     p = op.primitive
-    if p.name in RANDOM | SHAPED_BY_VALUES | IN_MEMORY:
+    if p.name in DRAWS | SHAPED_BY_VALUES | IN_MEMORY:
         return
     arrays = [i for i, a in enumerate(args) if isinstance(a, np.ndarray)]
     choices = [(i,) for i in arrays] + ([tuple(arrays)] if len(arrays) > 1 else [])

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-DRAWS = frozenset(("bernoulli", "poisson"))
-"""Every call gives other values; the gradient is zero."""
+DRAWS = frozenset((
+    "bernoulli", "poisson", "normal_by_mean", "normal_by_std", "normal_by_both", "standard_gamma", "sample_dirichlet",
+))  # fmt: skip
+"""Every call gives other values; the gradient is zero, or that of the distribution."""
 
 KEEPS: dict[str, int] = {"fused _cross_entropy_rows": 1, "fused _mse_alike": 1, "fused _nll_rows": 1}
 """How many results of a kernel are a caller's: those behind are kept for the rules."""
@@ -57,8 +59,9 @@ CONSTANT: dict[str, tuple[int, ...]] = {"fused _batch_norm_eval": (3, 4)}
 
 REFUSED: dict[int, frozenset[str]] = {
     1: frozenset((
-        "bincount", "embedding_dense_backward", "geqrf", "heaviside", "histc", "igamma", "igammac", "linalg_ldl_factor_ex",
-        "linalg_ldl_solve", "scatter_with", "special_zeta", "unique", "unique_consecutive", "unique_dim",
+        "bincount", "dirichlet_grad", "embedding_dense_backward", "geqrf", "heaviside", "histc", "igamma", "igammac", "linalg_ldl_factor_ex",
+        "linalg_ldl_solve", "scatter_with", "special_zeta",
+        "standard_gamma_grad", "unique", "unique_consecutive", "unique_dim",
     )),
     2: frozenset(),
 }  # fmt: skip

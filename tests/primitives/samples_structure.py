@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.generator import Generator
-
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -61,9 +59,6 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         "view_dtype": [((x,), {"to": np.dtype(np.int64)})],
         "relu_adjoint": [((x, apart(3, 4)), {})],
         "scatter_with": [((x, np.array([[0, 2, 1, 0]]), apart(1, 4)), {"dim": 0, "ufunc": np.add})],
-        "drawn": [((x,), {"values": np.zeros((3, 4))})],
-        "bernoulli": [((chances,), {"generator": Generator()})],
-        "poisson": [((chances,), {"generator": Generator()})],
         "cholesky": [((positive,), {"upper": u}) for u in (False, True)],
         "linalg_cholesky_ex": [((positive,), {"upper": u}) for u in (False, True)],
         "cholesky_inverse": [((factor.T if u else factor,), {"upper": u}) for u in (False, True)],

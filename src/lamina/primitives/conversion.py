@@ -260,7 +260,9 @@ def view_as_complex(input: Tensor) -> Tensor:
     if input.stride(-1) != 1:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
     if input.dtype is dtypes.float16:
-        raise NotImplementedError("view_as_complex() of float16 makes complex32, which lamina has not; convert to float32 before")
+        raise NotImplementedError(
+            "view_as_complex() of float16 makes complex32, which lamina has not; convert to float32 before"
+        )
     return _replayed(view_as_complex_, input)
 
 

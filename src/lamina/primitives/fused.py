@@ -107,9 +107,7 @@ def _node_class(name: str) -> type:
     return type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
 
 
-def _seen_through(
-    p: Any, node_class: type, body: Body, tensors: Any, params: dict[str, Any], mode: Any
-) -> Any:
+def _seen_through(p: Any, node_class: type, body: Body, tensors: Any, params: dict[str, Any], mode: Any) -> Any:
     """What the kernel would give, computed by the body, with one node: ruled by `p` where the body gives all that its rules save."""
     low = next((t._kind.dtype for t in tensors if t is not None and t._kind.dtype.is_low), None)
     given = dict(zip(body.__code__.co_varnames, tensors, strict=False)) | params

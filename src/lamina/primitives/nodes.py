@@ -120,7 +120,9 @@ class PrimitiveNode(Node):
         if p.variadic:
             return True
         ways = zip(self._edges, p.picks, strict=False)
-        return any(self._saved[j] is value for edge, pick in ways if edge is not None and edge is not NOWHERE for j in pick)  # type: ignore[index]
+        return any(
+            self._saved[j] is value for edge, pick in ways if edge is not None and edge is not NOWHERE for j in pick
+        )  # type: ignore[index]
 
     def _fixed(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
         """Rules where inputs were broadcast, promoted, complex or of low precision: undo it on the way back."""

@@ -98,7 +98,11 @@ def _new_like(input: Tensor, kind: Kind, draw: Any, requires_grad: bool, memory_
     """A new leaf of draws that lies in memory as `input` does, or as `memory_format` says; they come in the order of memory."""
     shape = input._array.shape
     memory = None
-    if not input._array.flags.c_contiguous or memory_format not in (None, devices.preserve_format, devices.contiguous_format):
+    if not input._array.flags.c_contiguous or memory_format not in (
+        None,
+        devices.preserve_format,
+        devices.contiguous_format,
+    ):
         memory = empty_like(input, memory_format=memory_format or devices.preserve_format)._array
     if memory is None or memory.flags.c_contiguous:
         return _new(shape, kind, draw, requires_grad)
