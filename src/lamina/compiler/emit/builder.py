@@ -8,57 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .ir import Writer
+
 Index = int | str
 """An i64: a number known while writing, or the name of a value."""
 
 
-class Builder:
-    """The body of a function, with the declarations that it makes use of."""
+class Builder(Writer):
+    """The body of a function, with loops over blocks and tiles."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.helpers: dict[str, str] = {}
-        self.block = "entry"
-        self._count = 0
-
-    def let(self, expression: str) -> str:
-        """A new register holding `expression`."""
-        self._count += 1
-        name = f"%v{self._count}"
-        self.lines.append(f"  {name} = {expression}")
-        return name
-
-    def do(self, statement: str) -> None:
-        """A statement without result."""
-        self.lines.append("  " + statement)
-
-    def call(self, name: str, result: str, *arguments: tuple[str, str]) -> str:
-        """Call a function or intrinsic of typed arguments, declared at need; of result "void" there is none."""
-        if name not in self.helpers:
-            self.helpers[name] = f"declare {result} @{name}({', '.join([kind for kind, _ in arguments])})"
-        text = f"call {result} @{name}({', '.join([f'{kind} {value}' for kind, value in arguments])})"
-        if result == "void":
-            self.do(text)
-            return ""
-        return self.let(text)
-
-    def label(self, stem: str) -> str:
-        """A new label, to be placed by `place`."""
-        self._count += 1
-        return f"{stem}{self._count}"
-
-    def place(self, label: str) -> None:
-        """Begin the block `label`."""
-        self.lines.append(f"{label}:")
-        self.block = label
-
-    def jump(self, label: str) -> None:
-        """Go on at `label`."""
-        self.lines.append(f"  br label %{label}")
-
-    def branch(self, condition: str, yes: str, no: str) -> None:
-        """Go on at one of two labels."""
-        self.lines.append(f"  br i1 {condition}, label %{yes}, label %{no}")
+    def do_call(self, name: str, *arguments: tuple[str, str]) -> None:
+        """Call a function without result."""
+        self.helpers.setdefault(name, f"declare void @{name}({', '.join([kind for kind, _ in arguments])})")
+        self.do(f"call void @{name}({', '.join([f'{kind} {value}' for kind, value in arguments])})")
 
     # Integers
 
@@ -198,10 +160,7 @@ class Builder:
 
     # The whole
 
-    def module(self, symbol: str, width: int) -> str:
-        """The function `void symbol(ptr operands, ptr scratch, i64 lo, i64 hi)` and what it needs, as one module."""
-        head = f"define void @{symbol}(ptr noalias readonly %operands, ptr noalias %scratch, i64 %lo, i64 %hi) #0 {{"
-        attributes = (
-            f'attributes #0 = {{ nounwind "min-legal-vector-width"="{width}" "prefer-vector-width"="{width}" }}'
-        )
-        return "\n".join((head, "entry:", *self.lines, "  ret void", "}", *self.helpers.values(), attributes, ""))
+    def finish(self, symbol: str) -> str:
+        """The whole module."""
+        self.do("ret void")
+        return self.module(symbol)

@@ -167,11 +167,11 @@ def emit_conv(kernel: Conv | ConvInput, machine: costs.Machine | None = None) ->
         b = Builder()
         if window.batch and task.rows and sum(whole):
             raise NotNative("a convolution of no channels")
-        return Code(b.module(symbol, machine.vector * 8), symbol, 0, 0, 0.0)
+        return Code(b.finish(symbol), symbol, 0, 0, 0.0)
     p = plan(task, window, machine)
     writer = Writer(task, window, p)
     return Code(
-        writer.text(symbol, machine.vector * 8),
+        writer.text(symbol),
         symbol,
         -(-writer.blocks // p.group),
         writer.scratch.bytes,
@@ -200,13 +200,13 @@ class Writer:
             first, second, down, along = weight.strides
             self.strides = (second, first, down, along) if task.turned else (first, second, down, along)
 
-    def text(self, symbol: str, width: int) -> str:
+    def text(self, symbol: str) -> str:
         b, p = self.b, self.p
         if not p.image.direct and p.blocks[1] == 1:
             self._clear()  # its border stays as it is from block to block
         first, last = b.mul("%lo", p.group), b.min(b.mul("%hi", p.group), self.blocks)
         b.loop(first, last, 1, lambda index, _: self._block(index))
-        return b.module(symbol, width)
+        return b.finish(symbol)
 
     def _clear(self) -> None:
         clear(self.b, self.p.v, self.b.at("%scratch", self.at_image), self.at_weight - self.at_image - self.p.v.bytes)

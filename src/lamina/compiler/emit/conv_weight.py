@@ -21,7 +21,7 @@ from .image import Image, base_of, clear, fill, image, room
 from .names import symbol_of
 from .scratch import Scratch
 from .tile import multiply_add, zeros
-from .vectors import FLOATS, Vec, fold, many, read, write
+from .vectors import FLOATS, Vec, fold, read, write
 
 
 class Chunk(NamedTuple):
@@ -111,14 +111,12 @@ def emit_conv_weight(kernel: ConvWeight, machine: costs.Machine | None = None) -
     w = kernel.window
     symbol = symbol_of(kernel, machine)
     if not prod((w.filters, w.channels, *w.kernel)):
-        return Code(Builder().module(symbol, machine.vector * 8), symbol, 0, 0, 0.0)
+        return Code(Builder().finish(symbol), symbol, 0, 0, 0.0)
     if min(w.out) < 1:
         raise NotNative("a convolution without output")
     p = plan(kernel, machine)
     writer = Writer(kernel, p)
-    return Code(
-        writer.text(symbol, machine.vector * 8), symbol, w.groups * prod(p.blocks), writer.scratch.bytes, p.nanoseconds
-    )
+    return Code(writer.text(symbol), symbol, w.groups * prod(p.blocks), writer.scratch.bytes, p.nanoseconds)
 
 
 class Writer:
@@ -139,11 +137,11 @@ class Writer:
         self.cells = block_channels * self.per_filter
         self.at_sums = self.scratch.take((block_filters * self.cells + 2 * p.v.lanes) * p.v.size)
 
-    def text(self, symbol: str, width: int) -> str:
+    def text(self, symbol: str) -> str:
         b, w = self.b, self.window
         count = w.groups * prod(self.p.blocks)
         b.loop("%lo", b.min("%hi", count), 1, lambda index, _: self._block(index))
-        return b.module(symbol, width)
+        return b.finish(symbol)
 
     def _block(self, index: Index) -> list[str]:
         b, p, w, v = self.b, self.p, self.window, self.p.v
@@ -273,7 +271,7 @@ class Writer:
                 place = b.at(goal, (r * self.cells + cells[c]) * v.size)
                 one = b.let(f"extractelement {v.type} {sums}, i64 {lane}")
                 before = read(b, 1, v.dtype, place)
-                write(b, 1, v.dtype, b.let(f"fadd {many(1, v.scalar)} {before}, {one}"), place)
+                write(b, 1, v.dtype, b.let(f"fadd {v.scalar} {before}, {one}"), place)
 
     def _finish(self, first: Index, filters: Index, channel: Index, channels: Index) -> None:
         b, v = self.b, self.p.v

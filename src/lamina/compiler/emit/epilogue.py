@@ -10,13 +10,31 @@ from typing import NamedTuple
 
 from ..kernels import SIZES, Access, Inst
 from .builder import Builder, Index
-from .vectors import FLOATS, SUFFIX, TYPES, Vec, computed, constant, read, splat, write
+from .ir import TYPES, number
+from .scalars import scalar
+from .vectors import Vec, read, splat, write
 
-COMPARE = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
-FLOAT_OPS = {"add": "fadd contract", "sub": "fsub contract", "mul": "fmul contract", "div": "fdiv contract"}
-INTEGER_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
-INTRINSICS = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven",
-              "maximum": "maximum", "minimum": "minimum"}  # fmt: skip
+SIMPLE = frozenset(
+    (
+        "product",
+        "load",
+        "store",
+        "const",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "fma",
+        "select",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+    )
+)
 
 
 class NotNative(Exception):
@@ -65,7 +83,7 @@ class Epilogue:
 
     def weight(self) -> int:
         """About how many instructions a vector takes."""
-        return sum(1 if inst.op in FLOAT_OPS or inst.op in ("load", "store", "product") else 3 for inst in self.body)
+        return sum(1 if inst.op in SIMPLE else 10 for inst in self.body)
 
     def pointers(self, at: Row) -> list[str]:
         """Where each access of the body finds the first element of the tile."""
@@ -89,9 +107,6 @@ class Epilogue:
             values: list[str] = []
             for i, inst in enumerate(self.body):
                 values.append(self._value(i, inst, values, pointers, at, offset, c, product, shared))
-
-    def type(self, dtype: str) -> str:
-        return f"<{self.v.lanes} x {TYPES[dtype]}>"
 
     def _value(
         self,
@@ -130,10 +145,11 @@ class Epilogue:
                 )
             return shared[key]
         if inst.op == "const":
-            return constant(self.v.lanes, inst.data, inst.dtype)
+            return number(TYPES[inst.dtype], self.v.lanes, inst.data)
         if inst.op == "index":
             return self._index(inst.data, at, offset, c)
-        return self._scalar(inst, [values[arg] for arg in inst.args], [self.body[arg].dtype for arg in inst.args])
+        arguments, last = [values[arg] for arg in inst.args], self.body[inst.args[-1]].dtype
+        return scalar(self.b, inst.op, last, inst.dtype, self.v.lanes, arguments)
 
     def _index(self, dimension: int, at: Row, offset: Index, c: int) -> str:
         b, lanes = self.b, self.v.lanes
@@ -145,39 +161,3 @@ class Epilogue:
         first = b.add(b.mul(b.add(at.column, c * lanes), self.step[1]), self.origin[1])
         steps = "<" + ", ".join(f"i64 {lane * self.step[1]}" for lane in range(lanes)) + ">"
         return b.let(f"add <{lanes} x i64> {splat(b, lanes, str(first), 'i64')}, {steps}")
-
-    def _scalar(self, inst: Inst, x: list[str], dtypes: list[str]) -> str:
-        b, op, kind = self.b, inst.op, self.type(inst.dtype)
-        floating = bool(dtypes) and dtypes[0] in FLOATS
-        if op in COMPARE:
-            sign = "" if op in ("eq", "ne") else "u" if dtypes[0] in ("uint8", "bool") else "s"
-            test = f"fcmp {COMPARE[op]}" if floating else f"icmp {sign}{op}"
-            return b.let(f"{test} {self.type(dtypes[0])} {x[0]}, {x[1]}")
-        if op == "select":
-            return b.let(f"select {self.type('bool')} {x[0]}, {kind} {x[1]}, {kind} {x[2]}")
-        if op == "isnan" and floating:
-            return b.let(f"fcmp uno {self.type(dtypes[0])} {x[0]}, zeroinitializer")
-        if floating and op in FLOAT_OPS:
-            return b.let(f"{FLOAT_OPS[op]} {kind} {x[0]}, {x[1]}")
-        if not floating and op in INTEGER_OPS:
-            return b.let(f"{INTEGER_OPS[op]} {kind} {x[0]}, {x[1]}")
-        if op == "not" and inst.dtype == "bool":
-            return b.let(f"xor {kind} {x[0]}, splat (i1 true)")
-        if floating and op == "neg":
-            return b.let(f"fneg {kind} {x[0]}")
-        if floating and (op == "fma" or op in INTRINSICS):
-            name = f"llvm.{INTRINSICS.get(op, op)}.v{self.v.lanes}{SUFFIX[TYPES[inst.dtype]]}"
-            return b.call(name, kind, *((kind, y) for y in x))
-        if floating and op == "reciprocal":
-            return b.let(f"fdiv contract {kind} {constant(self.v.lanes, 1.0, inst.dtype)}, {x[0]}")
-        if op == "cast" and {computed(dtypes[0]), computed(inst.dtype)} <= {"float32", "float64", "bool"}:
-            return self._cast(x[0], computed(dtypes[0]), computed(inst.dtype))
-        raise NotNative(f"{op} of {inst.dtype} behind a product")
-
-    def _cast(self, value: str, source: str, target: str) -> str:
-        if source == target:
-            return value
-        if target == "bool":
-            return self.b.let(f"fcmp une {self.type(source)} {value}, zeroinitializer")
-        op = "uitofp" if source == "bool" else "fpext" if target == "float64" else "fptrunc"
-        return self.b.let(f"{op} {self.type(source)} {value} to {self.type(target)}")

@@ -63,8 +63,9 @@ def sides(kernel: Matmul, swapped: bool) -> tuple[Side, Side]:
     """(u, w): what is broadcast and what lies in vectors."""
     *batch_a, a_m, a_k = kernel.a.strides
     *batch_b, b_k, b_n = kernel.b.strides
-    a = Side(kernel.a.operand, kernel.a.dtype, tuple(batch_a), a_k, a_m)
-    b = Side(kernel.b.operand, kernel.b.dtype, tuple(batch_b), b_k, b_n)
+    # Strides along what has one element mean nothing.
+    a = Side(kernel.a.operand, kernel.a.dtype, tuple(batch_a), a_k if kernel.k > 1 else 1, a_m if kernel.m > 1 else 1)
+    b = Side(kernel.b.operand, kernel.b.dtype, tuple(batch_b), b_k if kernel.k > 1 else 1, b_n if kernel.n > 1 else 1)
     return (b, a) if swapped else (a, b)
 
 
@@ -121,7 +122,7 @@ def emit_matmul(kernel: Matmul, machine: costs.Machine | None = None) -> Code:
         products *= size
     blocks = products * p.grid[0] * p.grid[1] if p.rows and p.columns else 0
     writer = Writer(kernel, p, blocks)
-    text = writer.write(symbol, machine.vector * 8)
+    text = writer.write(symbol)
     return Code(text, symbol, -(-blocks // p.group), writer.scratch.bytes, blocks and p.nanoseconds * products)
 
 
@@ -147,13 +148,13 @@ class Writer:
         self.tiles = -(-min(p.block[0], p.rows) // p.tile[0])
         self.at_sums = self.scratch.take(self.tile_bytes * (self.tiles * panel_count if self.several else 1))
 
-    def write(self, symbol: str, width: int) -> str:
+    def write(self, symbol: str) -> str:
         b, p = self.b, self.p
         if self.blocks:
             first = b.mul("%lo", p.group)
             last = b.min(b.mul("%hi", p.group), self.blocks)
             b.loop(first, last, 1, lambda index, _: self._block(index))
-        return b.module(symbol, width)
+        return b.finish(symbol)
 
     def _block(self, index: Index) -> list[str]:
         b, p = self.b, self.p

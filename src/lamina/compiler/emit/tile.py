@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .builder import Builder, Index
-from .vectors import SUFFIX, Vec, read, splat
+from .ir import suffix
+from .vectors import Vec, read, splat
 
 
 class Operand(NamedTuple):
@@ -27,7 +28,7 @@ def zeros(count: int) -> list[str]:
 
 def multiply_add(b: Builder, v: Vec, x: str, y: str, z: str) -> str:
     """x * y + z, rounded once."""
-    return b.call(f"llvm.fma.v{v.lanes}{SUFFIX[v.scalar]}", v.type, (v.type, x), (v.type, y), (v.type, z))
+    return b.call(f"llvm.fma.{suffix(v.scalar, v.lanes)}", v.type, (v.type, x), (v.type, y), (v.type, z))
 
 
 def turn(b: Builder, v: Vec, scalars: Sequence[str], vectors: Sequence[str], accs: Sequence[str]) -> list[str]:
