@@ -86,6 +86,13 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
             version(before).bump("add_", None)
 
 
+def forgotten(leaf: Tensor) -> None:
+    """The gradient of `leaf` is about to be thrown away: a recording then need not ask whether there was one."""
+    now = modes.current()
+    if now is not None and now.listener is not None:
+        now.listener.forget_grad(leaf)
+
+
 def _empty(leaf: Tensor, g: Array) -> Array:
     """Memory for the gradient of `leaf`: with the leaf's strides where they are dense, else contiguous."""
     like = leaf._array

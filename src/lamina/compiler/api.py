@@ -7,17 +7,19 @@ the call stays eager, and `explain()` says why. Here: this decision, call by cal
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Any
 
 from lamina.autograd import modes
-from lamina.autograd.graph import Output as GraphOutput
 from lamina.compiler import pipeline
 from lamina.compiler.capture.guards import Facts, is_live_option, is_optimizer
 from lamina.compiler.capture.purity import Watch
 from lamina.compiler.capture.recorder import Recorder
-from lamina.compiler.replay import Effects, Missed, Output, Replay, Shape
+from lamina.compiler.effects import effects_of
+from lamina.compiler.replay import MISSED, Replay, Shape
+from lamina.compiler.verify import verified
 from lamina.core import tensor as core_tensor
 from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
@@ -33,28 +35,35 @@ TRIES = 4
 
 
 class Recording:
-    """One recorded run: its replay, or why there is none."""
+    """One recorded run: what its replay is made of, its replay once there was a second call, or why there is none."""
 
-    def __init__(self, key: Any) -> None:
-        self.key = key
-        self.replay: Replay | None = None
+    def __init__(self, key: Any, mode: Any) -> None:
+        self.key, self.mode = key, mode
         self.why: str | None = None  # it is eager
-        self.graph: Any = None
-        self.program: Any = None
+        self.recorder: Any = None
+        self.shapes: list[Shape] = []
+        self.effects: Any = None
         self.facts = Facts()
-        self.questions: list[Any] = []
-        self.changes = -1
-        self.verified = False
+        self.replay: Replay | None = None
+        self.calls = 0
 
-    def holds(self) -> bool:
-        """Whether what the run read is as it was."""
-        if not self.facts.holds():
+    def holds(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether the run could be this one again, as far as can be told before a replay is made."""
+        if self.why is not None or len(tensors) != len(self.shapes):
             return False
-        if self.changes != changes[0]:
-            if not all(fact.holds() for fact in self.facts.module_facts):
-                return False
-            self.changes = changes[0]
-        return all(question(read()) is answer for read, question, answer, _ in self.questions)
+        if any(shape_of(t, tensors) != s for t, s in zip(tensors, self.shapes, strict=True)):
+            return False
+        if any((leaf._more is None or leaf._more.grad is None) is had for leaf, had in self.effects.had_grads):
+            return False
+        questions = self.recorder.questions
+        return self.facts.holds() and all(question(read()) is answer for read, question, answer, _ in questions)
+
+    def built(self) -> Replay:
+        """The replay, made when it is first needed: what is called once is never compiled."""
+        if self.replay is None:
+            self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode)
+            self.recorder.forget()
+        return self.replay
 
 
 class Compiled:
@@ -69,47 +78,95 @@ class Compiled:
         self.tries = 0
         self.lock = RLock()
         self.calls = {"recorded": 0, "replayed": 0, "eager": 0}
+        self._run: Any = _missed  # the last replay, for a call with tensors only
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            lock = self.lock
+            if lock.acquire(False):
+                try:
+                    result = self._run(*args)
+                except TypeError:
+                    if len(args) == len(self._shapes()):
+                        raise
+                    result = MISSED
+                finally:
+                    lock.release()
+                if result is not MISSED:
+                    self.calls["replayed"] += 1
+                    return result
+        return self._slow(args, kwargs)
+
+    def _shapes(self) -> Sequence[Any]:
+        return self.recordings[0].shapes if self.recordings else ()
+
+    def _slow(self, args: Any, kwargs: Any) -> Any:
+        """Find a recording that fits, or make one."""
         mode = modes.current()
-        if self.eager is not None or (mode is not None and not (mode.plain and not mode.transforms)):
-            self.calls["eager"] += 1
-            return self._function(*args, **kwargs)
-        if not self.lock.acquire(blocking=False):  # another thread, or a call inside a call
-            return self._function(*args, **kwargs)
+        if self.eager is not None or (mode is not None and not mode.plain) or (mode is not None and mode.transforms):
+            return self._eagerly(args, kwargs)
+        if not self.lock.acquire(False):  # another thread, or a call inside a call
+            return self._eagerly(args, kwargs)
         try:
             leaves, spec = pytree.tree_flatten((args, kwargs))
             tensors = [v for v in leaves if isinstance(v, Tensor)]
-            key = (
-                spec, tuple(None if isinstance(v, Tensor) else _key(v) for v in leaves), mode is None or mode.grad, get_default_dtype(),
-            )  # fmt: skip
+            others = tuple(None if isinstance(v, Tensor) else _key(v) for v in leaves)
+            key = (spec, others, mode is None or mode.grad, get_default_dtype())
             for at, recording in enumerate(self.recordings):
-                replay = recording.replay
-                if recording.key == key and replay is not None and replay.fits(tensors) and recording.holds():
-                    if at:
-                        self.recordings.insert(0, self.recordings.pop(at))
-                    try:
-                        result = replay.run(tensors)
-                    except Missed:
-                        self.recordings.pop(0)
+                if recording.key == key and recording.mode is mode and recording.holds(tensors):
+                    result = self._replayed(recording, args, kwargs, tensors)
+                    if result is MISSED:
+                        self.recordings.pop(at)
                         break
-                    self.calls["replayed"] += 1
+                    self.recordings.insert(0, self.recordings.pop(at))
+                    if not kwargs and len(tensors) == len(args) == len(leaves) and self.options["verify"] != "always":
+                        self._run = recording.built().run
                     return result
-            return self._record(args, kwargs, tensors, key)
+            return self._record(args, kwargs, tensors, key, mode)
         finally:
             self.lock.release()
 
+    def _eagerly(self, args: Any, kwargs: Any) -> Any:
+        self.calls["eager"] += 1
+        if self.eager is not None and self.options["fullgraph"]:
+            raise RuntimeError(f"{self.__name__} cannot be replayed as a whole: {self.eager}")
+        return self._function(*args, **kwargs)
+
+    def _replayed(self, recording: Recording, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
+        replay = recording.built()
+        recording.calls += 1
+        verify = self.options["verify"]
+        if verify == "always" or (verify == "first" and recording.calls == 1):
+            result, difference = verified(replay, tensors, lambda: self._function(*args, **kwargs))
+            if difference is not None:
+                self._give_up(recording, f"a replay gave another result than an eager run: {difference}")
+                warnings.warn(
+                    f"lamina.compile: {self.__name__} stays eager: {self.eager}", RuntimeWarning, stacklevel=4
+                )
+        else:
+            result = replay.run(*tensors)
+        if result is not MISSED:
+            self.calls["replayed"] += 1
+        return result
+
+    def _give_up(self, recording: Recording, why: str) -> None:
+        self.eager = recording.why = why
+        self._run = _missed
+
     # ---- recording ---------------------------------------------------------------------------------------------------
 
-    def _record(self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any) -> Any:
+    def _record(self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any, mode: Any) -> Any:
         """An ordinary run, listened to."""
         self.calls["recorded"] += 1
-        recording = Recording(key)
-        recorder = Recorder(tensors)
-        shapes = [_shape_of(t, tensors, recorder) for t in tensors]
+        recording = Recording(key, mode)
+        recorder = recording.recorder = Recorder(tensors)
+        for t in tensors:
+            if t._node is not None and t._node is not LEAF:
+                recorder.fail("an argument has a history, through which gradients would have to flow")
+        recording.shapes = [shape_of(t, tensors) for t in tensors]
         watch = Watch()
         optimizers = [o for o in pipeline.objects() if is_optimizer(o)]
         states = [(o, pipeline.state_of(o)) for o in pipeline.stateful()]
@@ -123,43 +180,50 @@ class Compiled:
             core_tensor.Slots.seen = None
             modes.reset(token)
             restore()
-        recording.graph = recorder.graph
-        transient = next((f"{type(o).__name__} changed its own state" for o, before in states if pipeline.state_of(o) != before), None)
         why = recorder.broken
         if why is None and watch.unclean is not None:
             why = f"it {watch.unclean[0]}{_at(watch.unclean[1])}"
         if why is None and recorder.escapes:
             what, place = recorder.escapes[0]
             why = f"Python looks at a tensor's values: {what}{_at(place)}"
-        effects = None
+        transient = next(
+            (f"{type(o).__name__} changed its own state" for o, before in states if pipeline.state_of(o) != before),
+            None,
+        )
         if why is None and transient is None:
-            effects, why = _effects(recorder, result, tensors)
+            recording.effects, why = effects_of(recorder, result, tensors)
         if why is None and transient is None:
-            roots = [("the function", self._function)] + [(type(o).__name__, o) for o in optimizers if _used(o, recorder)]
+            roots = [("the function", self._function)] + [
+                (type(o).__name__, o) for o in optimizers if _used(o, recorder)
+            ]
             recording.facts.of_run(watch.reads.values(), roots)
+            recording.facts.seen[0] = changes[0]
             why = recording.facts.unsure
         recording.why = why or transient
-        if recording.why is None and effects is not None:
-            recording.questions = recorder.questions
-            recording.changes = changes[0]
-            recording.replay, recording.program = pipeline.build(recorder, shapes, recording.facts, effects)
-            self.tries = 0
-        else:
+        if recording.why is not None:
             self.tries += 1
             if why is not None or self.tries >= TRIES:
-                self.eager = recording.why if self.tries >= TRIES or why else None
+                self._give_up(recording, recording.why)
         self.recordings.insert(0, recording)
         del self.recordings[KEPT:]
         return result
 
     def explain(self) -> str:
         """What was recorded and how it runs, as text."""
-        lines = [f"{self.__name__}: {self.calls['recorded']} recorded, {self.calls['replayed']} replayed, {self.calls['eager']} eager"]
+        lines = [
+            f"{self.__name__}: {self.calls['recorded']} recorded, {self.calls['replayed']} replayed, {self.calls['eager']} eager"
+        ]
         if self.eager is not None:
             lines.append(f"eager: {self.eager}")
         for recording in self.recordings:
-            lines.append(str(recording.program) if recording.replay is not None else f"not replayed: {recording.why}")
+            lines.append(
+                f"not replayed: {recording.why}" if recording.why is not None else str(recording.built().program)
+            )
         return "\n".join(lines)
+
+
+def _missed(*args: Any) -> Any:
+    return MISSED
 
 
 def _seen(t: Tensor, what: str) -> None:
@@ -179,12 +243,9 @@ def _key(value: Any) -> Any:
     return id(value)
 
 
-def _shape_of(t: Tensor, tensors: Sequence[Tensor], recorder: Recorder) -> Shape:
-    if t._node is not None and t._node is not LEAF:
-        recorder.fail("an argument has a history, through which gradients would have to flow")
-    if t._more is not None and t._more.hooks:
-        recorder.fail("an argument has hooks")
-    same = next((i for i, other in enumerate(tensors) if other._array is t._array), None)
+def shape_of(t: Tensor, tensors: Sequence[Tensor]) -> Shape:
+    """What a recording fixes of an argument."""
+    same = next(i for i, other in enumerate(tensors) if other._array is t._array)
     return Shape(t.__class__, t._kind, t._array.shape, t._array.strides, t._node is LEAF, same)
 
 
@@ -199,7 +260,8 @@ def _enliven(optimizers: Sequence[Any], recorder: Recorder) -> Callable[[], None
                 label = f"{type(optimizer).__name__}'s {key}"
                 if isinstance(value, tuple):
                     put: Any = tuple(
-                        recorder.live(v, lambda g=group, k=key, i=i: g[k][i], f"{label}[{i}]") for i, v in enumerate(value)  # type: ignore[misc]
+                        recorder.live(v, lambda g=group, k=key, i=i: g[k][i], f"{label}[{i}]")
+                        for i, v in enumerate(value)  # type: ignore[misc]
                     )
                 else:
                     put = recorder.live(value, lambda g=group, k=key: g[k], label)  # type: ignore[misc]
@@ -220,66 +282,6 @@ def _used(optimizer: Any, recorder: Recorder) -> bool:
     return any(id(owner_of(p._array)) in recorder.buffers for group in optimizer.param_groups for p in group["params"])
 
 
-def _effects(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tuple[Effects | None, str | None]:
-    """What Python sees after the run; or why it cannot be had again."""
-    grads: list[tuple[Tensor, Output]] = []
-    known: dict[int, Output] = {}
-    for leaf, before in recorder.before.leaf_grads:
-        now = None if leaf._more is None else leaf._more.grad
-        if now is before:
-            continue
-        if now is None:
-            grads.append((leaf, Output(None, None)))
-            continue
-        out = _output(recorder, now, tensors)
-        if out is None:
-            return None, "a gradient that the run left is not one that it computed"
-        grads.append((leaf, out))
-    versions = []
-    for t, counter, n in recorder.before.versions:
-        now = t._version_
-        if now is not counter and counter is not None:
-            return None, "the memory of a tensor was exchanged"
-        if now is not None and not (t._more is not None and t._more.inference) and now.n != n:
-            versions.append((t, now.n - n))
-    leaves, spec = pytree.tree_flatten(result)
-    outputs: list[Any] = []
-    for value in leaves:
-        if not isinstance(value, Tensor):
-            outputs.append(value)
-            continue
-        found = _output(recorder, value, tensors)
-        if found is None:
-            return None, "its result is a view of memory that was there before"
-        if value._node is not None and found.ref is not None:
-            node = value._node.node if value._node.__class__ is GraphOutput else value._node
-            if value._node is LEAF or getattr(node, "_saved", None) is not None:
-                return None, "its result has a graph that backward has not been through"
-            found = found._replace(node=value._node)
-        outputs.append(found)
-    del known
-    once: dict[int, tuple[Tensor, int]] = {}
-    for t, n in versions:
-        once.setdefault(id(t._version_), (t, n))
-    return Effects(grads, list(once.values()), outputs, lambda values: pytree.tree_unflatten(values, spec)), None
-
-
-def _output(recorder: Recorder, t: Tensor, tensors: Sequence[Tensor]) -> Output | None:
-    """How a tensor can be had again after a replay."""
-    for i, given in enumerate(tensors):
-        if given is t:
-            return Output(None, i)
-    if id(t) in recorder.before.ids:
-        return Output(None, t)
-    ref = recorder.ref(t._array)
-    origin = ref.value
-    while origin.previous is not None:
-        origin = origin.previous
-    if origin in recorder.graph.inputs and origin.origin.kind != "constant":
-        return None
-    return Output(ref, None, t._kind)
-
-
 def compile(
     model: Any = None, *, dynamic: bool | None = None, fullgraph: bool = False, verify: str = "first", nan: str | None = None,
     backend: Any = None, mode: str | None = None, options: Any = None, disable: bool = False,
@@ -292,7 +294,15 @@ def compile(
     """
     if model is None:
         return lambda f: compile(
-            f, dynamic=dynamic, fullgraph=fullgraph, verify=verify, nan=nan, backend=backend, mode=mode, options=options, disable=disable
+            f,
+            dynamic=dynamic,
+            fullgraph=fullgraph,
+            verify=verify,
+            nan=nan,
+            backend=backend,
+            mode=mode,
+            options=options,
+            disable=disable,
         )
     if not callable(model):
         raise RuntimeError(f"torch.compile() expects a callable or a Module, but got {type(model).__name__}")

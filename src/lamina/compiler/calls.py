@@ -70,5 +70,7 @@ def _primitive(node: Node, view: Views) -> None:
         if out is not None:
             target = view(out)
             if np.shape(made) != target.shape:
-                raise RuntimeError(f"{node.name}: a recorded result of shape {list(target.shape)} now has shape {list(np.shape(made))}")
+                raise RuntimeError(
+                    f"{node.name}: a recorded result of shape {list(target.shape)} now has shape {list(np.shape(made))}"
+                )
             np.copyto(target, made, casting="unsafe")

@@ -68,7 +68,9 @@ class Body:
     def gather(self, ref: Ref, strides: Sequence[int], indices: Sequence[Val], steps: Sequence[int]) -> Val:
         """An element whose place depends on integers: they count `steps` bytes each."""
         at = access(ref, strides)
-        return self.op("gather", indices, WIDE.get(at.dtype, at.dtype), (at, tuple(_elements(s, ref.dtype) for s in steps)))
+        return self.op(
+            "gather", indices, WIDE.get(at.dtype, at.dtype), (at, tuple(_elements(s, ref.dtype) for s in steps))
+        )
 
     def store(self, ref: Ref, strides: Sequence[int], value: Any, like: str | None = None) -> None:
         at = access(ref, strides)
@@ -135,7 +137,9 @@ class Work:
 
     native = True
 
-    def __init__(self, dims: Sequence[int], keep: int, insts: Sequence[Inst], places: Sequence[Any] = (), core: Any = None) -> None:
+    def __init__(
+        self, dims: Sequence[int], keep: int, insts: Sequence[Inst], places: Sequence[Any] = (), core: Any = None
+    ) -> None:
         self.dims, self.keep, self.insts = tuple(dims), keep, list(insts)
         self.places = tuple(places)  # where in the user's program it comes from
         self.core = core

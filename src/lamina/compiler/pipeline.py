@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,30 +42,36 @@ def state_of(o: Any) -> Any:
     return {k: (type(v), v) if isinstance(v, (int, float, str, bool, tuple)) else id(v) for k, v in o.__dict__.items()}
 
 
-def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects) -> tuple[Replay, Any]:
+def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects, mode: Any) -> Replay:
     """The replay of what was recorded."""
     graph = recorder.graph
-    outs = [o for o in (*(o for _, o in effects.grads), *effects.outputs) if isinstance(o, Output) and o.ref is not None]
+    outs = [
+        o for o in (*(o for _, o in effects.grads), *effects.outputs) if isinstance(o, Output) and o.ref is not None
+    ]
     graph.results = [o.ref for o in outs if o.ref is not None]
     finals: dict[Value, Value] = {}
     for buffers in recorder.buffers.values():
         for buffer in buffers:
-            if buffer.value is not buffer.first and buffer.first in graph.inputs and buffer.first.origin.kind != "constant":
+            if (
+                buffer.value is not buffer.first
+                and buffer.first in graph.inputs
+                and buffer.first.origin.kind != "constant"
+            ):
                 finals[buffer.first] = buffer.value
-    simplify(graph, [r.value for r in graph.results] + list(finals.values()))
-    items: list[Any] = [work for node in graph.nodes for work in lower(node)]
+    needed = [r.value for r in graph.results] + list(finals.values())
+    simplify(graph, needed)
     if available():
-        items = fuse(items, [r.value for r in graph.results] + list(finals.values()))
+        items: list[Any] = fuse([work for node in graph.nodes for work in lower(node)], needed)
     else:
         items = [Call(node) for node in graph.nodes]
-    placed = plan.make(items, graph.inputs, finals, [r.value for r in graph.results])
+    inputs = [*graph.inputs, *(v for v in finals if v not in graph.inputs)]
+    placed = plan.make(items, inputs, finals, [r.value for r in graph.results])
     work: list[Any] = []
     for i, item in enumerate(items):
         work.extend(_moved(*pair) for pair in placed.before.get(i, ()))
         work.append(item)
     work.extend(_moved(*pair) for pair in placed.copies)
-    program = Stages(work, placed)
-    return Replay(placed, program, shapes, facts, effects), program
+    return Replay(placed, Stages(work, placed), shapes, facts, recorder.questions, effects, mode)
 
 
 def _moved(source: Value, target: Value) -> Any:
@@ -93,49 +98,42 @@ class Stages:
                 self.stages[-1].append(item)
             else:
                 self.stages.append([item])
-        native = [stage for stage in self.stages if isinstance(stage, list)]
+        self.first_native = next((i for i, stage in enumerate(self.stages) if isinstance(stage, list)), -1)
+        self.calls_python = any(not isinstance(stage, list) for stage in self.stages)
         self.program: Any = None
-        if native:
-            from lamina.compiler.emit import emit  # with llvmlite behind it: only where something is compiled
-            from lamina.compiler.runtime.program import Launch, Program
 
-            segments = []
-            for stage in native:
-                launches = []
-                for item in stage:
-                    kernel, operands = item.kernel()
-                    places = [placed.places[v] for v, _ in operands]
-                    launches.append(
-                        Launch(emit(kernel), tuple((p.slot, p.offset + extra) for p, (_, extra) in zip(places, operands, strict=True)))
-                    )
-                segments.append(launches)
-            every = range(2, placed.slots)
-            self.program = Program(segments, placed.slots, 2, [every, *[()] * (len(segments) - 1)])
+    def place(self, replay: Replay) -> None:
+        """Compile, and bind what does not move: `replay` knows which slots are given at each call."""
+        native = [stage for stage in self.stages if isinstance(stage, list)]
+        if not native:
+            return
+        from lamina.compiler.emit import emit  # with llvmlite behind it: only where something is compiled
+        from lamina.compiler.runtime.program import Launch, Program
 
-    def bind(self, replay: Replay) -> list[Callable[[], Any]]:
-        """What to call, in order, for one run."""
-        calls: list[Callable[[], Any]] = []
+        segments = []
+        for stage in native:
+            launches = []
+            for item in stage:
+                kernel, operands = item.kernel()
+                places = [(self.plan.places[v], extra) for v, extra in operands]
+                launches.append(Launch(emit(kernel), tuple((p.slot, p.offset + extra) for p, extra in places)))
+            segments.append(launches)
+        given = [2 + k for k in replay.passed]
+        self.program = Program(segments, self.plan.slots, 2, [given, *[()] * (len(segments) - 1)])
+        self.program.bind(0, address(replay.arena))
+        self.program.bind(1, address(replay.constants))
+
+    def bind(self, k: int, where: int) -> None:
+        """Let the dynamic slot `k` stand for the memory at `where`."""
         if self.program is not None:
-            self.program.bind(0, address(replay.arena))
-            self.program.bind(1, address(replay.constants))
-            entries = iter(self.program.entries)
-            first = True
-            for stage in self.stages:
-                if not isinstance(stage, list):
-                    calls.append(stage.prepare(replay.view))
-                elif first:
-                    calls.append(functools.partial(_enter, next(entries), replay))
-                    first = False
-                else:
-                    calls.append(next(entries))
-            return calls
-        return [stage.prepare(replay.view) for stage in self.stages]
+            self.program.bind(2 + k, where)
+
+    def calls(self, replay: Replay) -> list[Callable[..., Any]]:
+        """What to call, in order, for one run; the first native one takes the arrays of the slots that are given."""
+        entries = iter(() if self.program is None else self.program.entries)
+        return [next(entries) if isinstance(stage, list) else stage.prepare(replay.view) for stage in self.stages]
 
     def __str__(self) -> str:
         kernels = sum(item.native for item in self.work)
         lines = [f"{kernels} kernels, {len(self.work) - kernels} calls into NumPy, arena {self.plan.arena} bytes"]
         return "\n".join(lines + [f"  {item!r}" for item in self.work])
-
-
-def _enter(entry: Any, replay: Replay) -> None:
-    entry(*replay.memory)

@@ -46,7 +46,9 @@ class Plan:
         self.constant_values: list[Value] = []
         self.dynamic: list[Any] = []  # for each dynamic slot: an Origin, or the Value that gets memory of its own
         self.copies: list[tuple[Value, Value]] = []  # at the end: from, to the memory of
-        self.before: dict[int, list[tuple[Value, Value]]] = {}  # copies to make before an item, which writes a part of the second
+        self.before: dict[
+            int, list[tuple[Value, Value]]
+        ] = {}  # copies to make before an item, which writes a part of the second
         self.eager_bytes = 0
 
     @property

@@ -1,20 +1,24 @@
 """A recording that can be run again: its program, what it reads anew, and what Python sees of it afterwards.
 
-The order of a replay: arguments and facts are checked; addresses are gathered; the program runs; gradients, versions and results
-are handed to Python as an eager run would have left them. Here: this. Not here: how the program came to be (api.py, passes/).
+The order of a replay: arguments and facts are checked; the program runs; gradients, versions and results are handed to Python
+as an eager run would have left them. All of it is one straight function, written out for each recording (`_source`), because
+a small step's arithmetic takes a few microseconds. Here: this. Not here: how the program came to be (api.py, passes/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import getrefcount
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamina.compiler.capture.guards import Facts
+from lamina.autograd import modes
+from lamina.compiler.capture.guards import Fact, Facts
 from lamina.compiler.capture.recorder import extent
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.compiler.plan import Plan
+from lamina.core.changes import changes
 from lamina.core.strided import Array, owner_of
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 
@@ -27,7 +31,7 @@ class Shape(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     leaf: bool
-    same_as: int | None  # an earlier argument with the same memory
+    same_as: int  # the first argument with the same memory
 
 
 class Output(NamedTuple):
@@ -42,118 +46,350 @@ class Output(NamedTuple):
 class Effects(NamedTuple):
     """What a run leaves for Python to see, beside what it wrote into memory."""
 
-    grads: list[tuple[Tensor, Output]]  # leaves whose `.grad` is another one afterwards (Output.ref and .tensor None: no gradient)
+    grads: list[
+        tuple[Tensor, Output]
+    ]  # leaves whose `.grad` is another one afterwards (Output.ref and .tensor None: no gradient)
     versions: list[tuple[Tensor, int]]
     outputs: list[Any]  # an Output for a tensor, else the value itself
     rebuild: Callable[[list[Any]], Any]
+    single: bool  # the result is one tensor
+    had_grads: list[tuple[Tensor, bool]]  # leaves whose `.grad` was there, or was not, and that counted
 
 
-class Missed(Exception):
-    """The recording does not fit this call."""
+MISSED: Any = type("Missed", (), {"__repr__": lambda self: "MISSED"})()
+"""What a replay returns when it does not fit the call; nothing has been changed then."""
+
+
+class Gradient:
+    """The `.grad` that a replay leaves at a leaf: one tensor, used again as long as nobody else holds it."""
+
+    __slots__ = ("k", "leaf", "out", "tensor")
+
+    def __init__(self, k: int, leaf: Tensor, out: Output) -> None:
+        self.k, self.leaf, self.out = k, leaf, out
+        self.tensor: Any = None
 
 
 class Replay:
-    """One recording, ready to run."""
+    """One recording, ready to run: `run(*tensors)` gives the result, or MISSED."""
 
-    def __init__(self, plan: Plan, program: Any, shapes: list[Any], facts: Facts, effects: Effects) -> None:
-        self.plan, self.shapes, self.facts, self.effects = plan, shapes, facts, effects
-        self.arena = aligned(plan.arena)
-        self.constants = aligned(plan.constants)
+    def __init__(
+        self, plan: Plan, program: Any, shapes: list[Shape], facts: Facts, questions: Sequence[Any], effects: Effects, mode: Any
+    ) -> None:  # fmt: skip
+        self.plan, self.program, self.shapes, self.facts, self.effects = plan, program, shapes, facts, effects
+        self.questions, self.mode = list(questions), mode
+        self.arena, self.constants = aligned(plan.arena), aligned(plan.constants)
         for v in plan.constant_values:
             at = plan.places[v].offset
-            self.constants[at : at + v.nbytes] = np.frombuffer(np.ascontiguousarray(v.origin.which).data.cast("B"), np.uint8)  # type: ignore[arg-type]
-        self.held = [(k, o.which, o.which._array) for k, o in enumerate(plan.dynamic) if isinstance(o, Origin) and o.kind == "held"]
-        self.memory: list[Any] = [None] * len(plan.dynamic)
-        for k, _, array in self.held:
-            self.memory[k] = owner_of(array)
-        self.live = [(k, o.which) for k, o in enumerate(plan.dynamic) if isinstance(o, Origin) and o.kind == "live"]
-        for k, _ in self.live:
-            self.memory[k] = np.zeros((), np.float64)
-        self.given = [(k, o.which) for k, o in enumerate(plan.dynamic) if isinstance(o, Origin) and o.kind == "argument"]
-        self.grads_read = [(k, o.which, None) for k, o in enumerate(plan.dynamic) if isinstance(o, Origin) and o.kind == "grad"]
-        self.made = [(k, v) for k, v in enumerate(plan.dynamic) if isinstance(v, Value)]
+            self.constants[at : at + v.nbytes] = np.ascontiguousarray(v.origin.which).reshape(-1).view(np.uint8)
+        self.memory: list[Any] = [None] * len(plan.dynamic)  # what each dynamic slot looks at
+        self.held: list[tuple[int, Tensor, Array]] = []
+        self.live: list[tuple[int, Any]] = []
+        self.given: list[tuple[int, int]] = []
+        self.read_grads: list[tuple[int, Tensor]] = []
+        self.made: list[tuple[int, Value]] = []
+        for k, what in enumerate(plan.dynamic):
+            if not isinstance(what, Origin):
+                self.made.append((k, what))
+            elif what.kind == "held":
+                self.held.append((k, what.which, what.which._array))
+                self.memory[k] = owner_of(what.which._array)
+            elif what.kind == "live":
+                self.live.append((k, what.which))
+                self.memory[k] = np.zeros(1, np.float64)
+            elif what.kind == "argument":
+                self.given.append((k, what.which))
+            else:
+                self.read_grads.append((k, what.which))
         self.refs: dict[Value, Ref] = {}
         for out in (*(o for _, o in effects.grads), *effects.outputs):
             if isinstance(out, Output) and out.ref is not None:
                 self.refs.setdefault(out.ref.value, out.ref)
-        self.work = program.bind(self)
+        slot = {v: k for k, v in self.made}
+        shown = {o.ref.value for o in effects.outputs if isinstance(o, Output) and o.ref is not None}
+        self.gradients: list[Gradient] = []
+        self.other_grads: list[tuple[Tensor, Output]] = []
+        once: set[Value] = set()
+        for leaf, out in effects.grads:
+            v = None if out.ref is None else out.ref.value
+            if v is None or v in shown or v in once or out.ref is None:
+                self.other_grads.append((leaf, out))
+            else:
+                once.add(v)
+                self.gradients.append(Gradient(slot[v], leaf, out))
+        kept = {g.k for g in self.gradients}
+        self.fresh = [(k, v) for k, v in self.made if k not in kept]
+        self.passed = [k for k, _ in self.given] + [k for k, _ in self.read_grads] + [k for k, _ in self.fresh]
+        program.place(self)
+        for k in (*(k for k, _, _ in self.held), *(k for k, _ in self.live)):
+            program.bind(k, low_address(self.memory[k]))
+        self.work = program.calls(self)
+        self.written = self._written()
+        for gradient in self.gradients:
+            self._new_gradient(gradient)
+        self.run = self._compiled()
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
     def view(self, ref: Ref) -> Array:
         """The array of a ref, as memory is bound now."""
         slot, offset = self.plan.places[ref.value]
+        if not ref.size:
+            return np.empty(ref.shape, ref.dtype)
         if slot < 2:
-            return np.ndarray(ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides)
-        return elements_at(low_address(self.memory[slot - 2]) + offset + ref.offset, ref, self.memory[slot - 2])
+            return np.ndarray(
+                ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides
+            )  # type: ignore[call-overload,no-any-return]
+        held = self.memory[slot - 2]
+        return elements_at(low_address(held) + offset + ref.offset, ref, held)
 
-    # ---- a call ------------------------------------------------------------------------------------------------------
+    def _written(self) -> frozenset[int]:
+        """The identities of arrays whose memory a run writes to, and that were there before."""
+        slots = {k for k, _, _ in self.held} | {k for k, _ in self.read_grads}
+        targets = {
+            place.slot - 2
+            for v, place in self.plan.places.items()
+            if place.slot >= 2 and not isinstance(v.origin, Origin)
+        }
+        targets |= {self.plan.places[first].slot - 2 for _, first in self.plan.copies}
+        return frozenset(id(self.memory[k]) for k in slots & targets)
 
-    def fits(self, tensors: Sequence[Any]) -> bool:
-        """Whether arguments are as they were recorded."""
-        for t, s in zip(tensors, self.shapes, strict=True):
-            array = t._array
-            if (
-                t.__class__ is not s.cls or t._kind is not s.kind or array.shape != s.shape or array.strides != s.strides
-                or (t._node is LEAF) is not s.leaf or (t._node is not None and not s.leaf)
-                or (t._more is not None and t._more.hooks)
-            ):  # fmt: skip
-                return False
-        return True
+    def empty(self, v: Value) -> Array:
+        """New memory for a value that Python will see."""
+        ref = self.refs[v]
+        return np.empty(ref.shape, ref.dtype) if plain(ref) else np.empty(v.nbytes, np.uint8)
 
-    def run(self, tensors: Sequence[Any]) -> Any:
-        """Run the program on these arguments; returns what the function would return."""
-        memory = self.memory
-        for k, number in self.given:
-            memory[k] = tensors[number]._array
-        for k, leaf, _ in self.grads_read:
-            memory[k] = owner_of(leaf._more.grad._array)
-        for k, t, array in self.held:
-            if t._array is not array:
-                self._rebind()
-                break
-        for k, read in self.live:
-            memory[k][...] = read()
-        for k, v in self.made:
-            ref = self.refs[v]
-            memory[k] = np.empty(ref.shape, ref.dtype) if plain(ref) else np.empty(v.nbytes, np.uint8)
-        for work in self.work:
-            work()
-        return self._finish(tensors)
+    def shown(self, array: Array, out: Output) -> Tensor:
+        """The tensor of an output whose value is in `array`."""
+        ref = out.ref
+        assert ref is not None
+        if ref is not self.refs[ref.value] or not plain(ref):
+            array = elements_at(low_address(array) + ref.offset, ref, array)
+        t = wrap(array, out.kind)
+        t._node = out.node
+        return t
 
-    def _rebind(self) -> None:
+    def _new_gradient(self, gradient: Gradient) -> None:
+        assert gradient.out.ref is not None
+        array = self.empty(gradient.out.ref.value)
+        self.memory[gradient.k] = array
+        self.program.bind(gradient.k, low_address(array))
+        gradient.tensor = self.shown(array, gradient.out)
+        if gradient.tensor._array is not array:
+            self.memory[gradient.k] = None  # the tensor's array holds it
+        else:
+            self.memory[gradient.k] = None
+        self.names[f"g{gradient.k}"] = gradient.tensor
+        gradient.tensor = None
+
+    # ---- when something is not as it was -----------------------------------------------------------------------------
+
+    def rebind(self) -> bool:
+        """Look again where tensors that are held have their memory. False: one has another shape now."""
         for i, (k, t, array) in enumerate(self.held):
             now = t._array
             if now is not array:
-                if now.shape != array.shape or now.strides != array.strides or now.dtype != array.dtype:
-                    raise Missed
-                if owner_of(array).nbytes != owner_of(now).nbytes:
-                    raise Missed
+                owner, before = owner_of(now), self.memory[k]
+                if (now.shape, now.strides, now.dtype, owner.nbytes) != (
+                    array.shape,
+                    array.strides,
+                    array.dtype,
+                    before.nbytes,
+                ):
+                    return False
+                if any(owner is other for j, other in enumerate(self.memory) if j != k):
+                    return False
+                if low_address(now) - low_address(owner) != low_address(array) - low_address(before):
+                    return False
                 self.held[i] = (k, t, now)
-                self.memory[k] = owner_of(now)
+                self.memory[k] = owner
+                self.program.bind(k, low_address(owner))
+                self.names[f"h{k}"] = now
+        self.written = self.names["written"] = self._written()
+        return True
 
-    def _tensor(self, out: Output, tensors: Sequence[Any], made: dict[Value, Tensor]) -> Any:
-        if out.ref is None:
-            return tensors[out.tensor] if out.tensor.__class__ is int else out.tensor
-        v = out.ref.value
-        array = self.memory[self.plan.places[v].slot - 2]
-        if out.ref is not self.refs[v] or not plain(out.ref):
-            array = elements_at(low_address(array) + out.ref.offset, out.ref, array)
-        t = wrap(array, out.kind)
-        if out.node is not None:
-            t._node = out.node
-        return t
+    def regrad(self) -> None:
+        """Give new memory to gradients that somebody else holds, and put all back to their leaves."""
+        for g in self.gradients:
+            name = f"g{g.k}"
+            at_leaf = g.leaf._more is not None and g.leaf._more.grad is self.names[name]
+            if (
+                getrefcount(self.names[name]) > ALONE - (not at_leaf)
+                or getrefcount(self.names[name]._array) > ALONE_ARRAY
+            ):
+                self._new_gradient(g)
 
-    def _finish(self, tensors: Sequence[Any]) -> Any:
-        made: dict[Value, Tensor] = {}
-        effects = self.effects
-        for leaf, out in effects.grads:
-            more(leaf).grad = None if out.ref is None and out.tensor is None else self._tensor(out, tensors, made)
-        for t, n in effects.versions:
-            version(t).n += n
-        return effects.rebuild(
-            [self._tensor(out, tensors, made) if out.__class__ is Output else out for out in effects.outputs]
+    def put(self, tensors: Sequence[Any], made: dict[int, Any]) -> None:
+        """Set the gradients that are not simply the run's own."""
+        for g in self.gradients:
+            more(g.leaf).grad = self.names[f"g{g.k}"]
+        for leaf, out in self.other_grads:
+            if out.ref is None:
+                more(leaf).grad = out.tensor if out.tensor.__class__ is not int else tensors[out.tensor]
+            else:
+                more(leaf).grad = self.shown(made[self.plan.places[out.ref.value].slot - 2], out)
+
+    def result(self, tensors: Sequence[Any], made: dict[int, Any]) -> Any:
+        """What the call returns."""
+        values = []
+        for out in self.effects.outputs:
+            if out.__class__ is not Output:
+                values.append(out)
+            elif out.ref is None:
+                values.append(tensors[out.tensor] if out.tensor.__class__ is int else out.tensor)
+            else:
+                values.append(self.shown(made[self.plan.places[out.ref.value].slot - 2], out))
+        return self.effects.rebuild(values)
+
+    # ---- the straight function ---------------------------------------------------------------------------------------
+
+    def _compiled(self) -> Callable[..., Any]:
+        names = self.names
+        names.update(
+            MISSED=MISSED, LEAF=LEAF, Tensor=Tensor, new=object.__new__, current=modes.current, getrefcount=getrefcount, empty=np.empty,
+            changes=changes, self=self, written=self.written, mode=self.mode,
+        )  # fmt: skip
+        source = self._source()
+        exec(compile(source, "<replay>", "exec"), names)  # the text is made here, of numbers and names alone
+        return names["run"]  # type: ignore[no-any-return]
+
+    def _source(self) -> str:
+        names = self.names
+        lines = []
+        add = lines.append
+        arguments = [f"t{i}" for i in range(len(self.shapes))]
+        add(f"def run({', '.join(arguments)}):")
+        add("    if current() is not mode: return MISSED")
+        for i, s in enumerate(self.shapes):
+            names[f"c{i}"], names[f"k{i}"], names[f"s{i}"], names[f"r{i}"] = s.cls, s.kind, s.shape, s.strides
+            add(f"    if t{i}.__class__ is not c{i} or t{i}._kind is not k{i}: return MISSED")
+            add(f"    a{i} = t{i}._array")
+            add(
+                f"    if a{i}.shape != s{i} or a{i}.strides != r{i} or t{i}._node is not {'LEAF' if s.leaf else 'None'}: return MISSED"
+            )
+            add(f"    if t{i}._more is not None and not self.simple(t{i}): return MISSED")
+            if s.same_as != i:
+                add(f"    if a{i} is not a{s.same_as}: return MISSED")
+            add(f"    if id(a{i}) in written or id(a{i}.base) in written: return MISSED")
+        if len(self.shapes) > 1 and any(
+            self.plan.places[v].slot - 2 in dict(self.given)
+            for v in self.plan.places
+            if not isinstance(v.origin, Origin)
+        ):
+            add(
+                f"    if not self.apart({', '.join(f'a{i}' for i, s in enumerate(self.shapes) if s.same_as == i)}): return MISSED"
+            )
+        for n, fact in enumerate(self.facts.facts):
+            self._fact(add, n, fact)
+        if self.facts.module_facts:
+            names["seen"] = self.facts.seen
+            add("    if changes[0] != seen[0] and not self.facts.modules_hold(): return MISSED")
+        for n, (read, question, answer, _) in enumerate(self.questions):
+            names[f"read{n}"], names[f"ask{n}"] = read, question
+            add(f"    if ask{n}(read{n}()) is not {answer}: return MISSED")
+        for leaf, had in self.effects.had_grads:
+            names[f"w{id(leaf)}"] = leaf
+            add(f"    if (w{id(leaf)}._more is None or w{id(leaf)}._more.grad is None) is {had}: return MISSED")
+        for k, t, array in self.held:
+            names[f"p{k}"], names[f"h{k}"] = t, array
+        if self.held:
+            add("    if " + " or ".join(f"p{k}._array is not h{k}" for k, _, _ in self.held) + ":")
+            add("        if not self.rebind(): return MISSED")
+        for k, leaf in self.read_grads:
+            names[f"l{k}"], names[f"q{k}"] = leaf, leaf._more.grad._array.shape  # type: ignore[union-attr]
+            names[f"e{k}"] = leaf._more.grad._array.strides  # type: ignore[union-attr]
+            add(f"    m{k} = l{k}._more.grad._array")
+            add(f"    if m{k}.shape != q{k} or m{k}.strides != e{k}: return MISSED")
+        for k, read in self.live:
+            names[f"v{k}"], names[f"o{k}"] = self.memory[k], read
+            add(f"    v{k}[0] = o{k}()")
+        if self.gradients:
+            tests = []
+            for g in self.gradients:
+                names[f"d{g.k}"] = g.leaf
+                tests.append(
+                    f"d{g.k}._more is None or d{g.k}._more.grad is not g{g.k} or getrefcount(g{g.k}) != {ALONE} or getrefcount(g{g.k}._array) != {ALONE_ARRAY}"
+                )
+            add("    put = " + " or ".join(tests))
+            add("    if put: self.regrad()")
+        for k, v in self.fresh:
+            ref = self.refs[v]
+            if plain(ref):
+                names[f"x{k}"], names[f"y{k}"] = ref.shape, ref.dtype
+                add(f"    m{k} = empty(x{k}, y{k})")
+            else:
+                names[f"x{k}"] = v
+                add(f"    m{k} = self.empty(x{k})")
+        number = {k: i for k, i in self.given}
+        passed = [f"a{number[k]}" if k in number else f"m{k}" for k in self.passed]
+        if self.program.calls_python:
+            for k, name in zip(self.passed, passed, strict=True):
+                add(f"    self.memory[{k}] = {name}")
+            for g in self.gradients:
+                add(f"    self.memory[{g.k}] = g{g.k}._array")
+        for n, work in enumerate(self.work):
+            names[f"work{n}"] = work
+            takes = n == self.program.first_native
+            add(f"    work{n}({', '.join(passed) if takes else ''})")
+        if self.program.calls_python:
+            for k in self.passed:
+                add(f"    self.memory[{k}] = None")
+            for g in self.gradients:
+                add(f"    self.memory[{g.k}] = None")
+        counters: dict[int, str] = {}
+        for n, (t, by) in enumerate(self.effects.versions):
+            names[f"n{n}"] = counter = version(t)
+            if id(counter) not in counters:
+                counters[id(counter)] = f"n{n}"
+                names[f"b{n}"] = t
+                add(f"    n{n}.n += {by}")
+        made = "{" + ", ".join(f"{k}: m{k}" for k, _ in self.fresh) + "}"
+        given = f"({', '.join(arguments)}{',' if arguments else ''})"
+        if self.gradients:
+            add(f"    if put: self.put({given}, {made})")
+        if self.other_grads:
+            add(f"    self.put({given}, {made})")
+        outputs = self.effects.outputs
+        if (
+            self.effects.single
+            and outputs[0].__class__ is Output
+            and outputs[0].ref is not None
+            and plain(outputs[0].ref)
+        ):
+            k = self.plan.places[outputs[0].ref.value].slot - 2
+            names["kind"], names["node"] = outputs[0].kind, outputs[0].node
+            add("    t = new(Tensor)")
+            add(f"    t._array, t._kind, t._node = m{k}, kind, node")
+            add("    t._more = t._version_ = None")
+            add("    return t")
+        else:
+            add(f"    return self.result({given}, {made})")
+        return "\n".join(lines)
+
+    def _fact(self, add: Callable[[str], None], n: int, fact: Fact) -> None:
+        names = self.names
+        names[f"f{n}"], names[f"e_{n}"] = fact.holds, fact.expected
+        if fact.holder is not None:
+            names[f"j{n}"], names[f"i{n}"] = fact.holder, fact.key
+            add(f"    if j{n}.get(i{n}) is not e_{n} and not f{n}(): return MISSED")
+        else:
+            add(f"    if not f{n}(): return MISSED")
+
+    @property
+    def names(self) -> dict[str, Any]:
+        return self.__dict__.setdefault("_names", {})  # type: ignore[no-any-return]
+
+    def simple(self, t: Tensor) -> bool:
+        """Whether an argument's rare attributes do not matter."""
+        about = t._more
+        return about is None or not (
+            about.hooks or about.post_hooks or about.tangents or about.broken or about.inference
         )
+
+    def apart(self, *arrays: Array) -> bool:
+        """Whether arguments, of which some are written, share no memory."""
+        owners = [id(owner_of(a)) for a in arrays]
+        return len(set(owners)) == len(owners)
 
 
 class _At:
@@ -182,3 +418,18 @@ def aligned(nbytes: int) -> Array:
     block = np.empty(nbytes + 64, np.uint8)
     at = -block.__array_interface__["data"][0] % 64
     return block[at : at + nbytes]
+
+
+def _calibrated() -> tuple[int, int]:
+    """How many references a tensor, and its array, have that only a replay's names and its leaf hold."""
+    names: dict[str, Any] = {"getrefcount": getrefcount}
+    exec("def counted(): return getrefcount(g), getrefcount(g._array)", names)
+    t = wrap(np.zeros(1, np.float32))
+    names["g"], leaf = t, [t]
+    del t
+    found: tuple[int, int] = names["counted"]()
+    del leaf
+    return found
+
+
+ALONE, ALONE_ARRAY = _calibrated()

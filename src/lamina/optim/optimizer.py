@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, ClassVar, TypeAlias
 
 import lamina
+from lamina.autograd.leaves import forgotten
 from lamina.core.tensor import Tensor
 from lamina.optim._extension_names import (
     _capturable_doc,
@@ -207,6 +208,8 @@ class Optimizer:
         for group in self.param_groups:
             for param in group["params"]:
                 grad = param.grad
+                if set_to_none:
+                    forgotten(param)
                 if grad is None:
                     continue
                 if set_to_none:

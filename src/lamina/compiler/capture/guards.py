@@ -14,11 +14,14 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 from typing import Any
 
 from lamina.compiler.capture.purity import Read, attribute_names, global_names
+from lamina.core.changes import changes
 from lamina.core.tensor import Tensor
 from lamina.core.version import is_own
 
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
-_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None), range, slice, type(Ellipsis), type(NotImplemented)))
+_PLAIN = frozenset(
+    (int, float, bool, str, bytes, complex, type(None), range, slice, type(Ellipsis), type(NotImplemented))
+)
 MANY = 256
 """A container with more elements than this is not compared at each call: code that reads it is not replayed."""
 
@@ -26,17 +29,22 @@ MANY = 256
 class Fact:
     """`get()` must give what it gave: the same object, or an equal plain value."""
 
-    __slots__ = ("expected", "get", "label")
+    __slots__ = ("expected", "get", "holder", "key", "label")
 
-    def __init__(self, get: Callable[[], Any], expected: Any, label: str) -> None:
+    def __init__(self, get: Callable[[], Any], expected: Any, label: str, holder: Any = None, key: Any = None) -> None:
         self.get, self.expected, self.label = get, expected, label
+        self.holder, self.key = holder, key  # the dict that it is read from, if it is
 
     def holds(self) -> bool:
         now = self.get()
         if now is self.expected:
             return True
         cls = self.expected.__class__
-        return cls in _PLAIN and now.__class__ is cls and bool(now == self.expected or (now != now and self.expected != self.expected))
+        return (
+            cls in _PLAIN
+            and now.__class__ is cls
+            and bool(now == self.expected or (now != now and self.expected != self.expected))
+        )
 
 
 class Facts:
@@ -45,13 +53,23 @@ class Facts:
     def __init__(self) -> None:
         self.facts: list[Fact] = []
         self.module_facts: list[Fact] = []  # hold as long as no module's attribute is set
+        self.seen = [-1]  # the count of changes at which module_facts were last known to hold
         self.unsure: str | None = None
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._names: frozenset[str] = frozenset()
 
     def holds(self) -> bool:
-        return all(fact.holds() for fact in self.facts)
+        """Whether all is as it was."""
+        return all(fact.holds() for fact in self.facts) and self.modules_hold()
+
+    def modules_hold(self) -> bool:
+        """Whether modules are as they were, asked only when some attribute of some module was set since."""
+        if self.seen[0] != changes[0]:
+            if not all(fact.holds() for fact in self.module_facts):
+                return False
+            self.seen[0] = changes[0]
+        return True
 
     def broken(self) -> str | None:
         """What does not hold any more, in words; None when all does."""
@@ -87,12 +105,14 @@ class Facts:
             for value in read.arguments:
                 self._object(read.code.co_name, value)
 
-    def _add(self, get: Callable[[], Any], expected: Any, label: str, module: bool = False) -> None:
-        (self.module_facts if module else self.facts).append(Fact(get, expected, label))
+    def _add(
+        self, get: Callable[[], Any], expected: Any, label: str, module: bool = False, holder: Any = None, key: Any = None
+    ) -> None:  # fmt: skip
+        (self.module_facts if module else self.facts).append(Fact(get, expected, label, holder, key))
 
     def _item(self, holder: dict[Any, Any], key: Any, label: str, module: bool = False) -> None:
         value = holder[key]
-        self._add(lambda: holder.get(key, _MISSING), value, label, module)
+        self._add(lambda: holder.get(key, _MISSING), value, label, module, holder, key)
         self._object(label, value)
 
     def _object(self, label: str, value: Any) -> None:
@@ -168,7 +188,11 @@ class Facts:
             params = group["params"]
             self._add(lambda p=params: len(p), len(params), f"{label}.param_groups[{i}]['params']")  # type: ignore[misc]
             for j, p in enumerate(params):
-                self._add(lambda ps=params, j=j: ps[j] if j < len(ps) else _MISSING, p, f"{label}.param_groups[{i}]['params'][{j}]")  # type: ignore[misc]
+                self._add(
+                    lambda ps=params, j=j: ps[j] if j < len(ps) else _MISSING,
+                    p,
+                    f"{label}.param_groups[{i}]['params'][{j}]",
+                )  # type: ignore[misc]
             for key, value in group.items():
                 if key != "params" and not is_live_option(value):
                     self._add(lambda g=group, k=key: g.get(k, _MISSING), value, f"{label}.param_groups[{i}][{key!r}]")  # type: ignore[misc]

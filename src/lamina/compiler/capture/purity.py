@@ -117,7 +117,9 @@ class Watch:
         if not is_own(code.co_filename):
             return True
         if _library(back.f_code.co_filename):
-            return any(part in code.co_filename for part in _SITE) and not any(part in code.co_filename for part in _BELOW)
+            return any(part in code.co_filename for part in _SITE) and not any(
+                part in code.co_filename for part in _BELOW
+            )
         return back.f_code in self.codes and not code.co_filename.endswith(_LIBRARY_STDLIB)
 
     def _called(self, function: Any, place: Place) -> None:

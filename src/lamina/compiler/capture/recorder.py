@@ -51,6 +51,7 @@ class Recorder:
         self.buffers: dict[int, list[Buffer]] = {}
         self.broken: str | None = None
         self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
+        self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
         self.draws = 0
         self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
         self.before = Before()
@@ -196,6 +197,18 @@ class Recorder:
         """A value left for Python."""
         self.escapes.append((what, users_place(3)))
 
+    def forget_grad(self, leaf: Tensor) -> None:
+        """The `.grad` of `leaf` is thrown away, whatever it was."""
+        ref = None if leaf._more is None or leaf._more.grad is None else leaf._more.grad._array
+        if ref is None or not self.knows(ref):
+            self.forgotten.add(id(leaf))
+
+    def forget(self) -> None:
+        """Let go of what only the recording needed."""
+        self.before = None  # type: ignore[assignment]
+        self.buffers.clear()
+        self.alive.clear()
+
     def fail(self, why: str) -> None:
         """The recording cannot be used again."""
         if self.broken is None:
@@ -257,6 +270,7 @@ class Before:
     def __init__(self) -> None:
         self.tensors = [o for o in gc.get_objects() if isinstance(o, Tensor)]
         self.ids = {id(t) for t in self.tensors}
+        self.nodes = {id(t): t._node for t in self.tensors}
         self.owners: dict[int, Tensor] = {}
         self.grads: dict[int, Tensor] = {}  # id(a leaf's gradient) -> the leaf
         self.leaf_grads: list[tuple[Tensor, Any]] = []

@@ -43,7 +43,11 @@ def gather_adjoint(node: Node) -> Sequence[Work]:
     g, index = node.inputs
     out, dim = node.outputs[0], node.params["dim"]
     assert out is not None
-    if not out.shape or index.shape[dim] != 1 or any(a != b for d, (a, b) in enumerate(zip(index.shape, out.shape, strict=True)) if d != dim):
+    if (
+        not out.shape
+        or index.shape[dim] != 1
+        or any(a != b for d, (a, b) in enumerate(zip(index.shape, out.shape, strict=True)) if d != dim)
+    ):
         raise NotNative("several addends")
     body = Body()
     at = _integers(body, index, strides_in(index, out.shape))

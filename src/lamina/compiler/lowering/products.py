@@ -27,7 +27,9 @@ def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
     if finish is not None:
         value = finish(body, value)
     body.store(out, out.strides, value)
-    core = Product(tuple(batch), m, n, k, access(a, strides_in(a, (*batch, m, k))), access(b, strides_in(b, (*batch, k, n))))
+    core = Product(
+        tuple(batch), m, n, k, access(a, strides_in(a, (*batch, m, k))), access(b, strides_in(b, (*batch, k, n)))
+    )
     return [Work(out.shape, len(out.shape), body.insts, core=core)]
 
 

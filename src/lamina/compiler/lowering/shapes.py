@@ -84,7 +84,13 @@ def cat(node: Node) -> Sequence[Work]:
         if source.shape == (0,):
             continue
         n = source.shape[dim]
-        region = Ref(out.value, out.offset + at * out.strides[dim], (*out.shape[:dim], n, *out.shape[dim + 1 :]), out.strides, out.dtype)
+        region = Ref(
+            out.value,
+            out.offset + at * out.strides[dim],
+            (*out.shape[:dim], n, *out.shape[dim + 1 :]),
+            out.strides,
+            out.dtype,
+        )
         works.append(copied(source, region))
         at += n
     return works
@@ -96,7 +102,10 @@ def stack(node: Node) -> Sequence[Work]:
     assert out is not None
     dim = node.params["dim"]
     rest = (*out.shape[:dim], *out.shape[dim + 1 :]), (*out.strides[:dim], *out.strides[dim + 1 :])
-    return [copied(source, Ref(out.value, out.offset + i * out.strides[dim], *rest, out.dtype)) for i, source in enumerate(node.inputs)]
+    return [
+        copied(source, Ref(out.value, out.offset + i * out.strides[dim], *rest, out.dtype))
+        for i, source in enumerate(node.inputs)
+    ]
 
 
 @rule("constant_pad_nd")

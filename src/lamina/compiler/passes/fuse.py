@@ -45,7 +45,9 @@ def fuse(items: Sequence[Any], needed: Iterable[Value]) -> list[Any]:
         home = None
         if isinstance(item, Work) and item.core is None:
             near = sorted(direct, reverse=True)
-            siblings = sorted({g for at in item.ats("load") for g in readers.get(at.value, ())} - set(direct), reverse=True)
+            siblings = sorted(
+                {g for at in item.ats("load") for g in readers.get(at.value, ())} - set(direct), reverse=True
+            )
             for g in [*near, *siblings[:4]]:
                 other = groups[g]
                 if not isinstance(other, Work) or any(ancestors[d] >> g & 1 for d in direct if d != g):
@@ -164,7 +166,9 @@ def rewalked(insts: Sequence[Inst], order: Sequence[int | None], index: dict[int
             inst = inst._replace(data=at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)))
         elif inst.op == "gather":
             at, steps = inst.data
-            inst = inst._replace(data=(at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)), steps))
+            inst = inst._replace(
+                data=(at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)), steps)
+            )
         elif inst.op == "index":
             if inst.data in index:
                 inst = inst._replace(data=index[inst.data])
@@ -187,7 +191,9 @@ def joined(first: Work, second: Work) -> Work | None:
         stored.setdefault(at.value, []).append(at)
     if set(second.follows) & stored.keys() or any(at.value in stored for at in second.ats("gather", "store")):
         return None
-    if set(second.follows) & {at.value for at in first.ats("load", "gather")} or set(first.follows) & set(second.reads()):
+    if set(second.follows) & {at.value for at in first.ats("load", "gather")} or set(first.follows) & set(
+        second.reads()
+    ):
         return None
     between = [at for at in second.ats("load") if at.value in stored]
     if any(len(stored[at.value]) != 1 or at.dtype in WIDE for at in between):
@@ -205,7 +211,28 @@ def _reduces(work: Work) -> bool:
 
 
 Order = tuple[int | None, ...]
-_CHEAP = frozenset(("load", "store", "const", "add", "sub", "mul", "div", "maximum", "minimum", "select", "lt", "le", "gt", "ge", "eq", "ne", "neg", "cast"))
+_CHEAP = frozenset(
+    (
+        "load",
+        "store",
+        "const",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "maximum",
+        "minimum",
+        "select",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+        "neg",
+        "cast",
+    )
+)
 """What may stand behind a matrix product, element by element while it is in registers: whatever takes long is better a loop of its own."""
 
 
@@ -219,7 +246,11 @@ def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, 
     loads = {at.value: at for at in first.ats("load")}
     pairs = [(stores[at.value], at) for at in second.ats("load") if at.value in stores]
     if not pairs:  # nothing goes between: they may still read the same
-        pairs = [(loads[at.value], at) for at in second.ats("load") if loads.get(at.value, at).offset == at.offset and at.value in loads]
+        pairs = [
+            (loads[at.value], at)
+            for at in second.ats("load")
+            if loads.get(at.value, at).offset == at.offset and at.value in loads
+        ]
         if not pairs or n != m:
             return
     real = [d for d, size in enumerate(first.dims) if size != 1]
@@ -227,10 +258,22 @@ def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, 
         for order in _orders([first.dims[d] for d in real], second.dims):
             if not _agree(pairs, real, order):
                 continue
-            if one and two and (sorted(order[: first.keep]) != list(range(first.keep)) or order[first.keep :] != tuple(range(first.keep, m))):
+            if (
+                one
+                and two
+                and (
+                    sorted(order[: first.keep]) != list(range(first.keep))
+                    or order[first.keep :] != tuple(range(first.keep, m))
+                )
+            ):
                 continue
             if two and not one:
-                yield second.dims, second.keep, tuple(real[j] for j in sorted(range(m), key=lambda j, o=order: o[j])), tuple(range(m))  # type: ignore[misc]
+                yield (
+                    second.dims,
+                    second.keep,
+                    tuple(real[j] for j in sorted(range(m), key=lambda j, o=order: o[j])),
+                    tuple(range(m)),
+                )  # type: ignore[misc]
             else:
                 place = dict(zip(real, order, strict=True))
                 yield first.dims, first.keep if one else n, tuple(range(n)), tuple(place.get(d) for d in range(n))
@@ -238,7 +281,14 @@ def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, 
         for order in _orders(first.dims[:m], second.dims):
             if _agree(pairs, range(m), order):
                 yield first.dims, first.keep, tuple(range(n)), (*order, *(None,) * (n - m))
-    if two and not one and first.core is None and n == second.keep and n < m and not any(any(b.strides[n:]) for _, b in pairs):
+    if (
+        two
+        and not one
+        and first.core is None
+        and n == second.keep
+        and n < m
+        and not any(any(b.strides[n:]) for _, b in pairs)
+    ):
         for order in _orders(second.dims[:n], first.dims):
             if _agree([(b, a) for a, b in pairs], range(n), order):
                 yield second.dims, second.keep, (*order, *(None,) * (m - n)), tuple(range(m))
@@ -346,7 +396,9 @@ def together(work: Work, dims: Sequence[int]) -> Work | None:
             for outer, inner in zip(group, group[1:], strict=False):
                 if at.strides[outer] != at.strides[inner] * work.dims[inner]:
                     return None
-    return _like(work, dims, keep, [_walked(i, lambda strides: tuple(strides[g[-1]] for g in groups)) for i in work.insts])
+    return _like(
+        work, dims, keep, [_walked(i, lambda strides: tuple(strides[g[-1]] for g in groups)) for i in work.insts]
+    )
 
 
 def _walked(inst: Inst, strides: Callable[[Sequence[int]], tuple[int, ...]]) -> Inst:
@@ -375,12 +427,16 @@ def _agree(pairs: Iterable[tuple[At, At]], ours: Iterable[int], theirs: Sequence
     """Whether each pair of looks sees the same element at each index, when dimension ours[j] is theirs[j]."""
     ours = tuple(ours)
     return all(
-        a.offset == b.offset and a.dtype == b.dtype and all(a.strides[i] == b.strides[j] for i, j in zip(ours, theirs, strict=True))
+        a.offset == b.offset
+        and a.dtype == b.dtype
+        and all(a.strides[i] == b.strides[j] for i, j in zip(ours, theirs, strict=True))
         for a, b in pairs
     )
 
 
-def _merged(dims: Sequence[int], keep: int, one: Sequence[int | None], two: Sequence[int | None], first: Work, second: Work) -> Work | None:
+def _merged(
+    dims: Sequence[int], keep: int, one: Sequence[int | None], two: Sequence[int | None], first: Work, second: Work
+) -> Work | None:
     body = Body()
     stored: dict[tuple[Value, int, tuple[int, ...]], int] = {}
     for work, order in ((first, one), (second, two)):

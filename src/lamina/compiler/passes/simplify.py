@@ -59,7 +59,10 @@ def _key(node: Node) -> Any:
     try:
         key = (
             node.name,
-            tuple(i if i.__class__ is Ref else None if i is None else (i.value.dtype.str, i.value.tobytes()) for i in node.inputs),
+            tuple(
+                i if i.__class__ is Ref else None if i is None else (i.value.dtype.str, i.value.tobytes())
+                for i in node.inputs
+            ),
             tuple(sorted(node.params.items())),
             tuple(None if o is None else o[1:] for o in node.outputs),
         )

@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any, Self, TypeVar
 
 import lamina
+from lamina.autograd.leaves import forgotten
 from lamina.core.changes import changes
 from lamina.core.parameter import Buffer, Parameter
 from lamina.core.tensor import Tensor
@@ -275,6 +276,8 @@ class Module(Convertible, Stateful, Hooked):
         """Forget the gradients of all parameters, or fill them with zeros."""
         for param in self.parameters():
             grad = param.grad
+            if set_to_none:
+                forgotten(param)
             if grad is None:
                 continue
             if set_to_none:

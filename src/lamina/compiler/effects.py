@@ -1,0 +1,87 @@
+"""What a recorded run left for Python to see: results, gradients, versions; or why it cannot be had again.
+
+Here: the comparison of before and after. Not here: putting it all back after a replay (replay.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamina.autograd.graph import Output as GraphOutput
+from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.replay import Effects, Output
+from lamina.core.tensor import LEAF, Tensor
+from lamina.utils import _pytree as pytree
+
+
+def effects_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tuple[Effects | None, str | None]:
+    """The effects of the run that `recorder` heard, which returned `result`; or None and why not."""
+    grads: list[tuple[Tensor, Output]] = []
+    had: list[tuple[Tensor, bool]] = []
+    for leaf, before in recorder.before.leaf_grads:
+        now = None if leaf._more is None else leaf._more.grad
+        if id(leaf) not in recorder.forgotten and (
+            now is not before or (now is not None and recorder.knows(now._array))
+        ):
+            had.append((leaf, before is not None))
+        if now is before:
+            continue
+        if now is None:
+            grads.append((leaf, Output(None, None)))
+            continue
+        out = _output(recorder, now, tensors)
+        if out is None or now._node is not None:
+            return None, "a gradient that the run left is not one that it computed, or has a graph"
+        grads.append((leaf, out))
+    versions: dict[int, tuple[Tensor, int]] = {}
+    for t, counter, n in recorder.before.versions:
+        after = t._version_
+        if after is not counter and counter is not None:
+            return None, "the memory of a tensor was exchanged"
+        if t._node is not recorder.before.nodes[id(t)]:
+            return None, "the place of a tensor in the graph changed"
+        if after is not None and not (t._more is not None and t._more.inference) and after.n != n:
+            versions.setdefault(id(after), (t, after.n - n))
+    leaves, spec = pytree.tree_flatten(result)
+    outputs: list[Any] = []
+    for value in leaves:
+        if not isinstance(value, Tensor):
+            if type(value) not in _PLAIN:
+                return None, f"it returns an object of its own, a {type(value).__name__}"
+            outputs.append(value)
+            continue
+        if value.__class__ is not Tensor and id(value) not in recorder.before.ids:
+            return None, f"it returns a {type(value).__name__} of its own"
+        found = _output(recorder, value, tensors)
+        if found is None:
+            return None, "its result is a view of memory that was there before"
+        if value._node is not None and found.ref is not None:
+            node = value._node.node if value._node.__class__ is GraphOutput else value._node
+            if value._node is LEAF or getattr(node, "_saved", None) is not None:
+                return None, "its result has a graph that backward has not been through"
+            found = found._replace(node=value._node)
+        outputs.append(found)
+    single = isinstance(result, Tensor)
+    return Effects(
+        grads, list(versions.values()), outputs, lambda values: pytree.tree_unflatten(values, spec), single, had
+    ), None
+
+
+_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
+
+
+def _output(recorder: Recorder, t: Tensor, tensors: Sequence[Tensor]) -> Output | None:
+    """How a tensor can be had again after a replay."""
+    for i, given in enumerate(tensors):
+        if given is t:
+            return Output(None, i)
+    if id(t) in recorder.before.ids:
+        return Output(None, t)
+    ref = recorder.ref(t._array)
+    origin = ref.value
+    while origin.previous is not None:
+        origin = origin.previous
+    if origin in recorder.graph.inputs and origin.origin.kind != "constant":
+        return None
+    return Output(ref, None, t._kind)
