@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.autograd import modes
-from lamina.compiler.capture.guards import Fact, Facts
+from lamina.compiler.capture.guards import MISSING, Fact, Facts
 from lamina.compiler.capture.recorder import extent
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.compiler.plan import Plan
@@ -281,6 +281,9 @@ class Replay:
             )
         for n, fact in enumerate(self.facts.facts):
             self._fact(add, n, fact)
+        for n, members in enumerate(self.facts.members):
+            names[f"u{n}"], names[f"ids{n}"] = members.view, members.ids
+            add(f"    if [*map(id, u{n})] != ids{n}: return MISSED")
         if self.facts.module_facts:
             names["seen"] = self.facts.seen
             add("    if changes[0] != seen[0] and not self.facts.modules_hold(): return MISSED")
@@ -371,7 +374,8 @@ class Replay:
         names[f"f{n}"], names[f"e_{n}"] = fact.holds, fact.expected
         if fact.holder is not None:
             names[f"j{n}"], names[f"i{n}"] = fact.holder, fact.key
-            add(f"    if j{n}.get(i{n}) is not e_{n} and not f{n}(): return MISSED")
+            default = ", e_" if fact.expected is MISSING else ""
+            add(f"    if j{n}.get(i{n}{default and f'{default}{n}'}) is not e_{n} and not f{n}(): return MISSED")
         else:
             add(f"    if not f{n}(): return MISSED")
 

@@ -18,7 +18,7 @@ from lamina.core.changes import changes
 from lamina.core.tensor import Tensor
 from lamina.core.version import is_own
 
-_MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 _PLAIN = frozenset(
     (int, float, bool, str, bytes, complex, type(None), range, slice, type(Ellipsis), type(NotImplemented))
 )
@@ -47,11 +47,29 @@ class Fact:
         )
 
 
+class Members:
+    """A container must hold the very objects that it held. `view`: a list, or a dict's values()."""
+
+    __slots__ = ("expected", "ids", "label", "view")
+
+    def __init__(self, view: Any, label: str) -> None:
+        self.view, self.label = view, label
+        self.expected = tuple(view)  # held, so that the identities stay theirs
+        self.ids = [*map(id, view)]
+
+    def get(self) -> Any:
+        return tuple(self.view)
+
+    def holds(self) -> bool:
+        return [*map(id, self.view)] == self.ids
+
+
 class Facts:
     """All facts of a recording. `unsure`: something was read that cannot be compared; why."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
+        self.members: list[Members] = []
         self.module_facts: list[Fact] = []  # hold as long as no module's attribute is set
         self.seen = [-1]  # the count of changes at which module_facts were last known to hold
         self.unsure: str | None = None
@@ -61,7 +79,7 @@ class Facts:
 
     def holds(self) -> bool:
         """Whether all is as it was."""
-        return all(fact.holds() for fact in self.facts) and self.modules_hold()
+        return all(fact.holds() for fact in (*self.facts, *self.members)) and self.modules_hold()
 
     def modules_hold(self) -> bool:
         """Whether modules are as they were, asked only when some attribute of some module was set since."""
@@ -73,7 +91,7 @@ class Facts:
 
     def broken(self) -> str | None:
         """What does not hold any more, in words; None when all does."""
-        for fact in (*self.facts, *self.module_facts):
+        for fact in (*self.facts, *self.members, *self.module_facts):
             if not fact.holds():
                 return f"{fact.label} was {_short(fact.expected)} and is {_short(fact.get())}"
         return None
@@ -94,7 +112,7 @@ class Facts:
                 if name in read.globals:
                     self._item(read.globals, name, name)
                 elif hasattr(builtins, name):
-                    self._add(lambda d=read.globals, n=name: d.get(n, _MISSING), _MISSING, name)  # type: ignore[misc]
+                    self._absent(read.globals, name, name)
             for name, value in read.closure.items():
                 cell = _cell(read.code, name, value)
                 if cell is None:
@@ -112,8 +130,12 @@ class Facts:
 
     def _item(self, holder: dict[Any, Any], key: Any, label: str, module: bool = False) -> None:
         value = holder[key]
-        self._add(lambda: holder.get(key, _MISSING), value, label, module, holder, key)
+        self._add(lambda: holder.get(key, MISSING), value, label, module, holder, key)
         self._object(label, value)
+
+    def _absent(self, holder: dict[str, Any], key: str, label: str) -> None:
+        """Nothing of this name: what it would hide is read."""
+        self._add(lambda: holder.get(key, MISSING), MISSING, label, holder=holder, key=key)
 
     def _object(self, label: str, value: Any) -> None:
         """Facts about the inside of something that the code could reach."""
@@ -140,11 +162,11 @@ class Facts:
             for name in self._names & value.__dict__.keys():
                 self._item(value.__dict__, name, f"{label}.{name}")
             for name in self._names - value.__dict__.keys():
-                self._add(lambda d=value.__dict__, n=name: d.get(n, _MISSING), _MISSING, f"{label}.{name}")  # type: ignore[misc]
+                self._absent(value.__dict__, name, f"{label}.{name}")
         else:
             for name in self._names & {n for k in cls.__mro__ for n in _slots(k)}:
-                found = getattr(value, name, _MISSING)
-                self._add(lambda v=value, n=name: getattr(v, n, _MISSING), found, f"{label}.{name}")  # type: ignore[misc]
+                found = getattr(value, name, MISSING)
+                self._add(lambda v=value, n=name: getattr(v, n, MISSING), found, f"{label}.{name}")  # type: ignore[misc]
                 self._object(f"{label}.{name}", found)
 
     def _container(self, label: str, value: Any) -> None:
@@ -160,11 +182,15 @@ class Facts:
             if isinstance(value, set):
                 self._add(lambda: frozenset(value) == copy, True, label)
                 copy = frozenset(value)
+        elif isinstance(value, list) and not any(v.__class__ in _PLAIN for v in value):
+            self.members.append(Members(value, label))
+            for n, element in enumerate(value):
+                self._object(f"{label}[{n}]", element)
         else:
-            for i, element in enumerate(value):
+            for n, element in enumerate(value):
                 if isinstance(value, list):
-                    self._add(lambda i=i: value[i] if i < len(value) else _MISSING, element, f"{label}[{i}]")  # type: ignore[misc]
-                self._object(f"{label}[{i}]", element)
+                    self._add(lambda n=n: value[n] if n < len(value) else MISSING, element, f"{label}[{n}]")  # type: ignore[misc]
+                self._object(f"{label}[{n}]", element)
 
     def _module(self, label: str, module: Any) -> None:
         """A network: its own attributes, parameters, buffers, children and hooks."""
@@ -183,24 +209,17 @@ class Facts:
 
     def _optimizer(self, label: str, optimizer: Any) -> None:
         groups = optimizer.param_groups
-        self._add(lambda: len(groups), len(groups), f"{label}.param_groups")
-        for i, group in enumerate(groups):
-            params = group["params"]
-            self._add(lambda p=params: len(p), len(params), f"{label}.param_groups[{i}]['params']")  # type: ignore[misc]
-            for j, p in enumerate(params):
-                self._add(
-                    lambda ps=params, j=j: ps[j] if j < len(ps) else _MISSING,
-                    p,
-                    f"{label}.param_groups[{i}]['params'][{j}]",
-                )  # type: ignore[misc]
+        self.members.append(Members(groups, f"{label}.param_groups"))
+        for n, group in enumerate(groups):
+            self.members.append(Members(group["params"], f"{label}.param_groups[{n}]['params']"))
             for key, value in group.items():
                 if key != "params" and not is_live_option(value):
-                    self._add(lambda g=group, k=key: g.get(k, _MISSING), value, f"{label}.param_groups[{i}][{key!r}]")  # type: ignore[misc]
-        self._add(lambda: len(optimizer.state), len(optimizer.state), f"{label}.state")
-        for p, state in tuple(optimizer.state.items()):
+                    self._item(group, key, f"{label}.param_groups[{n}][{key!r}]")
+        states = optimizer.state
+        self.members.append(Members(states.values(), f"{label}.state"))
+        for state in tuple(states.values()):
             if isinstance(state, dict):
-                for key in tuple(state):
-                    self._item(state, key, f"{label}.state[...][{key!r}]")
+                self.members.append(Members(state.values(), f"{label}.state[...]"))
 
 
 def is_module(value: Any) -> bool:
