@@ -1,12 +1,13 @@
-"""The compiler's namespace: what programs ask of `torch.compiler` and `torch.compile`.
+"""The compiler: recorded runs that run again as native programs. Here: the namespace, as `torch.compiler` and `torch.compile`.
 
-Not yet here: the compiler. `compile` says so; the questions that programs ask while they run have their answers.
+The way of a step: capture/ -> graph.py -> passes/ and lowering/ -> plan.py -> emit/ -> runtime/, called by replay.py; api.py decides
+call by call. Not here: anything that a program needs that compiles nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 __all__ = [
     "compile",
@@ -19,11 +20,27 @@ __all__ = [
 ]
 
 
-def compile(model: Any = None, **options: Any) -> NoReturn:
-    """Compile a function, a module or a training step. Raises NotImplementedError: call it uncompiled instead."""
-    raise NotImplementedError(
-        "lamina.compile is not there yet; use the function, module or step as it is: its results are the same"
-    )
+def compile(
+    model: Any = None, *, dynamic: bool | None = None, fullgraph: bool = False, verify: str = "first", nan: str | None = None,
+    backend: Any = None, mode: str | None = None, options: Any = None, disable: bool = False,
+) -> Any:  # fmt: skip
+    """Compile a function of tensors, a module, or a whole training step; also as a decorator.
+
+    The first call is an ordinary run that is recorded; calls that meet the same guards (shapes, dtypes, modes, what the code read) run it
+    again as one native program. fullgraph: raise RuntimeError where a call cannot be replayed as a whole. verify: "first" compares
+    the first replay with an eager run, "always" each, "never" none. backend, mode, options, dynamic: accepted as PyTorch's.
+    Raises RuntimeError for what cannot be called, ValueError for an unknown `verify` or `nan`.
+    """
+    from lamina.compiler.api import compiled  # the namespace is asked by programs that compile nothing
+
+    given = {"dynamic": dynamic, "fullgraph": fullgraph, "verify": verify, "nan": nan}
+    if verify not in ("first", "always", "never"):
+        raise ValueError(f"verify must be 'first', 'always' or 'never', not {verify!r}")
+    if nan not in (None, "raise"):
+        raise ValueError(f"nan must be None or 'raise', not {nan!r}")
+    if model is None:
+        return lambda f: f if disable else compiled(f, given)
+    return model if disable else compiled(model, given)
 
 
 def is_compiling() -> bool:

@@ -282,34 +282,8 @@ def _used(optimizer: Any, recorder: Recorder) -> bool:
     return any(id(owner_of(p._array)) in recorder.buffers for group in optimizer.param_groups for p in group["params"])
 
 
-def compile(
-    model: Any = None, *, dynamic: bool | None = None, fullgraph: bool = False, verify: str = "first", nan: str | None = None,
-    backend: Any = None, mode: str | None = None, options: Any = None, disable: bool = False,
-) -> Any:  # fmt: skip
-    """Compile a function of tensors, a module, or a whole training step; also as a decorator.
-
-    The first call records an eager run; calls that meet the same guards (shapes, dtypes, modes, what the code read) run it again as
-    one native program. fullgraph: raise RuntimeError where the call cannot be replayed as a whole. verify: "first" compares the
-    first replay with an eager run, "always" each, "never" none. backend, mode, options: accepted as PyTorch's.
-    """
-    if model is None:
-        return lambda f: compile(
-            f,
-            dynamic=dynamic,
-            fullgraph=fullgraph,
-            verify=verify,
-            nan=nan,
-            backend=backend,
-            mode=mode,
-            options=options,
-            disable=disable,
-        )
-    if not callable(model):
-        raise RuntimeError(f"torch.compile() expects a callable or a Module, but got {type(model).__name__}")
-    if verify not in ("first", "always", "never"):
-        raise ValueError(f"verify must be 'first', 'always' or 'never', not {verify!r}")
-    if nan not in (None, "raise"):
-        raise ValueError(f"nan must be None or 'raise', not {nan!r}")
-    if disable:
-        return model
-    return Compiled(model, {"dynamic": dynamic, "fullgraph": fullgraph, "verify": verify, "nan": nan})
+def compiled(function: Any, options: dict[str, Any]) -> Any:
+    """What `lamina.compile` returns for a function, or for a module. Raises RuntimeError for what cannot be called."""
+    if not callable(function):
+        raise RuntimeError(f"torch.compile() expects a callable or a Module, but got {type(function).__name__}")
+    return Compiled(function, options)

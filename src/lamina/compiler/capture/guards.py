@@ -204,7 +204,7 @@ class Facts:
             elif name.endswith("_hooks") and isinstance(value, dict):
                 self._add(lambda d=value: tuple(d.values()) == held, True, f"{label}.{name}", module=True)  # type: ignore[misc]
                 held = tuple(value.values())
-            else:
+            elif name != "_non_persistent_buffers_set":
                 self._item(state, name, f"{label}.{name}", module=True)
 
     def _optimizer(self, label: str, optimizer: Any) -> None:

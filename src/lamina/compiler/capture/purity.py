@@ -96,7 +96,7 @@ class Watch:
                 if back is not None and not _library(back.f_code.co_filename):
                     self.stored.add((back.f_code, back.f_lasti))
                 return
-            if back is not None and not self._reached(code, back):
+            if (back is not None and not self._reached(code, back)) or _made(frame):
                 return
             self.codes[code] = None
             closure = id(frame.f_locals.get(code.co_freevars[0])) if code.co_freevars else 0
@@ -192,6 +192,11 @@ class Watch:
                 continue
             return (f"{op} {name}".rstrip(), (code, offset))
         return None
+
+
+def _made(frame: FrameType) -> bool:
+    """Whether a frame is one of a namedtuple's own methods, whose text collections makes."""
+    return frame.f_code.co_filename == "<string>" and str(frame.f_globals.get("__name__")).startswith("namedtuple_")
 
 
 def _library(file: str) -> bool:
