@@ -69,11 +69,17 @@ class Builder:
         self.random = np.random.default_rng(draw(st.integers(0, 1 << 30)))
 
     def put(
-        self, op: str, args: tuple[int, ...], dtype: str, data: object = None, exact: bool = True, row: bool = False
+        self,
+        op: str,
+        args: tuple[int, ...],
+        dtype: str,
+        data: object = None,
+        exact: bool = True,
+        row: bool | None = None,
     ) -> int:
         self.body.append(Inst(op, args, dtype, data))
         self.exact.append(exact and all(self.exact[a] for a in args))
-        self.row.append(row or (bool(args) and all(self.row[a] for a in args)))
+        self.row.append(bool(args) and all(self.row[a] for a in args) if row is None else row)
         return len(self.body) - 1
 
     def operand(self, size: int, dtype: str) -> int:

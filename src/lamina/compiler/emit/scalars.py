@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lamina.compiler.emit import math
-from lamina.compiler.emit.ir import BITS, TYPES, Writer, floats, number, suffix, vector
+from lamina.compiler.emit.ir import BITS, TYPES, Floats, Writer, floats, number, suffix, vector
 
 FLOATING = ("float32", "float64")
 Rule = Callable[[Writer, str, int, list[str]], str]
@@ -93,12 +93,12 @@ def _floating(writer: Writer, op: str, dtype: str, lanes: int, args: list[str]) 
     return math.function(f, op, args)
 
 
-def _sign(f: math.Floats, x: str) -> str:
+def _sign(f: Floats, x: str) -> str:
     """-1, 0 or 1; 0 of a NaN, as PyTorch."""
     return f.select(f.compare("ogt", x, 0.0), 1.0, f.select(f.compare("olt", x, 0.0), -1.0, 0.0))
 
 
-def _float_mod(f: math.Floats, x: str, y: str) -> str:
+def _float_mod(f: Floats, x: str, y: str) -> str:
     """The remainder that has the sign of the divisor."""
     rest = math.function(f, "fmod", [x, y])
     unlike = f.compare("olt", f.copysign(1.0, rest), 0.0)
@@ -108,7 +108,7 @@ def _float_mod(f: math.Floats, x: str, y: str) -> str:
     return f.select(f.compare("oeq", moved, 0.0), f.copysign(0.0, y), moved)
 
 
-def _float_floor_div(f: math.Floats, x: str, y: str) -> str:
+def _float_floor_div(f: Floats, x: str, y: str) -> str:
     """floor(x / y), exact also where x / y is rounded to the next integer; x / 0 stays what it is."""
     rest = math.function(f, "fmod", [x, y])
     quotient = f.div(f.sub(x, rest), y)
