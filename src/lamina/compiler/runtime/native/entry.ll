@@ -153,7 +153,7 @@ define ptr @check(ptr %self, ptr %args, i64 %count) nounwind {
 }
 
 ; Run the launches of a table, whose slots are filled.
-define void @run(ptr %table) nounwind {
+define void @run(ptr %table) noinline nounwind {
   %most.at = getelementptr %Table, ptr %table, i64 0, i32 9
   %most = load i64, ptr %most.at
   %pointers = alloca ptr, i64 %most, align 16

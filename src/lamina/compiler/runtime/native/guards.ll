@@ -9,7 +9,7 @@ declare ptr @PyDict_GetItem(ptr, ptr) nounwind
 declare i32 @PyObject_RichCompareBool(ptr, ptr, i32) nounwind
 
 ; Whether all guards hold.
-define internal i1 @hold(ptr %guards, i64 %count) nounwind {
+define internal i1 @hold(ptr %guards, i64 %count) noinline nounwind {
   br label %each
 each:
   %i = phi i64 [0, %0], [%i.next, %next]

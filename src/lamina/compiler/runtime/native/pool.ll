@@ -25,7 +25,7 @@ declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
 
 ; Run a kernel over all units, on as many threads as are set and worth it.
-define void @spread(ptr %pool, ptr %kernel, ptr %pointers, ptr %scratch, i64 %units, i64 %bytes, i64 %worth) nounwind {
+define internal void @spread(ptr %pool, ptr %kernel, ptr %pointers, ptr %scratch, i64 %units, i64 %bytes, i64 %worth) noinline nounwind {
   %cell.at = getelementptr %Pool, ptr %pool, i64 0, i32 15
   %cell = load ptr, ptr %cell.at
   %set = load atomic i64, ptr %cell monotonic, align 8
@@ -113,7 +113,7 @@ leave:
 }
 
 ; Do chunks of the launch that is on until none is left for this thread; how many were done.
-define internal i64 @take(ptr %pool, i64 %number) nounwind {
+define internal i64 @take(ptr %pool, i64 %number) noinline nounwind {
   br label %look
 look:
   %count = phi i64 [0, %0], [%count, %choose], [%count.next, %run]
