@@ -129,7 +129,7 @@ def plan(task: Task, window: Window, machine: costs.Machine) -> Plan:
     while True:
         lines = -(-height // parts)
         im = image(task.source, task.size, task.origin, task.split, lines + task.reach[0], width, v)
-        if im.direct and height % lines:
+        if im.direct and (height % lines or height + task.reach[0] > task.size[0]):
             im = im._replace(direct=False, pitch=width)
         pixels = (lines + task.reach[0]) * im.pitch * v.size
         big = pixels * task.depth * prod(task.split) > 0.4 * machine.l2 or pixels > machine.l1 / 4
