@@ -302,7 +302,8 @@ def raise_not_capturable(names: Sequence[str]) -> None:
     extra = {"mu_product": "mu_products", "mu": "mus", "eta": "etas"}
     scalars = [label for name, label in extra.items() if name in names]
     tensors = ", ".join(["params", *scalars])
+    listed = f"{tensors}, and" if len(scalars) > 1 else f"{tensors} and"
     raise AssertionError(
-        f"If capturable=True, {tensors} and state_steps must be on supported devices: "
+        f"If capturable=True, {listed} state_steps must be on supported devices: "
         f"{_get_capturable_supported_devices()}."
     )

@@ -181,7 +181,7 @@ def _quasi_newton(
         state["H_diag"] = curvature / change.dot(change)
 
     # The two loops: back through the history, then forward.
-    weights: list[Any] = [None] * len(changes)
+    weights = state.setdefault("al", [None] * history_size)
     result = gradient.neg()
     for i in reversed(range(len(changes))):
         weights[i] = moves[i].dot(result) * curvatures[i]

@@ -173,6 +173,9 @@ def batch_norm(
             count *= size
         if count == 1 and input.dim() > 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    if eps < 0 or (training and eps == 0):
+        must = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {must}, but got {eps}")
     check_tensor(input, "batch_norm")
     if input.dim() and input.shape[0] == 0:
         return affine(input.clone(), *(None if p is None else p[0] for p in (weight, bias)))

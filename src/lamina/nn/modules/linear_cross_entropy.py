@@ -70,6 +70,10 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         options: LinearCrossEntropyOptions | None = None,
     ) -> None:
         super().__init__(weight=weight, reduction=reduction)
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
+        if not 0 <= label_smoothing <= 1:
+            raise RuntimeError(f"expected label_smoothing to be in range [0, 1], got {label_smoothing}")
         self.num_classes = num_classes
         self.out_features = tuple(out_features)
         self.ignore_index = ignore_index
@@ -82,6 +86,11 @@ class LinearCrossEntropyLoss(_WeightedLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         if input.dim() not in (1, 2):
             raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+        if input.shape[-1] != self.linear.in_features:
+            raise RuntimeError(
+                "expected equal input and linear_weight last dimensions (in_features), "
+                f"got {input.shape[-1]} and {self.linear.in_features}, respectively"
+            )
         scores = self.linear(input).unflatten(-1, (self.num_classes, *self.out_features))
         return F.cross_entropy(
             scores,
