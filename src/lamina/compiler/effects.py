@@ -57,8 +57,7 @@ def effects_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tu
         if found is None:
             return None, "its result is a view of memory that was there before"
         if value._node is not None and found.ref is not None:
-            node = value._node.node if value._node.__class__ is GraphOutput else value._node
-            if value._node is LEAF or getattr(node, "_saved", None) is not None:
+            if leads_to_leaf(value._node):
                 return None, "its result has a graph that backward has not been through"
             found = found._replace(node=value._node)
         outputs.append(found)
@@ -66,6 +65,22 @@ def effects_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tu
     return Effects(
         grads, list(versions.values()), outputs, lambda values: pytree.tree_unflatten(values, spec), single, had
     ), None
+
+
+def leads_to_leaf(node: Any) -> bool:
+    """Whether a backward from here could still reach a leaf: no node on the way has been freed."""
+    seen: set[Any] = set()
+    stack = [node]
+    while stack:
+        edge = stack.pop()
+        one = edge.node if edge.__class__ is GraphOutput else edge
+        if one is LEAF or isinstance(one, Tensor):
+            return True
+        if one is None or one in seen or one._saved is None:
+            continue
+        seen.add(one)
+        stack.extend(one._edges)
+    return False
 
 
 _PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
