@@ -501,6 +501,8 @@ _ELSEWHERE = {
     "lstm": "nn.functional.rnn", "gru": "nn.functional.rnn", "rnn_tanh": "nn.functional.rnn", "rnn_relu": "nn.functional.rnn",
     "lstm_cell": "nn.functional.rnn", "gru_cell": "nn.functional.rnn", "rnn_tanh_cell": "nn.functional.rnn",
     "rnn_relu_cell": "nn.functional.rnn",
+    "is_anomaly_enabled": "autograd.anomaly_mode", "is_anomaly_check_nan_enabled": "autograd.anomaly_mode",
+    "set_anomaly_enabled": "autograd.anomaly_mode",
     "vmap": "func", "compile": "compiler", "why_no_grad": "autograd.explain",
     **dict.fromkeys((
         "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",

@@ -102,3 +102,19 @@ class set_detect_anomaly(_AnomalyMode):
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         super().__init__(mode, check_nan)
         modes.change(anomaly=self.wanted)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether anomaly mode is on in this thread."""
+    return modes.mode().anomaly is not None
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether backward looks for NaN where anomaly mode is on (as it is to begin with)."""
+    wanted = modes.mode().anomaly
+    return wanted is None or bool(wanted.check_nan)
+
+
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Anomaly mode on or off in this thread."""
+    modes.change(anomaly=Anomaly(check_nan) if mode else None)

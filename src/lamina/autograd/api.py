@@ -91,6 +91,7 @@ def grad(
         # vmap is library, above this room, and few programs ask for batches
         from lamina.func import vmap
 
+        _check_batches(outs, grad_outputs)
         unused: list[int] = []
 
         def one(*gs: Any) -> Any:
@@ -107,6 +108,22 @@ def grad(
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
         results = tuple(_zeros(t, create_graph) if r is None else r for r, t in zip(results, wanted, strict=True))
     return results if names is None else dict(zip(names, results, strict=True))
+
+
+def _check_batches(outs: tuple[Any, ...], batches: Any) -> None:
+    """Each of `batches` has its output's shape behind a dimension of its own. Raises RuntimeError."""
+    for i, (out, g) in enumerate(zip(outs, batches, strict=False)):
+        if not isinstance(out, Tensor):
+            continue
+        if g is None and out.numel() != 1:
+            raise errors.NonScalarError(out)
+        if g is not None and tuple(g.shape[1:]) != tuple(out.shape):
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
+                "The sizes of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch was "
+                f"detected: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}. If you only want "
+                "some tensors in `grad_output` to be considered batched, consider using vmap."
+            )
 
 
 def _zeros(t: Tensor, requires_grad: bool) -> Tensor:

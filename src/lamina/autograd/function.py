@@ -217,8 +217,11 @@ def fitted(r: Tensor, like: Any, node: Node, position: int) -> Tensor:
             raise errors.GradientShapeError(node, position, list(given), list(shape))
         r = r.sum_to_size(shape)
     if r._kind is not kind:
-        if r._kind.dtype.category == 3 and kind.dtype.category < 3:
-            r = r.real
+        if r._kind.dtype.category != 2 and (r._kind.dtype.category == 3) != (kind.dtype.category == 3):
+            raise RuntimeError(
+                "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true, but got false. "
+                f"Function {type(node).__name__} returned a gradient of {r.dtype} at index {position}, for an input of {kind.dtype}"
+            )
         r = r.to(kind.dtype)
     return r
 

@@ -32,6 +32,7 @@ class Extra:
         self.pre_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self.post_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self.retain: dict[int, ref[Tensor]] = {}  # by output: whose .grad is kept
+        self.known: dict[int, Any] = {}  # by output: shape and kind, where a GradientEdge was asked for
         self.metadata: dict[Any, Any] = {}
         self.stack: str | None = None  # of the forward call, in anomaly mode
 
@@ -88,7 +89,11 @@ class Node:
 
     @property
     def metadata(self) -> dict[Any, Any]:
-        return extra_of(self).metadata
+        """A dictionary of the user's; in anomaly mode it holds the forward call's traceback too."""
+        extra = extra_of(self)
+        if extra.stack is not None:
+            extra.metadata.setdefault("traceback_", extra.stack.splitlines(keepends=True))
+        return extra.metadata
 
     def _sequence_nr(self) -> int:
         return self._seq
@@ -275,7 +280,9 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     """The edge that leads to `tensor`. Raises RuntimeError where it requires no grad."""
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(*node_and_number(edge_of(tensor)))
+    node, nr = node_and_number(edge_of(tensor))
+    extra_of(node).known[nr] = tensor._array.shape, tensor._kind
+    return GradientEdge(node, nr)
 
 
 def increment_version(tensor: Any) -> None:

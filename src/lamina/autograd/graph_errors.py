@@ -209,7 +209,8 @@ class HookTypeError(HookShapeError):
 
     def sentence(self) -> str:
         name, _, given, returned = self.fields
-        return f"hook '{name}' has changed the type of value (was torch.{given.alias} got torch.{returned.alias})"
+        was, got = (f"CPU{d.alias[:-6]}Type" if d.category == 3 else f"torch.{d.alias}" for d in (given, returned))
+        return f"hook '{name}' has changed the type of value (was {was} got {got})"
 
     def story(self) -> list[tuple[str, str]]:
         _, hook, given, returned = self.fields

@@ -200,8 +200,6 @@ def _bare(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
 
 def _checked_tuple(hook: Any, result: Any, before: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a hook of a node returned, one for each value that it saw."""
-    if isinstance(result, Tensor):
-        result = (result,)
     if not isinstance(result, (tuple, list)):
         raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
     if len(result) != len(before):

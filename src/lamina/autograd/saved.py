@@ -36,7 +36,7 @@ class SavedOutput:
 class Packed:
     """A saved tensor in the care of user's hooks (`saved_tensors_hooks`)."""
 
-    __slots__ = ("edge", "held", "nr", "unpack_hook")
+    __slots__ = ("edge", "held", "nr", "shape", "unpack_hook")
 
     def __init__(self, t: Tensor, hooks: tuple[Any, Any], edge: Any, nr: int | None = None) -> None:
         """edge: leads to `t`; None for an output of the node itself, whose number is `nr`."""
@@ -51,7 +51,7 @@ class Packed:
                 "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need "
                 "to perform in-place operations on the input to a pack hook."
             )
-        self.edge, self.nr = edge, nr
+        self.edge, self.nr, self.shape = edge, nr, t._array.shape
 
     def unpack(self, node: Node) -> Tensor:
         with modes.no_grad():
@@ -103,6 +103,12 @@ class SavedTensor:
             else kept
         )
 
+    @property
+    def unpack_hook(self) -> Any:
+        """What `register_hooks` was given to get the tensor back; None where nothing is registered."""
+        kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
+        return kept.unpack_hook if kept.__class__ is Packed else None
+
     def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
         """Keep `pack_hook(tensor)` in place of the tensor, and get it back by `unpack_hook`. Raises RuntimeError when it is freed."""
         node, at = self._node, self._at
@@ -112,6 +118,8 @@ class SavedTensor:
                 "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
                 "second time or if you need to access saved variables after calling backward."
             )
+        if not (callable(pack_hook) and callable(unpack_hook)):
+            raise TypeError("register_hooks(): pack_hook and unpack_hook must be callables")
         kept = node._saved[at] if at >= 0 else None
         if kept is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
@@ -124,3 +132,4 @@ class SavedTensor:
         t = wrap(kept.array, kept.kind) if output else kept
         packed = Packed(t, (pack_hook, unpack_hook), None if output else edge_of(t), (kept.nr or 0) if output else None)
         node._saved = (*node._saved[:at], packed, *node._saved[at + 1 :])
+        node._versions = (*node._versions[:at], None, *node._versions[at + 1 :])  # what was packed is checked no more

@@ -5,6 +5,7 @@ Here: checks of arguments, and the calls into the engine. Not here: the engine (
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 from lamina.autograd import engine, errors, modes, views
 from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, next_seq, node_of, retain
 from lamina.autograd.handles import RemovableHandle
+from lamina.core.device import CPU
+from lamina.core.dtype import float32
 from lamina.core.once import warn_once
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
 from lamina.core.version import Detached, Version
@@ -57,6 +60,10 @@ def run_backward(
             edge = input_edge(t)
             if edge is not None:
                 captures.setdefault(edge, len(captures))
+    engine.run(
+        roots, create=create_graph or listened(), keep=create_graph if retain_graph is None else bool(retain_graph),
+        captures=captures, record=create_graph,
+    )  # fmt: skip
     if create_graph:
         warn_once(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
@@ -65,10 +72,6 @@ def run_backward(
             "the leak.",
             stacklevel=3,
         )
-    engine.run(
-        roots, create=create_graph or listened(), keep=create_graph if retain_graph is None else bool(retain_graph),
-        captures=captures, record=create_graph,
-    )  # fmt: skip
 
 
 def input_edge(t: Any) -> Any:
@@ -95,8 +98,13 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
         if edge is None:
             raise errors.NoGraphError(i, t)
         if g is None and not isinstance(t, Tensor):
-            value: Any = np.ones((), np.float32)  # an edge tells no shape: a scalar is meant
-            value = wrap(value) if as_tensors else value
+            shape, kind = extra_of(t.node).known.get(
+                t.output_nr, ((), CPU[float32])
+            )  # an edge put together by hand tells no shape: a scalar is meant
+            if math.prod(shape) != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            value: Any = np.ones(shape, kind.np)
+            value = wrap(value, kind) if as_tensors else value
         elif g is None:
             if t._array.size != 1:
                 raise errors.NonScalarError(t)
@@ -209,7 +217,7 @@ def _set_grad(self: Tensor, value: Any) -> None:
         )
     if value._kind.device is not self._kind.device:
         raise RuntimeError(
-            f"attempting to assign a gradient located on device with type '{value.device}' to a tensor located on device with "
+            f"attempting to assign a gradient with device type '{value.device}' to a tensor with device "
             f"type '{self.device}'. Please ensure that the gradient and the tensor are on the same device"
         )
     if value._array.shape != self._array.shape:
@@ -326,6 +334,31 @@ def register_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
     return RemovableHandle(extra_of(node).tensor_hooks.setdefault(nr, OrderedDict()), hook)
 
 
+def _hooks_of(self: Tensor) -> tuple[dict[Any, Any], Any]:
+    """Where the hooks of a tensor are kept: a dictionary, and the key in it."""
+    node = self._node
+    if node is None or node is LEAF or node is NOWHERE:
+        return vars(more(self)), "hooks"
+    node, nr = (node.node, node.nr) if node.__class__ is Output else (node, 0)
+    return extra_of(node).tensor_hooks, nr
+
+
+def _get_backward_hooks(self: Tensor) -> Any:
+    """The hooks of this tensor, by the id of their handles; None where it never had one."""
+    if self._more is None and self._node in (None, LEAF, NOWHERE):
+        return None
+    where, key = _hooks_of(self)
+    return where.get(key)
+
+
+def _set_backward_hooks(self: Tensor, hooks: Any) -> None:
+    where, key = _hooks_of(self)
+    if hooks is None:
+        where.pop(key, None)
+    else:
+        where[key] = hooks
+
+
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(leaf)` after a gradient has been accumulated into this leaf."""
     if self._node is None:
@@ -366,6 +399,7 @@ PROPERTIES = {
     "_grad": property(_get_grad, _set_grad, _del_grad),
     "grad_fn": property(_get_grad_fn, _refuse("grad_fn")),
     "is_leaf": property(_get_is_leaf, _refuse("is_leaf")),
+    "_backward_hooks": property(_get_backward_hooks, _set_backward_hooks),
     "retains_grad": property(_get_retains_grad, _refuse("retains_grad")),
     "data": property(_get_data, _set_data),
 }

@@ -57,7 +57,6 @@ class More:
     inference: bool = False
     output_nr: int = 0
     name: str | None = None
-    backward_hooks: Any = None
     imaginary: bool = False
     users_class: Any = None
 

@@ -222,6 +222,18 @@ def imag(input: Tensor) -> Tensor:
     return _replayed(imag_, input)
 
 
+def set_real(self: Tensor, value: Any) -> None:
+    """`x.real = value`: written into the real part."""
+    part: Any = real(self)
+    part.copy_(value) if isinstance(value, Tensor) else part.fill_(value)
+
+
+def set_imag(self: Tensor, value: Any) -> None:
+    """`x.imag = value`: written into the imaginary part."""
+    part: Any = imag(self)
+    part.copy_(value) if isinstance(value, Tensor) else part.fill_(value)
+
+
 def _replayed(op: Any, input: Tensor) -> Tensor:
     out: Tensor = op(input)
     if out._more is not None and out._more.view is not None and out._more.view.replay is None:

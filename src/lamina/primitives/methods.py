@@ -232,8 +232,8 @@ PROPERTIES: dict[str, Any] = {
     "mT": property(rearrange.matrix_transpose),
     "H": property(rearrange.hermitian),
     "mH": property(rearrange.matrix_hermitian),
-    "real": property(conversion.real),
-    "imag": property(conversion.imag),
+    "real": property(conversion.real, conversion.set_real),
+    "imag": property(conversion.imag, conversion.set_imag),
 }
 
 

@@ -16,6 +16,7 @@ from lamina.autograd import errors
 from lamina.autograd.graph import NOWHERE, Node
 from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.device import BY_NUMPY
+from lamina.core.size import broadcast
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.primitive import Primitive
@@ -41,6 +42,12 @@ class PrimitiveNode(Node):
         if p.wraps and not create:  # the rules are written on public functions
             return _on_tensors(self, g)
         values = self.saved_values(create)
+        if any(kept.__class__ is Packed for kept in self._saved):
+            return self._unpacked(g, values, create)
+        return self._ruled(g, values, create)
+
+    def _ruled(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
+        p = self._primitive
         if self._fix is not None:
             return self._fixed(g, values, create)
         edges = self._edges
@@ -50,6 +57,24 @@ class PrimitiveNode(Node):
             None if edge is None or rule is None else rule(g, *[values[j] for j in pick])
             for edge, rule, pick in zip(edges, p.rules, p.picks, strict=False)
         ]
+
+    def _unpacked(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
+        """The rules on what users' hooks gave back, which may fit neither `g` nor the inputs. Raises RuntimeError then."""
+        p = self._primitive
+        shapes = {
+            name: kept.shape for name, kept in zip(p.saves, self._saved or (), strict=True) if kept.__class__ is Packed
+        }
+        try:
+            results = self._ruled(g, values, create)
+        except ValueError as error:
+            if not isinstance(g, list):
+                broadcast(g.shape, *(v.shape for v in values if hasattr(v, "shape")))
+            raise RuntimeError(str(error)) from None
+        for i, (name, r) in enumerate(zip(p.inputs, results, strict=False)):
+            shape = shapes.get(name, g.shape if p.elementwise and self._fix is None else None)
+            if r is not None and shape is not None and tuple(r.shape) != shape:
+                raise errors.GradientShapeError(self, i, list(r.shape), list(shape))
+        return results
 
     @property
     def _shown(self) -> Sequence[int]:

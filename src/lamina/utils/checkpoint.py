@@ -399,8 +399,8 @@ def checkpoint_sequential(
 
         return forward
 
-    size = len(steps) // segments
-    for start in range(0, size * (segments - 1), size) if size else ():
+    size = len(steps) // segments  # 0 for more parts than steps: range refuses it, as in PyTorch
+    for start in range(0, size * (segments - 1), size):
         input = checkpoint(part(start, start + size), input, use_reentrant=use_reentrant, preserve_rng_state=preserve)
     return part(size * (segments - 1), len(steps))(input)
 
