@@ -54,7 +54,14 @@ def interpret(loop: Loop, operands: Sequence[np.ndarray], functions: dict[str, C
         for access, value in stores:
             if value.dtype == np.float64 and access.dtype in _NARROW:
                 value = value.astype(np.float32)
-            _view(operands, access, loop.dims)[...] = value.astype(dtype_of(access.dtype))
+            once = keep < rank and not any(access.strides[keep:]) and not _along(value, keep, rank)
+            dims = loop.dims[:keep] + (1,) * (rank - keep) if once else loop.dims
+            _view(operands, access, dims)[...] = value.astype(dtype_of(access.dtype))
+
+
+def _along(value: Any, keep: int, rank: int) -> bool:
+    """Whether a value has an extent along the reduced dimensions."""
+    return bool(value.ndim == rank and any(n != 1 for n in value.shape[keep:]))
 
 
 def _view(operands: Sequence[np.ndarray], access: Access, dims: tuple[int, ...]) -> np.ndarray:
