@@ -118,9 +118,8 @@ class Compiled:
             for at, recording in enumerate(self.recordings):
                 if recording.key == key and recording.mode is mode and recording.holds(tensors):
                     result = self._replayed(recording, args, kwargs, tensors)
-                    if result is MISSED:
-                        self.recordings.pop(at)
-                        break
+                    if result is MISSED:  # an index is out of bounds, or memory lies otherwise: the program itself will tell
+                        return self._record(args, kwargs, tensors, key, mode)
                     self.recordings.insert(0, self.recordings.pop(at))
                     if not kwargs and len(tensors) == len(args) == len(leaves) and self.options["verify"] != "always":
                         self._run = recording.built().run

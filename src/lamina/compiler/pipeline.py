@@ -13,9 +13,10 @@ from lamina.compiler.available import available
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts, is_optimizer
 from lamina.compiler.capture.recorder import Recorder
-from lamina.compiler.graph import Node, Ref, Value
+from lamina.compiler.graph import Graph, Node, Origin, Ref, Value
 from lamina.compiler.lowering import lower
 from lamina.compiler.lowering.shapes import copied
+from lamina.compiler.passes.bounds import asking, bounds
 from lamina.compiler.passes.fuse import fuse
 from lamina.compiler.passes.simplify import simplify
 from lamina.compiler.replay import Effects, Output, Replay
@@ -60,11 +61,11 @@ def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects,
                 finals[buffer.first] = buffer.value
     needed = [r.value for r in graph.results] + list(finals.values())
     simplify(graph, needed)
+    inputs = [*graph.inputs, *(v for v in finals if v not in graph.inputs)]
     if available():
-        items: list[Any] = fuse([work for node in graph.nodes for work in lower(node)], needed)
+        items = _kernels(graph, needed, inputs)
     else:
         items = [Call(node) for node in graph.nodes]
-    inputs = [*graph.inputs, *(v for v in finals if v not in graph.inputs)]
     placed = plan.make(items, inputs, finals, [r.value for r in graph.results])
     work: list[Any] = []
     for i, item in enumerate(items):
@@ -72,6 +73,40 @@ def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects,
         work.append(item)
     work.extend(_moved(*pair) for pair in placed.copies)
     return Replay(placed, Stages(work, placed), shapes, facts, recorder.questions, effects, mode)
+
+
+def _kernels(graph: Graph, needed: list[Value], inputs: list[Value]) -> list[Any]:
+    """The nodes as loops, joined; where they pick elements by integers, what asks about these stands in front."""
+    first, rest, questions, unsure = bounds(graph)
+    main = [work for node in rest for work in ([Call(node)] if id(node) in unsure else lower(node))]
+    if not questions:
+        return fuse(main, needed)
+    flags = graph.value(len(questions), Origin("flags", len(questions)))
+    inputs.append(flags)
+    asked = [work for node in first for work in lower(node)]
+    for n, question in enumerate(questions):
+        if question.index.size:
+            asked.extend(asking(question, Ref(flags, n, (), (), np.dtype(np.bool_))))
+    later = {v for work in main for v in work.reads()}
+    return [*fuse(asked, [*needed, *later, flags]), Barrier(), *fuse(main, needed)]
+
+
+class Barrier:
+    """Between the questions and the rest: the run goes on only if nothing was found wrong."""
+
+    native = False
+    follows: tuple[Value, ...] = ()
+
+    def reads(self) -> tuple[Value, ...]:
+        return ()
+
+    writes = reads
+
+    def in_place(self, old: Value, new: Value) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "indices are in bounds?"
 
 
 def _moved(source: Value, target: Value) -> Any:
@@ -99,7 +134,7 @@ class Stages:
             else:
                 self.stages.append([item])
         self.first_native = next((i for i, stage in enumerate(self.stages) if isinstance(stage, list)), -1)
-        self.calls_python = any(not isinstance(stage, list) for stage in self.stages)
+        self.calls_python = any(isinstance(stage, Call) for stage in self.stages)
         self.program: Any = None
 
     def place(self, replay: Replay) -> None:
@@ -131,7 +166,10 @@ class Stages:
     def calls(self, replay: Replay) -> list[Callable[..., Any]]:
         """What to call, in order, for one run; the first native one takes the arrays of the slots that are given."""
         entries = iter(() if self.program is None else self.program.entries)
-        return [next(entries) if isinstance(stage, list) else stage.prepare(replay.view) for stage in self.stages]
+        return [
+            next(entries) if isinstance(stage, list) else None if isinstance(stage, Barrier) else stage.prepare(replay.view)
+            for stage in self.stages
+        ]
 
     def __str__(self) -> str:
         kernels = sum(item.native for item in self.work)

@@ -88,6 +88,7 @@ class Replay:
         self.given: list[tuple[int, int]] = []
         self.read_grads: list[tuple[int, Tensor]] = []
         self.made: list[tuple[int, Value]] = []
+        self.bound: list[int] = []
         for k, what in enumerate(plan.dynamic):
             if not isinstance(what, Origin):
                 self.made.append((k, what))
@@ -97,6 +98,9 @@ class Replay:
             elif what.kind == "live":
                 self.live.append((k, what.which))
                 self.memory[k] = np.zeros(1, np.float64)
+            elif what.kind == "flags":
+                self.memory[k] = self.flags = np.zeros(-(-what.which // 8), np.int64)
+                self.bound.append(k)
             elif what.kind == "argument":
                 self.given.append((k, what.which))
             else:
@@ -121,7 +125,7 @@ class Replay:
         self.fresh = [(k, v) for k, v in self.made if k not in kept]
         self.passed = [k for k, _ in self.given] + [k for k, _ in self.read_grads] + [k for k, _ in self.fresh]
         program.place(self)
-        for k in (*(k for k, _, _ in self.held), *(k for k, _ in self.live)):
+        for k in (*(k for k, _, _ in self.held), *(k for k, _ in self.live), *self.bound):
             program.bind(k, low_address(self.memory[k]))
         self.work = program.calls(self)
         self.written = self._written()
@@ -331,6 +335,10 @@ class Replay:
             for g in self.gradients:
                 add(f"    self.memory[{g.k}] = g{g.k}._array")
         for n, work in enumerate(self.work):
+            if work is None:  # a barrier
+                names["flags"] = memoryview(self.flags)
+                add(f"    if {' or '.join(f'flags[{i}]' for i in range(len(self.flags)))}: return MISSED")
+                continue
             names[f"work{n}"] = work
             takes = n == self.program.first_native
             add(f"    work{n}({', '.join(passed) if takes else ''})")

@@ -251,7 +251,7 @@ def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, 
             for at in second.ats("load")
             if loads.get(at.value, at).offset == at.offset and at.value in loads
         ]
-        if not pairs or n != m:
+        if n != m or not any(all(b.strides) for _, b in pairs):  # a number that both read is no reason
             return
     real = [d for d, size in enumerate(first.dims) if size != 1]
     if len(real) == m and not (one and two and first.keep != second.keep):
