@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .code import READY
 from .ir import Writer
 
 Index = int | str
@@ -163,4 +164,4 @@ class Builder(Writer):
     def finish(self, symbol: str) -> str:
         """The whole module."""
         self.do("ret void")
-        return self.module(symbol)
+        return READY + self.module(symbol)

@@ -11,7 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 from .. import costs
-from ..kernels import SIZES, ConvWeight
+from ..kernels import SIZES, Access, ConvWeight
 from .builder import Builder, Index
 from .code import Code
 from .conv import forward_taps
@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     block: tuple[int, int]  # filters, channels
     blocks: tuple[int, int]
     lines: int
+    pictures: int  # images whose sums are folded together
     nanoseconds: float
 
 
@@ -62,9 +63,10 @@ def plan(kernel: ConvWeight, machine: costs.Machine) -> Plan:
     flops = w.batch * w.filters * height * width * channels * prod(w.kernel)
     total = flops / (v.lanes * machine.fma) * 1.2 / machine.ghz
     wanted = max(1, min(16, int(total / costs.UNIT_NS)) // w.groups)
-    cut_channels = min(wanted, -(-channels // chunks[0].channels), 8)
+    cut_filters, cut_channels = _cuts(
+        wanted, -(-filters // tile), -(-channels // chunks[0].channels), filters / channels
+    )
     block_channels = costs.share(channels, cut_channels, chunks[0].channels)
-    cut_filters = min(-(-wanted // cut_channels), -(-filters // tile))
     block_filters = costs.share(filters, cut_filters, tile)
     blocks = -(-filters // block_filters), -(-channels // block_channels)
 
@@ -81,10 +83,23 @@ def plan(kernel: ConvWeight, machine: costs.Machine) -> Plan:
         if lines <= 4 or bytes_both <= 0.7 * machine.l2:
             break
         parts += 1
-    return Plan(
-        v, im, grad, Grid(lines, width, im.pitch, v.lanes, not by_row), tile, chunks, (block_filters, block_channels),
-        blocks, lines, total,
-    )  # fmt: skip
+    g = Grid(lines, width, im.pitch, v.lanes, not by_row)
+    pictures = 1
+    if lines == height:  # few pixels: the folding of sums would count, if every image had one of its own
+        pictures = max(1, min(w.batch, -(-256 // g.vectors), int(0.5 * machine.l2 // max(bytes_both, 1))))
+    return Plan(v, im, grad, g, tile, chunks, (block_filters, block_channels), blocks, lines, pictures, total)
+
+
+def _cuts(wanted: int, most_filters: int, most_channels: int, ratio: float) -> tuple[int, int]:
+    """Blocks of filters and of channels, about `wanted` together: each block of the one copies all images of the other."""
+    best = (1, 1)
+    costs_of = []
+    for channels in range(1, min(wanted, most_channels) + 1):
+        filters = min(-(-wanted // channels), most_filters)
+        costs_of.append((-min(filters * channels, wanted), filters + ratio * channels, (filters, channels)))
+    if costs_of:
+        best = min(costs_of)[2]
+    return best
 
 
 def _tile(
@@ -130,8 +145,15 @@ class Writer:
         self.filters, self.channels = w.filters // w.groups, w.channels // w.groups
         self.scratch = Scratch()
         block_filters, block_channels = min(p.block[0], self.filters), min(p.block[1], self.channels)
-        self.at_image = self.scratch.take(room(p.image, block_channels, p.v))
-        self.at_grad = self.scratch.take(room(p.grad, block_filters, p.v))
+        size = p.v.size
+        image_bytes, grad_bytes = (
+            -(-n // 64) * 64 for n in (room(p.image, block_channels, p.v), room(p.grad, block_filters, p.v))
+        )
+        self.at_image = self.scratch.take(p.pictures * image_bytes)
+        self.at_grad = self.scratch.take(p.pictures * grad_bytes)
+        # From image to image, in bytes.
+        self.image_apart = kernel.input.strides[0] * size if p.image.direct else image_bytes
+        self.grad_apart = kernel.grad.strides[0] * size if p.grad.direct else grad_bytes
         # Sums: [tile of filters][channel][row of taps][filter][column], of all taps and a vector behind them.
         self.per_filter = prod(w.kernel)
         self.cells = block_channels * self.per_filter
@@ -154,40 +176,52 @@ class Writer:
         if parts == 1:
             self._clear()
 
-        def picture(n: Index, _: list[str]) -> list[str]:
+        def pictures(n: Index, _: list[str]) -> list[str]:
+            whole = w.batch % p.pictures == 0
+            count = p.pictures if whole else b.min(b.sub(w.batch, n), p.pictures)
             grads = base_of(b, self.kernel.grad, (n, b.add(b.mul(group, self.filters), first)))
             images = base_of(b, self.kernel.input, (n, b.add(b.mul(group, self.channels), channel)))
 
             def lines(line: Index, _: list[str]) -> list[str]:
                 if parts > 1:
                     self._clear()
-                g, x = grads, images
-                if p.grad.direct:
-                    g = b.at(grads, b.mul(line, p.grad.pitch * v.size))
-                else:
-                    g = b.at("%scratch", self.at_grad)
-                    fill(b, v, p.grad, grads, filters, line, g)
-                if p.image.direct:
-                    x = b.at(images, b.mul(line, p.image.pitch * v.size))
-                else:
-                    x = b.at("%scratch", self.at_image)
-                    fill(b, v, p.image, images, channels, line, x)
-                self._tiles(filters, channels, g, x)
+                g = self._read(p.grad, self.kernel.grad, grads, self.at_grad, self.grad_apart, line, count, filters)
+                x = self._read(
+                    p.image, self.kernel.input, images, self.at_image, self.image_apart, line, count, channels
+                )
+                self._tiles(filters, channels, g, x, count)
                 return []
 
             return b.loop(0, w.out[0], p.lines, lines)
 
-        b.loop(0, w.batch, 1, picture)
+        b.loop(0, w.batch, p.pictures, pictures)
         self._finish(b.add(b.mul(group, self.filters), first), filters, channel, channels)
         return []
+
+    def _read(
+        self, im: Image, access: Access, base: str, place: int, apart: int, line: Index, count: Index, channels: Index
+    ) -> str:
+        """Where the images are to be read, after they were copied there if need be."""
+        b, v = self.b, self.p.v
+        if im.direct:
+            return b.at(base, b.mul(line, im.pitch * v.size))
+        start = b.at("%scratch", place)
+
+        def one(i: Index, _: list[str]) -> list[str]:
+            source = b.at(base, b.mul(i, access.strides[0] * SIZES[access.dtype]))
+            fill(b, v, im, source, channels, line, b.at(start, b.mul(i, apart)))
+            return []
+
+        b.loop(0, count, 1, one)
+        return start
 
     def _clear(self) -> None:
         b, v = self.b, self.p.v
         for place, size in ((self.at_image, self.at_grad - self.at_image), (self.at_grad, self.at_sums - self.at_grad)):
             clear(b, v, b.at("%scratch", place), size)
 
-    def _tiles(self, filters: Index, channels: Index, grads: str, images: str) -> None:
-        """All sums of one image (or a block of its lines)."""
+    def _tiles(self, filters: Index, channels: Index, grads: str, images: str, pictures: Index) -> None:
+        """All sums of some images (or a block of lines of one)."""
         b, p, v = self.b, self.p, self.p.v
         size, im = v.size, p.image
 
@@ -198,14 +232,16 @@ class Writer:
                 grad = b.at(grads, b.mul(f, p.grad.channel * size))
                 cell = b.add(b.mul(f, self.cells), b.mul(c, self.per_filter))
                 for chunk in p.chunks:
-                    self._chunk(chunk, height, count, grad, picture, cell)
+                    self._chunk(chunk, height, count, grad, picture, cell, pictures)
 
             b.split(filters, p.filters, self.filters % p.filters, tile)
 
         step = p.chunks[0].channels
         b.split(channels, step, self.channels % step, some)
 
-    def _chunk(self, chunk: Chunk, height: int, count: int, grad: str, picture: str, cell: Index) -> None:
+    def _chunk(
+        self, chunk: Chunk, height: int, count: int, grad: str, picture: str, cell: Index, pictures: Index
+    ) -> None:
         b, p, v = self.b, self.p, self.p.v
         along = self.along[chunk.columns[0] : chunk.columns[1]]
         if chunk.rows > 1 or len(self.down) == 1:
@@ -215,7 +251,7 @@ class Writer:
                     for across, j in along:
                         places.append(c * p.image.channel + p.image.at(offset, 0) + p.image.at(0, across))
                         cells.append(c * self.per_filter + i * self.window.kernel[1] + j)
-            self._sums(height, places, cells, grad, picture, cell)
+            self._sums(height, places, cells, grad, picture, cell, pictures)
             return
         places = [p.image.at(0, across) for across, _ in along]
         cells = [j for _, j in along]
@@ -224,13 +260,20 @@ class Writer:
             def row(i: Index, _: list[str], run: Run = run) -> list[str]:
                 pixel = b.add(run.start[0], b.mul(i, run.step[0]))
                 target = b.add(b.add(run.start[1], b.mul(i, run.step[1])), cell)
-                self._sums(height, places, cells, grad, b.at(picture, b.mul(pixel, v.size)), target)
+                self._sums(height, places, cells, grad, b.at(picture, b.mul(pixel, v.size)), target, pictures)
                 return []
 
             b.loop(0, run.times, 1, row)
 
     def _sums(
-        self, height: int, places: Sequence[int], cells: Sequence[int], grad: str, picture: str, cell: Index
+        self,
+        height: int,
+        places: Sequence[int],
+        cells: Sequence[int],
+        grad: str,
+        picture: str,
+        cell: Index,
+        pictures: Index,
     ) -> None:
         """One register tile: over the pixels, folded, added to what earlier images gave."""
         b, p, v = self.b, self.p, self.p.v
@@ -258,20 +301,26 @@ class Writer:
             accs = b.loop(0, p.grid.in_row, 1, pixel, start)[2:]
             return [b.at(g, p.grad.pitch * v.size), b.at(x, p.image.pitch * v.size), *accs]
 
+        def one(_: Index, values: list[str]) -> list[str]:
+            g, x, *accs = values
+            start = [("ptr", g), ("ptr", x), *((v.type, acc) for acc in accs)]
+            if p.grid.flat:
+                accs = b.loop(0, p.grid.vectors, 1, pixel, start)[2:]
+            else:
+                accs = b.loop(0, p.grid.rows, 1, row, start)[2:]
+            return [b.at(g, self.grad_apart), b.at(x, self.image_apart), *accs]
+
         start = [("ptr", grad), ("ptr", picture), *((v.type, acc) for acc in zeros(height * wide))]
-        if p.grid.flat:
-            accs = b.loop(0, p.grid.vectors, 1, pixel, start)[2:]
-        else:
-            accs = b.loop(0, p.grid.rows, 1, row, start)[2:]
+        accs = b.loop(0, pictures, 1, one, start, some=True)[2:]
         goal = b.at("%scratch", b.add(self.at_sums, b.mul(cell, v.size)))
         for first in range(0, len(accs), v.lanes):
             sums = fold(b, v, accs[first : first + v.lanes])
             for lane in range(min(v.lanes, len(accs) - first)):
                 r, c = divmod(first + lane, wide)
                 place = b.at(goal, (r * self.cells + cells[c]) * v.size)
-                one = b.let(f"extractelement {v.type} {sums}, i64 {lane}")
+                total = b.let(f"extractelement {v.type} {sums}, i64 {lane}")
                 before = read(b, 1, v.dtype, place)
-                write(b, 1, v.dtype, b.let(f"fadd {v.scalar} {before}, {one}"), place)
+                write(b, 1, v.dtype, b.let(f"fadd {v.scalar} {before}, {total}"), place)
 
     def _finish(self, first: Index, filters: Index, channel: Index, channels: Index) -> None:
         b, v = self.b, self.p.v

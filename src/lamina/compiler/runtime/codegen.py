@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lamina.compiler.emit.code import READY
+
 _lock = threading.Lock()  # LLVM's passes share a target machine; two compiling threads gain nothing anyway
 
 
@@ -31,6 +33,8 @@ def _optimised(ir: str) -> tuple[Any, Any]:
     llvm, machine = _target()
     module = llvm.parse_assembly(ir, context=llvm.create_context())
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    if ir.startswith(READY):
+        return module, machine
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, tuning)
