@@ -131,7 +131,7 @@ class ConvWeight(NamedTuple):
 SCALAR_OPS = {
     # arithmetic; arguments and result have one dtype
     "add": 2, "sub": 2, "mul": 2, "div": 2, "floor_div": 2, "trunc_div": 2, "mod": 2, "fmod": 2, "pow": 2, "atan2": 2, "maximum": 2,
-    "minimum": 2, "fma": 3, "neg": 1, "abs": 1, "sign": 1, "sqrt": 1, "rsqrt": 1, "reciprocal": 1, "floor": 1, "ceil": 1, "round": 1,
+    "minimum": 2, "copysign": 2, "fma": 3, "neg": 1, "abs": 1, "sign": 1, "sqrt": 1, "rsqrt": 1, "reciprocal": 1, "floor": 1, "ceil": 1, "round": 1,
     "trunc": 1, "exp": 1, "exp2": 1, "expm1": 1, "log": 1, "log2": 1, "log10": 1, "log1p": 1, "sin": 1, "cos": 1, "tan": 1, "asin": 1,
     "acos": 1, "atan": 1, "sinh": 1, "cosh": 1, "tanh": 1, "asinh": 1, "acosh": 1, "atanh": 1, "sigmoid": 1, "erf": 1, "erfc": 1,
     # integers and bool

@@ -93,7 +93,17 @@ class Body:
         dtype = WIDE.get(dtype, dtype)
         return value if value.dtype == dtype else self.op("cast", (value,), dtype)
 
+    def known(self, value: Val) -> Any:
+        """The number that a value is in every run, or None."""
+        inst = self.insts[value.index]
+        return inst.data if inst.op == "const" else None
+
+    def refused(self, what: str) -> Exception:
+        """The error that leaves a node to NumPy, for rules in declarations, which know nothing of the compiler."""
+        return NotNative(what)
+
     def __getattr__(self, name: str) -> Any:
+        name = name.removesuffix("_")  # and_, or_, not_
         if name in SCALAR_OPS:
             return lambda *args: self._scalar(name, args)
         if name in REDUCTIONS:

@@ -151,7 +151,7 @@ def _shift(op: str) -> Callable[..., Any]:
 _RULES: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": lambda x, y: x ^ y if x.dtype == bool else x - y, "mul": operator.mul, "div": operator.truediv,
     "floor_div": _guarded(operator.floordiv), "mod": _guarded(operator.mod), "trunc_div": _guarded(_trunc_div),
-    "fmod": _guarded(np.fmod), "pow": _int_pow, "maximum": np.maximum, "minimum": np.minimum,
+    "fmod": _guarded(np.fmod), "pow": _int_pow, "maximum": np.maximum, "minimum": np.minimum, "copysign": np.copysign,
     "fma": lambda x, y, z: (x.astype(np.longdouble) * y + z).astype(x.dtype) if x.dtype.kind == "f" else x * y + z,
     "neg": operator.neg, "abs": np.abs, "sign": lambda x: (x > 0).astype(np.int8) - (x < 0).astype(np.int8), "sqrt": np.sqrt,
     "rsqrt": lambda x: 1 / np.sqrt(x), "reciprocal": lambda x: 1 / x, "floor": np.floor, "ceil": np.ceil, "round": np.rint,

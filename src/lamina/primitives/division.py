@@ -51,6 +51,17 @@ def _fmod(x: Any, y: Any) -> Any:
     return np.fmod(x, y)
 
 
+def _emit_whole(op: str) -> Any:
+    """Integers only by a number that is known not to be 0: a division by 0 raises, and kernels cannot."""
+
+    def emit(b: Any, x: Any, y: Any) -> Any:
+        if not x.dtype.startswith("float") and not b.known(y):
+            raise b.refused("a division of integers")
+        return getattr(b, op)(x, y)
+
+    return emit
+
+
 def _neither(kernel: str) -> dict[int, Any]:
     return {c: lacks(kernel) for c in (0, 3)}
 
@@ -58,26 +69,26 @@ def _neither(kernel: str) -> dict[int, Any]:
 floor_divide = elementwise(
     "floor_divide", _floor_quotient,
     grads=(refuse_derivative("derivative for aten::floor_divide is not implemented"),) * 2,
-    node="NotImplemented", refuses=_neither("div_floor_cpu"))  # fmt: skip
+    emit=_emit_whole("floor_div"), node="NotImplemented", refuses=_neither("div_floor_cpu"))  # fmt: skip
 
 div_floor = elementwise(
     "div_floor", _floor_quotient,
-    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), node="DivBackward2",
+    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), emit=_emit_whole("floor_div"), node="DivBackward2",
     refuses=_neither("div_floor_cpu"))  # fmt: skip
 
 div_trunc = elementwise(
     "div_trunc", _trunc_quotient,
-    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), node="DivBackward2",
+    grads=(lambda g: zeros_(g), lambda g: zeros_(g)), emit=_emit_whole("trunc_div"), node="DivBackward2",
     refuses=_neither("div_trunc_cpu"))  # fmt: skip
 
 remainder = elementwise(
     "remainder", _remainder,
-    grads=(lambda g: g, lambda g, x, y: -g * div_floor(x, y)),
+    grads=(lambda g: g, lambda g, x, y: -g * div_floor(x, y)), emit=_emit_whole("mod"),
     node="RemainderBackward1", number="RemainderBackward0", refuses=_neither("remainder_cpu"))  # fmt: skip
 
 fmod = elementwise(
     "fmod", _fmod,
-    grads=(lambda g: g, lambda g, x, y: -g * div_trunc(x, y)),
+    grads=(lambda g: g, lambda g, x, y: -g * div_trunc(x, y)), emit=_emit_whole("fmod"),
     node="FmodBackward1", number="FmodBackward0", refuses=_neither("fmod_cpu"))  # fmt: skip
 
 # ---- powers ----------------------------------------------------------------------------------------------------------
@@ -116,6 +127,28 @@ def _float_power(x: Any, y: Any) -> Any:
     if y == -0.5:
         return np.reciprocal(np.sqrt(x))
     return np.power(x, y)
+
+
+def _emit_power(b: Any, x: Any, y: Any) -> Any:
+    """As _float_power, where the exponent is a number in the program."""
+    exponent = b.known(y)
+    if exponent == 2:
+        return b.mul(x, x)
+    if exponent == 1:
+        return x
+    if exponent == 3:
+        return b.mul(b.mul(x, x), x)
+    if not x.dtype.startswith("float"):
+        return b.pow(x, y)
+    if exponent == -1:
+        return b.div(1.0, x)
+    if exponent == -2:
+        return b.div(1.0, b.mul(x, x))
+    if exponent == 0.5:
+        return b.sqrt(x)
+    if exponent == -0.5:
+        return b.div(1.0, b.sqrt(x))
+    return b.pow(x, y)
 
 
 def _reciprocal_power(x: Any, y: Any) -> Any:
@@ -161,13 +194,13 @@ def _by_exponent(g: Any, x: Any, y: Any, out: Any) -> Any:
 pow = elementwise(
     "pow", _power,
     grads=(lambda g, x, y: _by_base(g, x, y), lambda g, x, y, out: _by_exponent(g, x, y, out)),
-    emit=lambda b, x, y: b.pow(x, y),
+    emit=lambda b, x, y: _emit_power(b, x, y),
     node="PowBackward1", number="PowBackward0", check=_check_exponent)  # fmt: skip
 
 rpow = elementwise(
     "rpow", lambda x, y: _power(y, x),
     grads=(lambda g, x, y, out: _by_exponent(g, y, x, out), lambda g, x, y: _by_base(g, y, x)),
-    emit=lambda b, x, y: b.pow(y, x),
+    emit=lambda b, x, y: _emit_power(b, y, x),
     node="PowBackward1", number="PowBackward2", check=_check_base)  # fmt: skip
 
 square = elementwise(

@@ -52,7 +52,8 @@ sigmoid = elementwise(
 
 logit = elementwise(
     "logit", lambda x: np.log(x / (1 - x)),
-    grads=(lambda g, x: where_((x < 0.0) | (x > 1.0), math.nan, g / (x * (1.0 - x))),), promote="float",
+    grads=(lambda g, x: where_((x < 0.0) | (x > 1.0), math.nan, g / (x * (1.0 - x))),),
+    emit=lambda b, x: b.log(b.div(x, b.sub(1.0, x))), promote="float",
     refuses={3: lacks("logit_cpu")})  # fmt: skip
 
 logit_clamped = primitive(
@@ -68,13 +69,23 @@ def _logaddexp(x: Any, y: Any) -> Any:
     return np.where(x == y, x + _LN2, big + np.log1p(np.exp(small - big))).astype(x.dtype)
 
 
+def _emit_logaddexp(b: Any, x: Any, y: Any, double: float, smaller: Any) -> Any:
+    """The greater, and what the smaller adds to it; where they are equal also two infinities, which have no difference."""
+    added = b.log1p(smaller(b.neg(b.abs(b.sub(x, y)))))
+    if double == 1.0:
+        added = b.mul(added, 1 / _LN2)
+    return b.select(b.eq(x, y), b.add(x, double), b.add(b.maximum(x, y), added))
+
+
 logaddexp = elementwise(
     "logaddexp", _logaddexp,
+    emit=lambda b, x, y: _emit_logaddexp(b, x, y, _LN2, b.exp),
     grads=(lambda g, x, y: g / (exp(y - x) + 1.0), lambda g, x, y: g / (exp(x - y) + 1.0)),
     refuses={c: lacks("logaddexp_cpu") for c in (0, 1)})  # fmt: skip
 
 logaddexp2 = elementwise(
     "logaddexp2", lambda x, y: np.logaddexp2(x, y) if x.dtype.kind != "c" else _logaddexp(x * _LN2, y * _LN2) / _LN2,
+    emit=lambda b, x, y: _emit_logaddexp(b, x, y, 1.0, b.exp2),
     grads=(lambda g, x, y: g / (exp2(y - x) + 1.0), lambda g, x, y: g / (exp2(x - y) + 1.0)),
     refuses={c: lacks("logaddexp2_cpu") for c in (0, 1)})  # fmt: skip
 
@@ -139,23 +150,38 @@ atan2 = elementwise(
     grads=(lambda g, x, y: _over_square(g, x, y) * y, lambda g, x, y: _over_square(g, x, y) * -x),
     emit=lambda b, x, y: b.atan2(x, y), promote="float", refuses=_NO_ATAN2)  # fmt: skip
 
+
+def _emit_hypot(b: Any, x: Any, y: Any) -> Any:
+    """By the quotient of the smaller and the greater, whose square neither overflows nor vanishes."""
+    one, other = b.abs(x), b.abs(y)
+    big, small = b.maximum(one, other), b.minimum(one, other)
+    ratio = b.div(small, b.select(b.eq(big, 0.0), 1.0, big))
+    length = b.mul(big, b.sqrt(b.add(1.0, b.mul(ratio, ratio))))
+    return b.select(b.or_(b.isinf(x), b.isinf(y)), math.inf, length)
+
+
 hypot = elementwise(
-    "hypot", np.hypot,
+    "hypot", np.hypot, emit=_emit_hypot,
     grads=(lambda g, x, out: g * (x / out), lambda g, y, out: g * (y / out)),
     refuses={c: lacks("hypot_cpu") for c in (0, 1, 3)})  # fmt: skip
 
 sinc = elementwise(
     "sinc", lambda x: _sinc(x * math.pi),
-    grads=(lambda g, x: g * sinc_slope(x),), promote="float")  # fmt: skip
+    grads=(lambda g, x: g * sinc_slope(x),), emit=lambda b, x: _emit_sinc(b, b.mul(x, math.pi)), promote="float")  # fmt: skip
 
 
 def _sinc(x: Any) -> Any:
     return np.where(x == 0, 1, np.sin(x) / x).astype(x.dtype)
 
 
+def _emit_sinc(b: Any, x: Any) -> Any:
+    return b.select(b.eq(x, 0.0), 1.0, b.div(b.sin(x), x))
+
+
 sinc_slope = elementwise(
     "sinc_slope", lambda x: _sinc_slope(x),
-    grads=(lambda g, x: g * where_(x == 0, -_PI2 / 3, -_PI2 * sinc(x) - sinc_slope(x) * 2.0 / x),))  # fmt: skip
+    grads=(lambda g, x: g * where_(x == 0, -_PI2 / 3, -_PI2 * sinc(x) - sinc_slope(x) * 2.0 / x),),
+    emit=lambda b, x: _emit_sinc_slope(b, x))  # fmt: skip
 
 
 _NEAR_ZERO = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(7, 0, -1)]
@@ -170,6 +196,15 @@ def _sinc_slope(x: Any) -> Any:
         series = series * square + c
     far = (np.cos(turned) - np.sin(turned) / turned) / x
     return np.where(np.abs(turned) < 0.5, series * turned * math.pi, far).astype(x.dtype)
+
+
+def _emit_sinc_slope(b: Any, x: Any) -> Any:
+    turned = b.mul(x, math.pi)
+    square, series = b.mul(turned, turned), b.const(0.0, x.dtype)
+    for c in _NEAR_ZERO:
+        series = b.add(b.mul(series, square), c)
+    far = b.div(b.sub(b.cos(turned), b.div(b.sin(turned), turned)), x)
+    return b.select(b.lt(b.abs(turned), 0.5), b.mul(b.mul(series, turned), math.pi), far)
 
 
 _DEGREE = math.pi / 180
@@ -221,7 +256,8 @@ scaled = primitive("scaled", lambda x, n: np.ldexp(x, n), grads=(lambda g, n: sc
 
 ldexp = elementwise(
     "ldexp", lambda x, y: x * np.power(2.0, y).astype(x.dtype),
-    grads=(lambda g, y: g * exp2(y), lambda g, out: g * (out * _LN2)), promote="float")  # fmt: skip
+    grads=(lambda g, y: g * exp2(y), lambda g, out: g * (out * _LN2)),
+    emit=lambda b, x, y: b.mul(x, b.pow(2.0, y)), promote="float")  # fmt: skip
 
 nextafter = elementwise(
     "nextafter", np.nextafter,
@@ -257,18 +293,20 @@ absolute = elementwise(
 copysign = elementwise(
     "copysign", lambda x, y: np.copysign(x, y),
     grads=(lambda g, x, out: where_(x == 0, 0.0, g * (out / x)), lambda g: zeros_(g)),
-    promote="float", number="CopysignBackward1")  # fmt: skip
+    emit=lambda b, x, y: b.copysign(x, y), promote="float", number="CopysignBackward1")  # fmt: skip
 heaviside = elementwise(
     "heaviside", lambda x, y: np.where(x == 0, y, x > 0).astype(x.dtype),
+    emit=lambda b, x, y: b.select(b.eq(x, 0), y, b.cast(b.gt(x, 0), x.dtype)),
     grads=(refuse_derivative("derivative for aten::heaviside is not implemented"),) * 2, node="NotImplemented",
     refuses={3: (RuntimeError, "heaviside is not yet implemented for complex tensors.")})  # fmt: skip
 signbit = elementwise(
     "signbit", lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0, promote="bool",
+    emit=lambda b, x: b.lt(b.copysign(1.0, x) if x.dtype.startswith("float") else x, 0),
     refuses={3: "signbit is not implemented for complex tensors."})  # fmt: skip
 
 # ---- complex numbers -------------------------------------------------------------------------------------------------
 
-conj_ = elementwise("conj_physical", np.conjugate, grads=(lambda g: conj_(g),), holomorphic=False)
+conj_ = elementwise("conj_physical", np.conjugate, grads=(lambda g: conj_(g),), emit=lambda b, x: x, holomorphic=False)
 
 
 def _turn(g: Any, x: Any) -> Any:
@@ -285,7 +323,9 @@ def _angle(x: Any) -> Any:
     return np.where(np.isnan(x), x, np.where(x < 0, math.pi, 0)).astype(x.dtype)
 
 
-angle = elementwise("angle", _angle, grads=(lambda g, x: _turn(g, x),), holomorphic=False, promote="float")
+angle = elementwise(
+    "angle", _angle, grads=(lambda g, x: _turn(g, x),), holomorphic=False, promote="float",
+    emit=lambda b, x: b.select(b.isnan(x), x, b.select(b.lt(x, 0.0), math.pi, b.const(0.0, x.dtype))))  # fmt: skip
 
 polar_ = elementwise(
     "polar", lambda x, y: x * np.exp(1j * y),
@@ -310,12 +350,17 @@ def _no_complex(name: str) -> dict[int, Any]:
 
 
 isnan = elementwise("isnan", np.isnan, promote="bool", emit=lambda b, x: b.ne(x, x))
-isinf = elementwise("isinf", np.isinf, promote="bool")
-isfinite = elementwise("isfinite", np.isfinite, promote="bool")
-isposinf = elementwise("isposinf", lambda x: x == math.inf, promote="bool", refuses=_no_complex("isposinf"))
-isneginf = elementwise("isneginf", lambda x: x == -math.inf, promote="bool", refuses=_no_complex("isneginf"))
+isinf = elementwise("isinf", np.isinf, promote="bool", emit=lambda b, x: b.isinf(x))
+isfinite = elementwise("isfinite", np.isfinite, promote="bool", emit=lambda b, x: b.isfinite(x))
+isposinf = elementwise(
+    "isposinf", lambda x: x == math.inf, promote="bool", emit=lambda b, x: b.and_(b.isinf(x), b.gt(x, 0)),
+    refuses=_no_complex("isposinf"))  # fmt: skip
+isneginf = elementwise(
+    "isneginf", lambda x: x == -math.inf, promote="bool", emit=lambda b, x: b.and_(b.isinf(x), b.lt(x, 0)),
+    refuses=_no_complex("isneginf"))  # fmt: skip
 isreal = elementwise(
-    "isreal", lambda x: x.imag == 0 if x.dtype.kind == "c" else np.ones(x.shape, np.bool_), promote="bool")  # fmt: skip
+    "isreal", lambda x: x.imag == 0 if x.dtype.kind == "c" else np.ones(x.shape, np.bool_), promote="bool",
+    emit=lambda b, x: b.const(True, "bool"))  # fmt: skip
 
 nan_to_num_ = primitive(
     "nan_to_num", lambda x, *, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),

@@ -115,10 +115,17 @@ def _lerp(x: Any, y: Any, z: Any) -> Any:
 
 
 _TO_ENDS = (lambda g, z: g * (1 - z), lambda g, z: g * z)
-lerp_number = elementwise("lerp_number", _lerp, grads=(*_TO_ENDS, None), node="LerpBackward0")
+
+
+def _emit_lerp(b: Any, x: Any, y: Any, z: Any) -> Any:
+    way = b.sub(y, x)
+    return b.select(b.lt(b.abs(z), 0.5), b.add(x, b.mul(z, way)), b.sub(y, b.mul(way, b.sub(1.0, z))))
+
+
+lerp_number = elementwise("lerp_number", _lerp, grads=(*_TO_ENDS, None), emit=_emit_lerp, node="LerpBackward0")
 lerp_tensor = elementwise(
     "lerp_tensor", _lerp,
-    grads=(*_TO_ENDS, lambda g, x, y: g * (y - x)), node="LerpBackward1")  # fmt: skip
+    grads=(*_TO_ENDS, lambda g, x, y: g * (y - x)), emit=_emit_lerp, node="LerpBackward1")  # fmt: skip
 
 # Exponential and logarithm stand here because powers and reductions need them; their relatives are in elementary.py.
 exp = elementwise("exp", np.exp, grads=(lambda g, out: g * out,), emit=lambda b, x: b.exp(x), promote="float")
@@ -129,7 +136,7 @@ log = elementwise("log", np.log, grads=(lambda g, x: g / x,), emit=lambda b, x: 
 where_ = elementwise(
     "where", lambda x, y, z: select(x, y, z),
     grads=(None, lambda g, x: where_(x, g, 0.0), lambda g, x: where_(x, 0.0, g)),
-    emit=lambda b, x, y, z: b.select(x, y, z), promote="rest")  # fmt: skip
+    emit=lambda b, x, y, z: b.select(b.cast(x, "bool"), y, z), promote="rest")  # fmt: skip
 
 
 def _no_complex(name: str) -> dict[int, Any]:
@@ -155,11 +162,13 @@ def _winner(g: Any, a: Any, b: Any) -> Any:
 fmax = elementwise(
     "fmax", np.fmax,
     grads=(lambda g, x, y: where_((x >= y) | (y != y), g, 0.0), lambda g, x, y: where_((x >= y) | (y != y), 0.0, g)),
+    emit=lambda b, x, y: b.select(b.or_(b.ge(x, y), b.ne(y, y)), x, y),
     refuses=_no_complex("fmax"))  # fmt: skip
 
 fmin = elementwise(
     "fmin", np.fmin,
     grads=(lambda g, x, y: where_((x <= y) | (y != y), g, 0.0), lambda g, x, y: where_((x <= y) | (y != y), 0.0, g)),
+    emit=lambda b, x, y: b.select(b.or_(b.le(x, y), b.ne(y, y)), x, y),
     refuses=_no_complex("fmin"))  # fmt: skip
 
 _AT_LEAST: Any = (lambda g, x, y: where_(x >= y, g, 0.0), lambda g, x, y: where_(x < y, g, 0.0))

@@ -26,15 +26,18 @@ from lamina.primitives.signature import parsed
 
 _kept = elementwise(
     "masked_kept", lambda x, mask: select(mask, x, x.dtype.type(0)),
-    grads=(lambda g, mask: _kept(g, mask), None), promote="none", node="MaskedFill")  # fmt: skip
+    grads=(lambda g, mask: _kept(g, mask), None), emit=lambda b, x, mask: b.select(mask, x, 0),
+    promote="none", node="MaskedFill")  # fmt: skip
 
 _dropped = elementwise(
     "masked_dropped", lambda x, mask: select(mask, x.dtype.type(0), x),
-    grads=(lambda g, mask: _dropped(g, mask), None), promote="none", node="MaskedFill")  # fmt: skip
+    grads=(lambda g, mask: _dropped(g, mask), None), emit=lambda b, x, mask: b.select(mask, 0, x),
+    promote="none", node="MaskedFill")  # fmt: skip
 
 masked_filled = elementwise(
     "masked_fill", lambda x, mask, value: select(np.asarray(mask, order="C"), value, np.asarray(x, order="C")),
-    grads=(lambda g, mask: _dropped(g, mask), None, lambda g, mask: _kept(g, mask)), promote="none")  # fmt: skip
+    grads=(lambda g, mask: _dropped(g, mask), None, lambda g, mask: _kept(g, mask)),
+    emit=lambda b, x, mask, value: b.select(mask, value, x), promote="none")  # fmt: skip
 
 
 @parsed

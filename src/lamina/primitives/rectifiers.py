@@ -15,7 +15,8 @@ prelu_ = elementwise(
 
 hardshrink_ = elementwise(
     "hardshrink", lambda x, y: select((x >= -y) & (x <= y), 0.0, x),
-    grads=(lambda g, x, y: where_((x >= -y) & (x <= y), 0.0, g), None), number="Hardshrink")  # fmt: skip
+    grads=(lambda g, x, y: where_((x >= -y) & (x <= y), 0.0, g), None),
+    emit=lambda b, x, y: b.select(b.and_(b.ge(x, b.neg(y)), b.le(x, y)), 0.0, x), number="Hardshrink")  # fmt: skip
 
 
 @parsed

@@ -75,8 +75,16 @@ def _function(name: str, compute: Any, grads: Any = None, kernel: str | None = N
 # ---- error functions -------------------------------------------------------------------------------------------------
 
 _SLOPE = 2.0 / math.sqrt(math.pi)
-erf = _function("erf", lambda x: _library("erf")(x), (lambda g, x: g * (exp(-(x * x)) * _SLOPE),), "erf_vml_cpu")
-erfc = _function("erfc", lambda x: _library("erfc")(x), (lambda g, x: g * (exp(-(x * x)) * -_SLOPE),), "erfc_vml_cpu")
+erf = _function(
+    "erf",
+    lambda x: _library("erf")(x),
+    (lambda g, x: g * (exp(-(x * x)) * _SLOPE),),
+    "erf_vml_cpu",
+    emit=lambda b, x: b.erf(x),
+)
+erfc = _function(
+    "erfc", lambda x: _library("erfc")(x), (lambda g, x: g * (exp(-(x * x)) * -_SLOPE),), "erfc_vml_cpu",
+    emit=lambda b, x: b.erfc(x))  # fmt: skip
 erfinv = _function(
     "erfinv", lambda x: _library("erfinv")(x), (lambda g, out: g * (exp(out * out) / _SLOPE),), "erfinv_vml_cpu"
 )
@@ -84,7 +92,8 @@ erfcx = _function(
     "special_erfcx", lambda x: _library("erfcx")(x), (lambda g, x, out: g * (x * out * 2.0 - _SLOPE),))  # fmt: skip
 ndtr = _function(
     "special_ndtr", lambda x: _library("ndtr")(x),
-    (lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),))  # fmt: skip
+    (lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),),
+    emit=lambda b, x: b.mul(b.erfc(b.mul(b.cast(x, "float64"), -math.sqrt(0.5))), 0.5))  # fmt: skip
 log_ndtr = _function(
     "special_log_ndtr", lambda x: _library("log_ndtr")(x),
     (lambda g, x: g * _hazard(x),))  # fmt: skip
@@ -159,22 +168,31 @@ def _weighted(x: Any, y: Any, log_y: Any) -> Any:
     return np.where(np.isnan(y), np.nan, np.where(np.equal(x, 0), 0, x * log_y)).astype(np.result_type(log_y))
 
 
+def _emit_weighted(b: Any, x: Any, y: Any, log_y: Any) -> Any:
+    return b.select(b.isnan(y), math.nan, b.select(b.eq(x, 0.0), 0.0, b.mul(x, log_y)))
+
+
 xlogy = _function(
     "xlogy", lambda x, y: _weighted(x, y, np.log(np.asarray(y, getattr(x, "dtype", None)))),
     (lambda g, x, y: xlogy(where_((x == 0) & (y <= 0), 0.0, g), y), lambda g, x, y: g * x / y),
-    number="XlogyBackward2")  # fmt: skip
+    emit=lambda b, x, y: _emit_weighted(b, x, y, b.log(y)), number="XlogyBackward2")  # fmt: skip
 xlog1py = _function(
     "special_xlog1py", lambda x, y: _weighted(x, y, np.log1p(np.asarray(y, getattr(x, "dtype", None)))),
     (lambda g, x, y: xlog1py(where_((x == 0) & (y <= -1), 0.0, g), y), lambda g, x, y: g * x / (y + 1.0)),
-    node="SpecialXlog1PyBackward0", number="SpecialXlog1PyBackward2")  # fmt: skip
+    emit=lambda b, x, y: _emit_weighted(b, x, y, b.log1p(y)), node="SpecialXlog1PyBackward0", number="SpecialXlog1PyBackward2")  # fmt: skip
 entr = _function(
     "special_entr", lambda x: _entropy(x),
-    (lambda g, x: g * (-log(x) - 1.0),))  # fmt: skip
+    (lambda g, x: g * (-log(x) - 1.0),), emit=lambda b, x: _emit_entropy(b, x))  # fmt: skip
 
 
 def _entropy(x: Any) -> Any:
     beyond = np.where(x == 0, 0, np.where(x < 0, -np.inf, x))
     return np.where(x > 0, -x * np.log(x), beyond).astype(x.dtype)
+
+
+def _emit_entropy(b: Any, x: Any) -> Any:
+    beyond = b.select(b.lt(x, 0.0), -math.inf, x)
+    return b.select(b.gt(x, 0.0), b.mul(b.neg(x), b.log(x)), b.select(b.eq(x, 0.0), 0.0, beyond))
 
 
 # ---- Bessel functions ------------------------------------------------------------------------------------------------
@@ -217,7 +235,8 @@ scaled_modified_bessel_k1 = _function("special_scaled_modified_bessel_k1", lambd
 airy_ai = _function("special_airy_ai", lambda x: _library("airy")(x)[0])
 spherical_bessel_j0 = _function(
     "special_spherical_bessel_j0",
-    lambda x: np.where(np.isinf(x), 0, np.where(x == 0, 1, np.sin(x) / x)).astype(x.dtype))  # fmt: skip
+    lambda x: np.where(np.isinf(x), 0, np.where(x == 0, 1, np.sin(x) / x)).astype(x.dtype),
+    emit=lambda b, x: b.select(b.isinf(x), 0.0, b.select(b.eq(x, 0.0), 1.0, b.div(b.sin(x), x))))  # fmt: skip
 
 # ---- orthogonal polynomials ------------------------------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ def _float_floor_div(f: Floats, x: str, y: str) -> str:
 _FLOAT_RULES: dict[str, Callable[..., str]] = {
     "neg": lambda f, x: f.neg(x),
     "abs": lambda f, x: f.abs(x),
+    "copysign": lambda f, x, y: f.copysign(x, y),
     "sqrt": lambda f, x: f.unary("sqrt", x),
     "rsqrt": lambda f, x: f.div(1.0, f.unary("sqrt", x)),
     "reciprocal": lambda f, x: f.div(1.0, x),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from lamina.compiler.calls import Call
 from lamina.compiler.graph import Node, Ref
 from lamina.compiler.loops import WIDE, Body, NotNative, Val, Work
@@ -68,14 +70,15 @@ def elementwise(node: Node) -> Work:
         raise NotNative(node.name)
     out = node.outputs[0]
     assert out is not None
+    dtypes = [name_of(given) for given in node.inputs]
+    if any(d.startswith("complex") for d in dtypes):
+        raise NotNative("complex")
+    if p.promote == "bool" and len(set(dtypes)) > 1:  # integers of several sizes are compared as they are
+        dtypes = [np.result_type(*dtypes).name] * len(dtypes)
     body = Body()
-    values = []
-    for given in node.inputs:
-        dtype = name_of(given)
-        if dtype.startswith("complex"):
-            raise NotNative("complex")
-        values.append(operand(body, given, out.shape, WIDE.get(dtype, dtype)))
-    result = p.emit(body, *values)
+    result = p.emit(
+        body, *(operand(body, given, out.shape, WIDE.get(d, d)) for given, d in zip(node.inputs, dtypes, strict=True))
+    )
     body.store(out, out.strides, result)
     return Work(out.shape, len(out.shape), body.insts)
 
