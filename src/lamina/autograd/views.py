@@ -90,33 +90,40 @@ def _add(held: list[Any], t: Tensor) -> None:
     held.append(ref(t))
 
 
-_PLAIN: dict[tuple[str, bool], View] = {}
+def plain_ways(maker: str) -> tuple[View, View]:
+    """What `attach_plain` notes of the views that `maker` makes: with gradients on, and off."""
+    return View("", maker, None), View("no_grad", maker, None)
 
 
-def attach_plain(out: Tensor, source: Tensor, maker: str, no_grad: bool) -> None:
+def attach_plain(out: Tensor, source: Tensor, way: View) -> None:
     """`attach` for the common view: of a plain tensor, or of a plain view of one."""
     about = source._more
     if about is not None and (
         about.inference or (about.view is not None and (about.view.made_in or about.view.replay))
     ):
-        attach(out, source, maker, "no_grad" if no_grad else "")
+        attach(out, source, way.maker, way.made_in)
         return
     base = source if about is None or about.base is None else about.base
     counter = source._version_
     if counter is None:
         counter = source._version_ = Version()
     out._version_ = counter
-    record = _PLAIN.get((maker, no_grad))
-    if record is None:
-        record = _PLAIN[maker, no_grad] = View("no_grad" if no_grad else "", maker, None)
     own = out._more = More()
-    own.base, own.view, own.seen = base, record, counter.n
-    if no_grad and base._node is not None:
+    own.base, own.view, own.seen = base, way, counter.n
+    if way.made_in and base._node is not None:
         out._node = NOWHERE
     base_about = base._more
     if base_about is None:
         base_about = base._more = More()
-    _count_in(out, base, base_about, counter)
+    held = base_about.views
+    if held is None:
+        _count_in(out, base, base_about, counter)
+    else:
+        n = len(held)
+        if n > 8 and not n & (n - 1):
+            _add(held, out)
+        else:
+            held.append(ref(out))
 
 
 def _composed(first: Any, source: Tensor, base: Tensor, then: Any, out: Tensor) -> Callable[[Tensor], Tensor]:

@@ -62,6 +62,12 @@ size_of = tuple.__new__  # size_of(Size, array.shape): no check, for shapes that
 def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
     """The shape in `f(2, 3)` or `f((2, 3))`. Raises TypeError for what is not a whole number."""
     dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    if dims.__class__ is tuple:
+        for d in dims:
+            if d.__class__ is not int:
+                break
+        else:
+            return dims
     try:
         return tuple(map(operator.index, dims))
     except TypeError:

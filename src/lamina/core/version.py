@@ -80,21 +80,26 @@ def is_own(name: str) -> int:
 def users_place(depth: int = 2) -> Place | None:
     """Where the program called lamina: the nearest frame outside of it, at least `depth` frames up."""
     try:
-        frame: FrameType | None = getframe(depth)
+        frame: FrameType = getframe(depth)
     except ValueError:  # called from C, or from the top
         return None
+    code = frame.f_code
+    own = OWN_FILES.get(code.co_filename)
+    if own == 0:  # most often
+        return code, frame.f_lasti
     packaged: FrameType | None = None  # a package that is run itself has no user's frame behind it
+    at: FrameType | None = frame
     known = OWN_FILES.get
-    while frame is not None:
-        name = frame.f_code.co_filename
+    while at is not None:
+        name = at.f_code.co_filename
         own = known(name)
         if own is None:
             own = is_own(name)
         if not own:
-            return frame.f_code, frame.f_lasti
+            return at.f_code, at.f_lasti
         if own == 2 and packaged is None:
-            packaged = frame
-        frame = frame.f_back
+            packaged = at
+        at = at.f_back
     return None if packaged is None else (packaged.f_code, packaged.f_lasti)
 
 

@@ -15,6 +15,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import with_out
 from lamina.primitives.matmul import (
+    PLAIN,
     autocast,
     bmm_,
     check_not_bool,
@@ -25,7 +26,9 @@ from lamina.primitives.matmul import (
     mm_,
     mv_,
     outer,
+    plain_matrices,
 )
+from lamina.primitives.reduction import sum_
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
 from lamina.primitives.signature import scalar_name
@@ -97,9 +100,15 @@ addr_ = primitive(
            lambda g, y, alpha: _times(mv_(g, y), alpha),
            lambda g, x, alpha: _times(mv_(g.mT, x), alpha)))  # fmt: skip
 
+
+def _linear(x: Array, w: Array, b: Array) -> Array:
+    out = x.dot(w.T)
+    return np.add(out, b, out)  # type: ignore[no-any-return]
+
+
 linear_ = primitive(
-    "linear", lambda x, w, b: _plus(b, np.matmul(x, w.T), 1, 1),
-    grads=(lambda g, w: mm_(g, w), lambda g, x: mm_(g.mT, x), lambda g: g.sum(0)), node="Addmm")  # fmt: skip
+    "linear", _linear,
+    grads=(lambda g, w: mm_(g, w), lambda g, x: mm_(g.mT, x), lambda g: sum_(g, (0,), False, None)), node="Addmm")  # fmt: skip
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 
@@ -240,6 +249,14 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias. Shapes (..., in), (out, in), (out) -> (..., out)."""
+    if (
+        bias.__class__ in PLAIN
+        and plain_matrices(input, weight)
+        and bias._kind is input._kind  # type: ignore[union-attr]
+        and input._array.shape[1] == weight._array.shape[1]
+        and bias._array.shape == weight._array.shape[:1]  # type: ignore[union-attr]
+    ):
+        return linear_(input, weight, bias)  # type: ignore[no-any-return]
     check_tensors("linear", input=input, weight=weight)
     input, weight, bias = autocast(input, weight, bias)
     if weight._array.ndim == 2 and input._array.ndim == 2 and bias is not None and bias._array.ndim == 1:

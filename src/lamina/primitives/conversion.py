@@ -42,12 +42,13 @@ def in_order(shape: tuple[int, ...], kind: Any, order: str) -> Array:
 clone_ = primitive("clone", _cloned, grads=(lambda g: g,), native=True, meta=_ordered)
 
 
+_ORDERS = {"preserve_format": "preserve", "contiguous_format": "contiguous"}
+
+
 def clone(input: Tensor, *, memory_format: Any = devices.preserve_format) -> Tensor:
     """A copy, recorded. memory_format: the stride order (default: the input's, where dense)."""
-    order = {"preserve_format": "preserve", "contiguous_format": "contiguous"}.get(
-        memory_format.name, memory_format.name
-    )
-    return clone_(input, order=order)  # type: ignore[no-any-return]
+    order = memory_format.name
+    return clone_(input, _ORDERS.get(order, order))  # type: ignore[no-any-return]
 
 
 def _cast(x: Array, *, to: Any) -> Array:

@@ -173,10 +173,7 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: boo
                                 made._saved = made._versions = ()
                             elif node is None or other_node is None:  # what nobody needs is not kept
                                 kept = asked_y if node is None else asked_x
-                                made._saved = pair = tuple([(input, other)[i] if i is not None else None for i in kept])
-                                made._versions = tuple(
-                                    [None if t is None else 0 if t._version_ is None else t._version_.n for t in pair]
-                                )
+                                made._saved, made._versions = _kept((input, other), kept)
                             elif both:
                                 v, w = input._version_, other._version_
                                 if swapped:
@@ -273,6 +270,12 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: boo
         return fallback(p, (input, other), {})
 
     return op
+
+
+def _kept(pair: tuple[Tensor, Tensor], kept: tuple[int | None, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """What is saved of two inputs, and the versions."""
+    saved = tuple([None if i is None else pair[i] for i in kept])
+    return saved, tuple([None if t is None else 0 if t._version_ is None else t._version_.n for t in saved])
 
 
 def _asked(p: Primitive, which: int) -> tuple[int | None, ...]:

@@ -46,6 +46,30 @@ def _plain(bound: Any) -> bool:
     return bound is None or bound.__class__ is int
 
 
+def plain_view(self: Tensor, key: Any) -> Tensor | None:
+    """The view that a slice, or a tuple of integers and slices, makes; None for other keys, and for those that do not fit."""
+    view, dim = self, 0
+    for item in key if key.__class__ is tuple else (key,):
+        shape = view._array.shape
+        if dim == len(shape):
+            return None
+        if item.__class__ is int:
+            n = shape[dim]
+            if not -n <= item < n:
+                return None
+            view = s.select_(view, dim, item)
+        elif item.__class__ is slice:
+            start, stop, step = item.start, item.stop, item.step
+            if not (_plain(start) and _plain(stop) and (step is None or (step.__class__ is int and step > 0))):
+                return None
+            if key is item or not is_whole(item, shape[dim]):
+                view = s.slice_(view, dim, item)
+            dim += 1
+        else:
+            return None
+    return view if view is not self else None
+
+
 def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
     """The view that the basic parts of a key make, and what is left: dims of it, and an integer tensor for each.
 
@@ -73,28 +97,28 @@ def read(self: Tensor, key: Any) -> tuple[Tensor, list[int], list[Tensor]]:
             position += ndim - used
             used = ndim  # a second Ellipsis stands for nothing
         elif item is None:
-            view = s.unsqueeze_(view, dim=dim)
+            view = s.unsqueeze_(view, dim)
             dim += 1
         elif item.__class__ is int:
             n = view._array.shape[dim]
             if not -n <= item < n:
                 raise IndexRangeError(f"index {item} is out of bounds for dimension {position} with size {n}", item, n)
-            view = s.select_(view, dim=dim, index=item)
+            view = s.select_(view, dim, item)
             position += 1
         elif item.__class__ is slice:
             if key.__class__ is slice or not is_whole(item, view._array.shape[dim]):
-                view = s.slice_(view, dim=dim, part=_slice(item))
+                view = s.slice_(view, dim, _slice(item))
             dim += 1
             position += 1
         elif isinstance(item, bool):
-            view = s.unsqueeze_(view, dim=dim)
+            view = s.unsqueeze_(view, dim)
             at.append(dim)
             indices.append(wrap(np.zeros(int(item), np.int64)))
             dim += 1
         elif is_mask(item):
             position += item._array.ndim
             if not item._array.ndim:
-                view = s.unsqueeze_(view, dim=dim)
+                view = s.unsqueeze_(view, dim)
                 at.append(dim)
                 indices.append(wrap(np.zeros(int(bool(item)), np.int64)))
                 dim += 1

@@ -20,7 +20,7 @@ from lamina.core.tensor import Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.index_keys import basic, is_mask, is_whole, read
+from lamina.primitives.index_keys import basic, is_mask, is_whole, plain_view, read
 from lamina.primitives.inplace import NAMES, write
 from lamina.primitives.kernels import places
 from lamina.primitives.levels import differs
@@ -137,11 +137,14 @@ put_at = primitive("index_put", _put, grads=_put_grads, variadic=True)
 def getitem(self: Tensor, key: Any) -> Tensor:
     """`self[key]`: a view for integers, slices, None and Ellipsis; a copy for tensors, lists and masks."""
     if key.__class__ is int and (shape := self._array.shape) and -shape[0] <= key < shape[0]:
-        return s.select_(self, dim=0, index=key)  # type: ignore[no-any-return]
+        return s.select_(self, 0, key)  # type: ignore[no-any-return]
     if key.__class__ is Tensor and self._node is None and self.__class__ is Tensor:
         found = _bare_key(self, key)
         if found is not None and found.dtype == np.bool_ and (self._more is None or self._more.cut is None):
             return wrap(self._array[found], self._kind)
+    found = plain_view(self, key)
+    if found is not None:
+        return found
     view, at, indices = read(self, key)
     if not at:
         return view if view is not self else s.alias_(self)

@@ -33,19 +33,33 @@ def _inferred(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
         if known and numel % known == 0:
             return tuple(numel // known if n == -1 else n for n in shape)
     elif math.prod(shape) == numel:
-        if any(n < 0 for n in shape):
+        if shape and min(shape) < 0:
             raise RuntimeError(f"invalid shape dimension {min(shape)}")
         return shape
     raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
 
 
+def _target(given: tuple[Any, ...], function: str, numel: int) -> tuple[int, ...]:
+    """The shape that the arguments of `function` say for `numel` elements."""
+    dims = given[0] if len(given) == 1 and given[0].__class__ is tuple else given
+    count = 1
+    for n in dims:
+        if n.__class__ is not int or n < 0:
+            break
+        count *= n
+    else:
+        if count == numel:
+            return dims  # type: ignore[no-any-return]
+    return _inferred(shape_of(given, function), numel)
+
+
 def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     """The same memory under another shape, or seen as another dtype. Raises RuntimeError where strides do not allow it."""
-    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtype_class)):
+    if dtype is not None or (len(shape) == 1 and shape[0].__class__ is dtype_class):
         from lamina.primitives.conversion import view_dtype  # conversion stands on this module
 
         return view_dtype(self, dtype or shape[0])
-    return s.view_(self, shape=_inferred(shape_of(shape, "view"), self._array.size))  # type: ignore[no-any-return]
+    return s.view_(self, _target(shape, "view", self._array.size))  # type: ignore[no-any-return]
 
 
 def view_as(self: Tensor, other: Tensor) -> Tensor:
@@ -57,13 +71,13 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     """Another shape: a view where strides allow it, else a copy."""
     if not isinstance(input, Tensor):
         raise TypeError(f"reshape(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    dims = _inferred(shape_of(shape, "reshape"), input._array.size)
+    dims = _target(shape, "reshape", input._array.size)
     array = input._array
     if array.flags.c_contiguous:
-        return s.view_(input, shape=dims)  # type: ignore[no-any-return]
+        return s.view_(input, dims)  # type: ignore[no-any-return]
     if _viewable(array, dims):
-        return s.reshape_alias(input, shape=dims)  # type: ignore[no-any-return]
-    return s.copy_reshape(input, shape=dims)  # type: ignore[no-any-return]
+        return s.reshape_alias(input, dims)  # type: ignore[no-any-return]
+    return s.copy_reshape(input, dims)  # type: ignore[no-any-return]
 
 
 def _viewable(array: Any, shape: tuple[int, ...]) -> bool:
@@ -102,7 +116,7 @@ def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
                 f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton dimension {i}.  "
                 f"Target sizes: {target}.  Tensor sizes: {list(shape)}"
             )
-    return s.expand_(self, size=tuple(target))  # type: ignore[no-any-return]
+    return s.expand_(self, tuple(target))  # type: ignore[no-any-return]
 
 
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
@@ -153,14 +167,14 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     found = tuple(wrap_dim(d, n) for d in order)
     if len(set(found)) != len(found):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return s.permute_(input, dims=found)  # type: ignore[no-any-return]
+    return s.permute_(input, found)  # type: ignore[no-any-return]
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions swapped."""
     n = input._array.ndim
     a, b = wrap_dim(dim0, n), wrap_dim(dim1, n)
-    return s.transpose_(input, dim0=a, dim1=b)  # type: ignore[no-any-return]
+    return s.transpose_(input, a, b)  # type: ignore[no-any-return]
 
 
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
@@ -197,7 +211,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     order = [d for d in range(n) if d not in a]
     for at, d in sorted(zip(b, a, strict=True)):
         order.insert(at, d)
-    return s.permute_(input, dims=tuple(order))  # type: ignore[no-any-return]
+    return s.permute_(input, tuple(order))  # type: ignore[no-any-return]
 
 
 moveaxis = movedim
@@ -206,7 +220,7 @@ moveaxis = movedim
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A view with a new dimension of size 1 at `dim`."""
     n = input._array.ndim
-    return s.unsqueeze_(input, dim=wrap_dim(dim, n + 1))  # type: ignore[no-any-return]
+    return s.unsqueeze_(input, wrap_dim(dim, n + 1))  # type: ignore[no-any-return]
 
 
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -214,7 +228,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     shape = input._array.shape
     dims = wrap_dims(dim, len(shape)) if dim is not None else tuple(range(len(shape)))
     squeezed = s.squeeze_ if dim is None else s.squeeze_dims_ if isinstance(dim, (tuple, list)) else s.squeeze_dim_
-    return squeezed(input, dims=tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
+    return squeezed(input, tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -269,7 +283,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     start = start + n if start < 0 else start
     if start + length > n:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
-    return s.slice_(input, dim=d, part=slice(start, start + length))  # type: ignore[no-any-return]
+    return s.slice_(input, d, slice(start, start + length))  # type: ignore[no-any-return]
 
 
 def select(input: Tensor, dim: int, index: Any) -> Tensor:
@@ -280,7 +294,7 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
     d, i = wrap_dim(dim, len(shape)), operator.index(index)
     if not -shape[d] <= i < shape[d]:
         raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape)} at dimension {d}")
-    return s.select_(input, dim=d, index=i)  # type: ignore[no-any-return]
+    return s.select_(input, d, i)  # type: ignore[no-any-return]
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
@@ -323,7 +337,7 @@ def turned(self: Tensor) -> Tensor:
             "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
             3,
         )
-    return permute(self, tuple(range(n - 1, -1, -1)))
+    return s.permute_(self, tuple(range(n - 1, -1, -1)))  # type: ignore[no-any-return]
 
 
 def matrix_transpose(self: Tensor) -> Tensor:
@@ -331,7 +345,7 @@ def matrix_transpose(self: Tensor) -> Tensor:
     n = self._array.ndim
     if n < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {n}-D tensor.")
-    return s.transpose_(self, dim0=n - 2, dim1=n - 1)  # type: ignore[no-any-return]
+    return s.transpose_(self, n - 2, n - 1)  # type: ignore[no-any-return]
 
 
 def hermitian(self: Tensor) -> Tensor:

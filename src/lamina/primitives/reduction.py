@@ -55,6 +55,13 @@ def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any
     steps, so that rounding errors grow with the root of their number only.
     """
     shape, ndim = x.shape, x.ndim
+    if to is None and ndim == 2 and x.size < _LARGE and (ones := _ONES.get(x.dtype)) is not None:
+        if dims == (0,):
+            added = ones[: shape[0]].dot(x)
+            return added.reshape(1, shape[1]) if keepdim else added
+        if dims == (1,):
+            added = x.dot(ones[: shape[1]])
+            return added.reshape(shape[0], 1) if keepdim else added
     if to is None and dims and x.size >= _LARGE and x.dtype.kind == "f" and x.flags.c_contiguous:
         if ndim - 1 in dims:
             first = ndim - 1
@@ -92,7 +99,15 @@ def _columns_added(x: Array) -> Array:
 
 
 def _everything(x: Array, to: Any = None) -> Any:
-    return x.sum(dtype=to) if x.size < _LARGE else total(x, tuple(range(x.ndim)), False, to)
+    n = x.size
+    if n >= _LARGE:
+        return total(x, tuple(range(x.ndim)), False, to)
+    ones = _ONES.get(x.dtype) if to is None else None
+    return x.sum(dtype=to) if ones is None else x.ravel().dot(ones[:n])
+
+
+_ONES = {np.dtype(kind): np.ones(_LARGE, kind) for kind in (np.float32, np.float64)}
+"""A small sum is a product with ones: BLAS is done where NumPy's reduction has hardly begun."""
 
 
 sum_all = primitive(
@@ -151,8 +166,8 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     elif d.category < 2:
         to = np.int64
     if dim is None and not keepdim:
-        return sum_all(input, to=to)  # type: ignore[no-any-return]
-    return sum_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim), to=to)  # type: ignore[no-any-return]
+        return sum_all(input, to)  # type: ignore[no-any-return]
+    return sum_(input, reduced(dim, input._array.ndim), bool(keepdim), to)  # type: ignore[no-any-return]
 
 
 @parsed
@@ -169,7 +184,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
         input = input.to(d)
     if dim is None and not keepdim:
         return mean_all(input)  # type: ignore[no-any-return]
-    return mean_(input, dims=reduced(dim, input._array.ndim), keepdim=bool(keepdim))  # type: ignore[no-any-return]
+    return mean_(input, reduced(dim, input._array.ndim), bool(keepdim))  # type: ignore[no-any-return]
 
 
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:

@@ -312,14 +312,14 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
 
 
 unsqueeze_ = primitive(
-    "unsqueeze", lambda x, *, dim: np.expand_dims(x, dim),
-    grads=(lambda g, dim: g.squeeze(dim) if isinstance(g, Tensor) else np.squeeze(g, dim),), view=True)  # fmt: skip
+    "unsqueeze", lambda x, *, dim: x.reshape(*x.shape[:dim], 1, *x.shape[dim:]),
+    grads=(lambda g, dim: g.squeeze(dim),), view=True)  # fmt: skip
 
 
 def _squeezing(name: str, node: str) -> Any:
     return primitive(
         name,
-        lambda x, *, dims: np.squeeze(x, dims),
+        lambda x, *, dims: x.squeeze(dims),
         grads=(lambda g, x_shape: g.reshape(x_shape),),
         view=True,
         node=node,
@@ -331,11 +331,11 @@ squeeze_dim_ = _squeezing("squeeze_dim", "SqueezeBackward1")
 squeeze_dims_ = _squeezing("squeeze_dims", "SqueezeBackward2")
 
 select_ = primitive(
-    "select", lambda x, *, dim, index: x[(slice(None),) * dim + (index, ...)],
+    "select", lambda x, *, dim, index: x[(slice(None),) * dim + (index, ...)] if dim else x[index, ...],
     grads=(lambda g, x_shape, dim, index: embed(g, shape=x_shape, index=(slice(None),) * dim + (index,)),), view=True)  # fmt: skip
 
 slice_ = primitive(
-    "slice", lambda x, *, dim, part: x[(slice(None),) * dim + (part,)],
+    "slice", lambda x, *, dim, part: x[(slice(None),) * dim + (part,)] if dim else x[part],
     grads=(lambda g, x_shape, dim, part: embed(g, shape=x_shape, index=(slice(None),) * dim + (part,)),), view=True)  # fmt: skip
 
 

@@ -128,6 +128,7 @@ def straight_vjp(p: Primitive) -> Any:
     holds = p.holds
     whole = len(ruled) == 1 and p.picks[0] == tuple(range(len(p.saves)))
     rule: Any = p.rules[0]
+    variadic = p.variadic
 
     def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
         values: Any = self._saved
@@ -146,14 +147,30 @@ def straight_vjp(p: Primitive) -> Any:
                     if value.version.n != held:
                         return general(self, g, create)
                     value = value.array
+                elif cls is tuple and held.__class__ is tuple:  # `rest`
+                    for t, n in zip(value, held):  # noqa: B905
+                        if (t.__class__ is not Tensor and t.__class__ is not Parameter) or (
+                            t._version_ is not None and t._version_.n != n
+                        ):
+                            return general(self, g, create)
+                    value = _arrays(value)
                 elif held is not None or cls is Packed or isinstance(value, Tensor):
                     return general(self, g, create)
                 values.append(value)
         if whole:
-            return (rule(g, *values),)
-        return [
-            None if edge is None or rule is None else rule(g, *[values[j] for j in pick])
-            for edge, (rule, pick) in zip(self._edges, ruled)  # noqa: B905
-        ]
+            return rule(g, *values) if variadic else (rule(g, *values),)  # type: ignore[no-any-return]
+        return _results(self._edges, g, values, ruled)
 
     return vjp
+
+
+def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    return tuple([t._array for t in tensors])
+
+
+def _results(edges: tuple[Any, ...], g: Any, values: Any, ruled: Any) -> list[Any]:
+    """The rules asked for, each with what it needs."""
+    return [
+        None if edge is None or rule is None else rule(g, *[values[j] for j in pick])
+        for edge, (rule, pick) in zip(edges, ruled)  # noqa: B905
+    ]

@@ -90,7 +90,7 @@ def _along(op: Any, kernel: str, input: Tensor, dim: int, dtype: Any) -> Tensor:
     d = wrap_dim(dim, ndim)
     if input._kind.dtype.category != 2:
         raise not_implemented(f"{kernel}_{'lastdim_' if d >= ndim - 1 else ''}kernel_impl", input._kind.dtype)
-    return op(input, dim=d)  # type: ignore[no-any-return]
+    return op(input, d)  # type: ignore[no-any-return]
 
 
 @parsed_exact
