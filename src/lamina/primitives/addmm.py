@@ -252,9 +252,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if (
         bias.__class__ in PLAIN
         and plain_matrices(input, weight)
-        and bias._kind is input._kind  # type: ignore[union-attr]
+        and bias._kind is input._kind
         and input._array.shape[1] == weight._array.shape[1]
-        and bias._array.shape == weight._array.shape[:1]  # type: ignore[union-attr]
+        and bias._array.shape == weight._array.shape[:1]
     ):
         return linear_(input, weight, bias)  # type: ignore[no-any-return]
     check_tensors("linear", input=input, weight=weight)

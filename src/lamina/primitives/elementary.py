@@ -19,7 +19,7 @@ _LN2, _LN10 = math.log(2.0), math.log(10.0)
 
 
 def _is_complex(x: Any) -> bool:
-    return x.dtype.kind == "c" if isinstance(x, (np.ndarray, np.generic)) else x.is_complex()  # type: ignore[no-any-return]
+    return x.dtype.kind == "c" if isinstance(x, (np.ndarray, np.generic)) else x.is_complex()
 
 
 # ---- exponentials and logarithms -------------------------------------------------------------------------------------

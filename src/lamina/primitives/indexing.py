@@ -142,9 +142,9 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         found = _bare_key(self, key)
         if found is not None and found.dtype == np.bool_ and (self._more is None or self._more.cut is None):
             return wrap(self._array[found], self._kind)
-    found = plain_view(self, key)
-    if found is not None:
-        return found
+    quick = plain_view(self, key)
+    if quick is not None:
+        return quick
     view, at, indices = read(self, key)
     if not at:
         return view if view is not self else s.alias_(self)

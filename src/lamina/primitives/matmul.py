@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors, modes
-from lamina.core.size import broadcast
 from lamina.core.parameter import Parameter
+from lamina.core.size import broadcast
 from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
 from lamina.primitives.conversion import to

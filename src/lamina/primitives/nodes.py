@@ -144,10 +144,8 @@ class PrimitiveNode(Node):
         p = self._primitive
         if p.variadic:
             return True
-        ways = zip(self._edges, p.picks, strict=False)
-        return any(
-            self._saved[j] is value for edge, pick in ways if edge is not None and edge is not NOWHERE for j in pick
-        )  # type: ignore[index]
+        ways, saved = zip(self._edges, p.picks, strict=False), self._saved or ()
+        return any(saved[j] is value for edge, pick in ways if edge is not None and edge is not NOWHERE for j in pick)
 
     def _fixed(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
         """Rules where inputs were broadcast, promoted, complex or of low precision: undo it on the way back."""

@@ -49,7 +49,7 @@ def _target(given: tuple[Any, ...], function: str, numel: int) -> tuple[int, ...
         count *= n
     else:
         if count == numel:
-            return dims  # type: ignore[no-any-return]
+            return dims
     return _inferred(shape_of(given, function), numel)
 
 

@@ -158,7 +158,7 @@ def straight_vjp(p: Primitive) -> Any:
                     return general(self, g, create)
                 values.append(value)
         if whole:
-            return rule(g, *values) if variadic else (rule(g, *values),)  # type: ignore[no-any-return]
+            return rule(g, *values) if variadic else (rule(g, *values),)
         return _results(self._edges, g, values, ruled)
 
     return vjp

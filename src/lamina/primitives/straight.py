@@ -322,7 +322,7 @@ def _of_many(p: Primitive, params: tuple[str, ...]) -> Any:
             arrays: list[Any] = []
             nodes: list[Any] = []
             cut = recorded = False
-            kind = tensors[0]._kind if isinstance(tensors[0], Tensor) else None
+            kind: Any = tensors[0]._kind if isinstance(tensors[0], Tensor) else None
             for t in tensors:
                 cls = t.__class__
                 if (cls is not Tensor and cls is not Parameter) or not t._kind.simple:
@@ -338,7 +338,7 @@ def _of_many(p: Primitive, params: tuple[str, ...]) -> Any:
                 array = forward(*arrays, **named)
                 if array.__class__ is not ndarray:
                     array = np.asarray(array)
-                if array.dtype is not kind.np:  # type: ignore[union-attr]
+                if array.dtype is not kind.np:
                     kind = BY_NUMPY[array.dtype]
                 out = new(Tensor)
                 out._array = array
@@ -346,7 +346,7 @@ def _of_many(p: Primitive, params: tuple[str, ...]) -> Any:
                 out._node = out._more = out._version_ = None
                 if not recorded or not differentiable or (mode is not None and not mode.grad):
                     return without_history(p, out, tensors, mode) if recorded or cut else out
-                if kind.category != 2:  # type: ignore[union-attr]
+                if kind.category != 2:
                     return apply(p, tensors, named)
                 out._node = made = node_class()
                 made._seq = next_seq()
