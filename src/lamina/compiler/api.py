@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Any
 
 from lamina.autograd import modes
 from lamina.compiler import pipeline
-from lamina.compiler.capture.guards import Facts, is_live_option, is_optimizer
+from lamina.compiler.capture.guards import Facts, is_live_option, is_module, is_optimizer
 from lamina.compiler.capture.purity import Watch
 from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.backward import joint_of
 from lamina.compiler.effects import effects_of
 from lamina.compiler.replay import MISSED, Replay, Shape
 from lamina.compiler.verify import verified
@@ -47,20 +49,29 @@ class Recording:
         self.replay: Replay | None = None
         self.calls = 0
 
-    def holds(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether the run could be this one again, as far as can be told before a replay is made."""
-        if self.why is not None or len(tensors) != len(self.shapes):
-            return False
-        if any(shape_of(t, tensors) != s for t, s in zip(tensors, self.shapes, strict=True)):
-            return False
-        if any((leaf._more is None or leaf._more.grad is None) is had for leaf, had in self.effects.had_grads):
-            return False
-        questions = self.recorder.questions
-        return self.facts.holds() and all(question(read()) is answer for read, question, answer, _ in questions)
+    def differs(self, tensors: Sequence[Tensor]) -> str | None:
+        """What is not as it was recorded, in words; None where the run could be this one again."""
+        if self.why is not None:
+            return self.why
+        if len(tensors) != len(self.shapes):
+            return "the number of tensors"
+        for i, (t, s) in enumerate(zip(tensors, self.shapes, strict=True)):
+            now = shape_of(t, tensors)
+            if now != s:
+                return f"tensor {i} of the arguments was {_described(s)} and is {_described(now)}"
+        for leaf, had in self.effects.had_grads:
+            if (leaf._more is None or leaf._more.grad is None) is had:
+                return f"the gradient of a leaf of shape {list(leaf._array.shape)} was {'there' if had else 'None'} and is not"
+        for read, question, answer, label in self.recorder.questions:
+            if question(read()) is not answer:
+                return f"{label} is {read()}, which decides something else"
+        return None if self.facts.holds() else self.facts.broken()
 
     def built(self) -> Replay:
         """The replay, made when it is first needed: what is called once is never compiled."""
         if self.replay is None:
+            if self.effects.joint is not None:
+                self.effects.joint.prepare(self.recorder)
             self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode)
             self.recorder.forget()
         return self.replay
@@ -71,6 +82,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self.options = options
         self.recordings: list[Recording] = []
@@ -78,6 +90,7 @@ class Compiled:
         self.tries = 0
         self.lock = RLock()
         self.calls = {"recorded": 0, "replayed": 0, "eager": 0}
+        self.anew: deque[str] = deque(maxlen=16)  # why recordings were made after the first
         self._run: Any = _missed  # the last replay, for a call with tensors only
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -115,15 +128,26 @@ class Compiled:
             tensors = [v for v in leaves if isinstance(v, Tensor)]
             others = tuple(None if isinstance(v, Tensor) else _key(v) for v in leaves)
             key = (spec, others, mode is None or mode.grad, get_default_dtype())
+            reasons: list[str] = []
             for at, recording in enumerate(self.recordings):
-                if recording.key == key and recording.mode is mode and recording.holds(tensors):
+                if recording.key != key or recording.mode is not mode:
+                    reasons.append("an argument that is no tensor, or a mode, is another")
+                    continue
+                reason = recording.differs(tensors)
+                if reason is not None:
+                    reasons.append(reason)
+                else:
                     result = self._replayed(recording, args, kwargs, tensors)
-                    if result is MISSED:  # an index is out of bounds, or memory lies otherwise: the program itself will tell
+                    if (
+                        result is MISSED
+                    ):  # an index is out of bounds, or memory lies otherwise: the program itself will tell
                         return self._record(args, kwargs, tensors, key, mode)
                     self.recordings.insert(0, self.recordings.pop(at))
                     if not kwargs and len(tensors) == len(args) == len(leaves) and self.options["verify"] != "always":
                         self._run = recording.built().run
                     return result
+            if reasons:
+                self.anew.append(reasons[0])
             return self._record(args, kwargs, tensors, key, mode)
         finally:
             self.lock.release()
@@ -162,9 +186,6 @@ class Compiled:
         self.calls["recorded"] += 1
         recording = Recording(key, mode)
         recorder = recording.recorder = Recorder(tensors)
-        for t in tensors:
-            if t._node is not None and t._node is not LEAF:
-                recorder.fail("an argument has a history, through which gradients would have to flow")
         recording.shapes = [shape_of(t, tensors) for t in tensors]
         watch = Watch()
         optimizers = [o for o in pipeline.objects() if is_optimizer(o)]
@@ -175,11 +196,16 @@ class Compiled:
         try:
             with watch:
                 result = self._function(*args, **kwargs)
+            joint, broken = (
+                joint_of(recorder, result, tensors)
+                if recorder.broken is None and watch.unclean is None
+                else (None, None)
+            )
         finally:
             core_tensor.Slots.seen = None
             modes.reset(token)
             restore()
-        why = recorder.broken
+        why = recorder.broken or broken
         if why is None and watch.unclean is not None:
             why = f"it {watch.unclean[0]}{_at(watch.unclean[1])}"
         if why is None and recorder.escapes:
@@ -190,7 +216,7 @@ class Compiled:
             None,
         )
         if why is None and transient is None:
-            recording.effects, why = effects_of(recorder, result, tensors)
+            recording.effects, why = effects_of(recorder, result, tensors, joint)
         if why is None and transient is None:
             roots = [("the function", self._function)] + [
                 (type(o).__name__, o) for o in optimizers if _used(o, recorder)
@@ -198,6 +224,11 @@ class Compiled:
             recording.facts.of_run(watch.reads.values(), roots)
             recording.facts.seen[0] = changes[0]
             why = recording.facts.unsure
+        if joint is not None:
+            joint.function = lambda given, f=self._function, a=leaves_of(args, kwargs): f(*a(given)[0], **a(given)[1])  # type: ignore[misc]
+            joint.again = (
+                "it draws random numbers" if recorder.draws else "it writes to tensors" if recorder.wrote() else None
+            )
         recording.why = why or transient
         if recording.why is not None:
             self.tries += 1
@@ -207,18 +238,39 @@ class Compiled:
         del self.recordings[KEPT:]
         return result
 
-    def explain(self) -> str:
+    def explain(self, profile: bool = False) -> str:
         """What was recorded and how it runs, as text."""
         lines = [
             f"{self.__name__}: {self.calls['recorded']} recorded, {self.calls['replayed']} replayed, {self.calls['eager']} eager"
         ]
         if self.eager is not None:
             lines.append(f"eager: {self.eager}")
+        lines.extend(f"recorded anew: {reason}" for reason in self.anew)
         for recording in self.recordings:
             lines.append(
                 f"not replayed: {recording.why}" if recording.why is not None else str(recording.built().program)
             )
         return "\n".join(lines)
+
+
+def _described(s: Shape) -> str:
+    where = {"": "", "leaf": ", a leaf that requires grad", "node": ", computed with gradients"}[s.grad]
+    return f"{s.kind.dtype.name}{list(s.shape)} (strides {list(s.strides)}){where}"
+
+
+def leaves_of(args: Any, kwargs: Any) -> Callable[[Sequence[Tensor]], Any]:
+    """A function that gives (args, kwargs) again with other tensors in the places of theirs."""
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    frozen = [None if isinstance(v, Tensor) else v for v in leaves]
+    places = [i for i, v in enumerate(leaves) if isinstance(v, Tensor)]
+
+    def put(given: Sequence[Tensor]) -> Any:
+        values = list(frozen)
+        for i, t in zip(places, given, strict=True):
+            values[i] = t
+        return pytree.tree_unflatten(values, spec)
+
+    return put
 
 
 def _missed(*args: Any) -> Any:
@@ -245,7 +297,8 @@ def _key(value: Any) -> Any:
 def shape_of(t: Tensor, tensors: Sequence[Tensor]) -> Shape:
     """What a recording fixes of an argument."""
     same = next(i for i, other in enumerate(tensors) if other._array is t._array)
-    return Shape(t.__class__, t._kind, t._array.shape, t._array.strides, t._node is LEAF, same)
+    grad = "" if t._node is None else "leaf" if t._node is LEAF else "node"
+    return Shape(t.__class__, t._kind, t._array.shape, t._array.strides, grad, same)
 
 
 def _enliven(optimizers: Sequence[Any], recorder: Recorder) -> Callable[[], None]:
@@ -285,4 +338,8 @@ def compiled(function: Any, options: dict[str, Any]) -> Any:
     """What `lamina.compile` returns for a function, or for a module. Raises RuntimeError for what cannot be called."""
     if not callable(function):
         raise RuntimeError(f"torch.compile() expects a callable or a Module, but got {type(function).__name__}")
+    if is_module(function):
+        from lamina.compiler.module import OptimizedModule  # nn is needed only by those who have a module
+
+        return OptimizedModule(function, Compiled(function, options))
     return Compiled(function, options)

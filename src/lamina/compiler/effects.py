@@ -15,7 +15,9 @@ from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
 
 
-def effects_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tuple[Effects | None, str | None]:
+def effects_of(
+    recorder: Recorder, result: Any, tensors: Sequence[Tensor], joint: Any = None
+) -> tuple[Effects | None, str | None]:
     """The effects of the run that `recorder` heard, which returned `result`; or None and why not."""
     grads: list[tuple[Tensor, Output]] = []
     had: list[tuple[Tensor, bool]] = []
@@ -57,13 +59,14 @@ def effects_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tu
         if found is None:
             return None, "its result is a view of memory that was there before"
         if value._node is not None and found.ref is not None:
-            if leads_to_leaf(value._node):
+            if not leads_to_leaf(value._node):
+                found = found._replace(node=value._node)
+            elif joint is None:
                 return None, "its result has a graph that backward has not been through"
-            found = found._replace(node=value._node)
         outputs.append(found)
     single = isinstance(result, Tensor)
     return Effects(
-        grads, list(versions.values()), outputs, lambda values: pytree.tree_unflatten(values, spec), single, had
+        grads, list(versions.values()), outputs, lambda values: pytree.tree_unflatten(values, spec), single, had, joint
     ), None
 
 

@@ -59,20 +59,27 @@ def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects,
                 and buffer.first.origin.kind != "constant"
             ):
                 finals[buffer.first] = buffer.value
-    needed = [r.value for r in graph.results] + list(finals.values())
+    kept = [] if effects.joint is None else effects.joint.saved
+    placed, stages = planned(graph, finals, [*(r.value for r in graph.results), *kept])
+    return Replay(placed, stages, shapes, facts, recorder.questions, effects, mode)
+
+
+def planned(graph: Graph, finals: dict[Value, Value], owned: list[Value]) -> tuple[plan.Plan, Stages]:
+    """A graph as work in its order, with the place of every value. owned: values that get memory of their own."""
+    needed = owned + list(finals.values())
     simplify(graph, needed)
     inputs = [*graph.inputs, *(v for v in finals if v not in graph.inputs)]
     if available():
         items = _kernels(graph, needed, inputs)
     else:
         items = [Call(node) for node in graph.nodes]
-    placed = plan.make(items, inputs, finals, [r.value for r in graph.results])
+    placed = plan.make(items, inputs, finals, owned)
     work: list[Any] = []
     for i, item in enumerate(items):
         work.extend(_moved(*pair) for pair in placed.before.get(i, ()))
         work.append(item)
     work.extend(_moved(*pair) for pair in placed.copies)
-    return Replay(placed, Stages(work, placed), shapes, facts, recorder.questions, effects, mode)
+    return placed, Stages(work, placed)
 
 
 def _kernels(graph: Graph, needed: list[Value], inputs: list[Value]) -> list[Any]:
@@ -167,7 +174,11 @@ class Stages:
         """What to call, in order, for one run; the first native one takes the arrays of the slots that are given."""
         entries = iter(() if self.program is None else self.program.entries)
         return [
-            next(entries) if isinstance(stage, list) else None if isinstance(stage, Barrier) else stage.prepare(replay.view)
+            next(entries)
+            if isinstance(stage, list)
+            else None
+            if isinstance(stage, Barrier)
+            else stage.prepare(replay.view)
             for stage in self.stages
         ]
 

@@ -67,7 +67,9 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
         for v in item.reads():
             last[v] = i
     end = len(items)
-    last_call = max((i for i, item in enumerate(items) if not item.native), default=-1)  # a call may fail, and leave all as it was
+    last_call = max(
+        (i for i, item in enumerate(items) if not item.native), default=-1
+    )  # a call may fail, and leave all as it was
     for v in inputs:
         if v.origin.kind == "constant":
             plan.places[v] = Place(1, plan.constants)

@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     kind: Any
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-    leaf: bool
+    grad: str  # its place in the graph: "leaf", "node", or "" for none
     same_as: int  # the first argument with the same memory
 
 
@@ -54,6 +54,7 @@ class Effects(NamedTuple):
     rebuild: Callable[[list[Any]], Any]
     single: bool  # the result is one tensor
     had_grads: list[tuple[Tensor, bool]]  # leaves whose `.grad` was there, or was not, and that counted
+    joint: Any = None  # how gradients flow through the call (backward.Joint), where they may
 
 
 MISSED: Any = type("Missed", (), {"__repr__": lambda self: "MISSED"})()
@@ -70,19 +71,40 @@ class Gradient:
         self.tensor: Any = None
 
 
-class Replay:
-    """One recording, ready to run: `run(*tensors)` gives the result, or MISSED."""
+class Bound:
+    """A plan with its memory: the arena, the constants, and what each dynamic slot looks at now."""
 
-    def __init__(
-        self, plan: Plan, program: Any, shapes: list[Shape], facts: Facts, questions: Sequence[Any], effects: Effects, mode: Any
-    ) -> None:  # fmt: skip
-        self.plan, self.program, self.shapes, self.facts, self.effects = plan, program, shapes, facts, effects
-        self.questions, self.mode = list(questions), mode
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
         self.arena, self.constants = aligned(plan.arena), aligned(plan.constants)
         for v in plan.constant_values:
             at = plan.places[v].offset
             self.constants[at : at + v.nbytes] = np.ascontiguousarray(v.origin.which).reshape(-1).view(np.uint8)
         self.memory: list[Any] = [None] * len(plan.dynamic)  # what each dynamic slot looks at
+        self.passed: list[int] = []  # the dynamic slots whose arrays are given at each call
+
+    def view(self, ref: Ref) -> Array:
+        """The array of a ref, as memory is bound now."""
+        slot, offset = self.plan.places[ref.value]
+        if not ref.size:
+            return np.empty(ref.shape, ref.dtype)
+        if slot < 2:
+            return np.ndarray(
+                ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides
+            )  # type: ignore[call-overload,no-any-return]
+        held = self.memory[slot - 2]
+        return elements_at(low_address(held) + offset + ref.offset, ref, held)
+
+
+class Replay(Bound):
+    """One recording, ready to run: `run(*tensors)` gives the result, or MISSED."""
+
+    def __init__(
+        self, plan: Plan, program: Any, shapes: list[Shape], facts: Facts, questions: Sequence[Any], effects: Effects, mode: Any
+    ) -> None:  # fmt: skip
+        super().__init__(plan)
+        self.program, self.shapes, self.facts, self.effects = program, shapes, facts, effects
+        self.questions, self.mode = list(questions), mode
         self.held: list[tuple[int, Tensor, Array]] = []
         self.live: list[tuple[int, Any]] = []
         self.given: list[tuple[int, int]] = []
@@ -135,18 +157,6 @@ class Replay:
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
-    def view(self, ref: Ref) -> Array:
-        """The array of a ref, as memory is bound now."""
-        slot, offset = self.plan.places[ref.value]
-        if not ref.size:
-            return np.empty(ref.shape, ref.dtype)
-        if slot < 2:
-            return np.ndarray(
-                ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides
-            )  # type: ignore[call-overload,no-any-return]
-        held = self.memory[slot - 2]
-        return elements_at(low_address(held) + offset + ref.offset, ref, held)
-
     def _written(self) -> frozenset[int]:
         """The identities of arrays whose memory a run writes to, and that were there before."""
         slots = {k for k, _, _ in self.held} | {k for k, _ in self.read_grads}
@@ -160,8 +170,8 @@ class Replay:
 
     def empty(self, v: Value) -> Array:
         """New memory for a value that Python will see."""
-        ref = self.refs[v]
-        return np.empty(ref.shape, ref.dtype) if plain(ref) else np.empty(v.nbytes, np.uint8)
+        ref = self.refs.get(v)
+        return np.empty(v.nbytes, np.uint8) if ref is None or not plain(ref) else np.empty(ref.shape, ref.dtype)
 
     def shown(self, array: Array, out: Output) -> Tensor:
         """The tensor of an output whose value is in `array`."""
@@ -242,8 +252,14 @@ class Replay:
             elif out.ref is None:
                 values.append(tensors[out.tensor] if out.tensor.__class__ is int else out.tensor)
             else:
-                values.append(self.shown(made[self.plan.places[out.ref.value].slot - 2], out))
+                values.append(self.shown(self.array_of(out.ref.value, made), out))
+        if self.effects.joint is not None:
+            self.effects.joint.attach(values, tensors, [self.array_of(v, made) for v in self.effects.joint.saved])
         return self.effects.rebuild(values)
+
+    def array_of(self, v: Value, made: dict[int, Any]) -> Any:
+        """The memory of a value that Python sees, in this run."""
+        return made[self.plan.places[v].slot - 2]
 
     # ---- the straight function ---------------------------------------------------------------------------------------
 
@@ -268,9 +284,7 @@ class Replay:
             names[f"c{i}"], names[f"k{i}"], names[f"s{i}"], names[f"r{i}"] = s.cls, s.kind, s.shape, s.strides
             add(f"    if t{i}.__class__ is not c{i} or t{i}._kind is not k{i}: return MISSED")
             add(f"    a{i} = t{i}._array")
-            add(
-                f"    if a{i}.shape != s{i} or a{i}.strides != r{i} or t{i}._node is not {'LEAF' if s.leaf else 'None'}: return MISSED"
-            )
+            add(f"    if a{i}.shape != s{i} or a{i}.strides != r{i} or not {_place_test(i, s)}: return MISSED")
             add(f"    if t{i}._more is not None and not self.simple(t{i}): return MISSED")
             if s.same_as != i:
                 add(f"    if a{i} is not a{s.same_as}: return MISSED")
@@ -320,8 +334,8 @@ class Replay:
             add("    put = " + " or ".join(tests))
             add("    if put: self.regrad()")
         for k, v in self.fresh:
-            ref = self.refs[v]
-            if plain(ref):
+            ref = self.refs.get(v)
+            if ref is not None and plain(ref):
                 names[f"x{k}"], names[f"y{k}"] = ref.shape, ref.dtype
                 add(f"    m{k} = empty(x{k}, y{k})")
             else:
@@ -362,7 +376,8 @@ class Replay:
             add(f"    self.put({given}, {made})")
         outputs = self.effects.outputs
         if (
-            self.effects.single
+            self.effects.joint is None
+            and self.effects.single
             and outputs[0].__class__ is Output
             and outputs[0].ref is not None
             and plain(outputs[0].ref)
@@ -402,6 +417,12 @@ class Replay:
         """Whether arguments, of which some are written, share no memory."""
         owners = [id(owner_of(a)) for a in arrays]
         return len(set(owners)) == len(owners)
+
+
+def _place_test(i: int, s: Shape) -> str:
+    if s.grad == "node":
+        return f"(t{i}._node is not None and t{i}._node is not LEAF)"
+    return f"t{i}._node is {'LEAF' if s.grad == 'leaf' else 'None'}"
 
 
 class _At:

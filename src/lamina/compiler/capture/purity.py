@@ -96,7 +96,7 @@ class Watch:
                 if back is not None and not _library(back.f_code.co_filename):
                     self.stored.add((back.f_code, back.f_lasti))
                 return
-            if (back is not None and not self._reached(code, back)) or _made(frame):
+            if back is not None and not self._reached(code, back, frame):
                 return
             self.codes[code] = None
             closure = id(frame.f_locals.get(code.co_freevars[0])) if code.co_freevars else 0
@@ -112,10 +112,14 @@ class Watch:
             if code in self.codes:
                 self._changed(code, frame)
 
-    def _reached(self, code: CodeType, back: FrameType) -> bool:
+    def _reached(self, code: CodeType, back: FrameType, frame: FrameType) -> bool:
         """Whether a frame counts: what lamina calls in the packages it stands on, and all that they call, is its own affair."""
+        if code.co_filename == "<string>":  # `python -c`; or text that the standard library made and executes
+            return frame.f_globals.get("__name__") == "__main__" or back.f_code in self.codes
         if not is_own(code.co_filename):
             return True
+        if code.co_filename.startswith("<frozen importlib"):
+            return False  # what is imported once more is imported already
         if _library(back.f_code.co_filename):
             return any(part in code.co_filename for part in _SITE) and not any(
                 part in code.co_filename for part in _BELOW
@@ -192,11 +196,6 @@ class Watch:
                 continue
             return (f"{op} {name}".rstrip(), (code, offset))
         return None
-
-
-def _made(frame: FrameType) -> bool:
-    """Whether a frame is one of a namedtuple's own methods, whose text collections makes."""
-    return frame.f_code.co_filename == "<string>" and str(frame.f_globals.get("__name__")).startswith("namedtuple_")
 
 
 def _library(file: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.autograd.graph import next_seq
 from lamina.compiler.capture.live import Live
 from lamina.compiler.graph import Graph, Node, Number, Origin, Ref, Value, dense
 from lamina.core.generator import Generator
@@ -55,6 +56,7 @@ class Recorder:
         self.draws = 0
         self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
         self.before = Before()
+        self.start = next_seq()
         self.alive: list[Any] = []
         for i, t in enumerate(arguments):
             self._argument(t._array, i)
@@ -69,9 +71,9 @@ class Recorder:
                 return  # given twice
             if low < buffer.high and buffer.low < low + span:
                 self.fail("two arguments share a part of their memory")
-        self._add(Buffer(owner, self.graph.value(span, Origin("argument", number)), low))
+        self.add(Buffer(owner, self.graph.value(span, Origin("argument", number)), low))
 
-    def _add(self, buffer: Buffer) -> Buffer:
+    def add(self, buffer: Buffer) -> Buffer:
         self.buffers.setdefault(id(buffer.owner), []).append(buffer)
         return buffer
 
@@ -105,13 +107,13 @@ class Recorder:
             leaf = self.before.grads.get(id(t))
             origin = Origin("held", t) if leaf is None else Origin("grad", leaf)
         low, span = extent(owner)
-        self._add(Buffer(owner, self.graph.value(span, origin), low))
+        self.add(Buffer(owner, self.graph.value(span, origin), low))
 
     def _made(self, array: Array, node: Node) -> Ref:
         """New memory that `node` fills."""
         owner = owner_of(array)
         low, span = extent(owner)
-        buffer = self._add(Buffer(owner, self.graph.value(span, node), low))
+        buffer = self.add(Buffer(owner, self.graph.value(span, node), low))
         return Ref(buffer.value, address(array) - low if array.size else 0, array.shape, array.strides, array.dtype)
 
     def knows(self, array: Array) -> bool:
@@ -203,6 +205,11 @@ class Recorder:
         if ref is None or not self.knows(ref):
             self.forgotten.add(id(leaf))
 
+    def wrote(self) -> bool:
+        """Whether memory that was there before has another content now."""
+        inputs = set(self.graph.inputs)
+        return any(b.value is not b.first and b.first in inputs for bs in self.buffers.values() for b in bs)
+
     def forget(self) -> None:
         """Let go of what only the recording needed."""
         self.before = None  # type: ignore[assignment]
@@ -251,7 +258,7 @@ class Recorder:
         """A number that Python code reads anew at each call."""
         made = np.array(value, np.float64)
         self.alive.append(made)
-        source = self._add(Buffer(made, self.graph.value(8, Origin("live", read)), address(made))).value
+        source = self.add(Buffer(made, self.graph.value(8, Origin("live", read)), address(made))).value
         return Live.make(value, self, Ref(source, 0, (), (), made.dtype), read, label)
 
     def number(self, t: Tensor) -> Live:

@@ -36,7 +36,15 @@ def questions_of(node: Node) -> list[Question]:
         shape = params["shape"] if node.name == "index_adjoint" else ins[0].shape
         indices = ins[2:] if node.name == "index_put" else ins[1:]
         return [Question(i, -shape[d], shape[d]) for d, i in zip(params["at"], indices, strict=True)]
-    if node.name in ("scatter", "scatter_value", "scatter_add", "scatter_with", "index_add", "index_copy", "index_fill"):
+    if node.name in (
+        "scatter",
+        "scatter_value",
+        "scatter_add",
+        "scatter_with",
+        "index_add",
+        "index_copy",
+        "index_fill",
+    ):
         return [Question(ins[1], 0, ins[0].shape[params["dim"]])] if ins[0].shape else []
     return []
 
@@ -73,7 +81,12 @@ def bounds(graph: Graph) -> tuple[list[Node], list[Node], list[Question], set[in
         for q in found:
             asked[q] = None
             _front(q.index.value, makers, first)
-    return [n for n in graph.nodes if id(n) in first], [n for n in graph.nodes if id(n) not in first], list(asked), unsure
+    return (
+        [n for n in graph.nodes if id(n) in first],
+        [n for n in graph.nodes if id(n) not in first],
+        list(asked),
+        unsure,
+    )
 
 
 def _front(value: Value, makers: dict[Value, list[Node]], first: set[int]) -> None:
@@ -95,4 +108,3 @@ def asking(question: Question, flag: Ref) -> list[Any]:
     (work,) = rows.work()
     work.names = ("bounds",)
     return [work]
-
