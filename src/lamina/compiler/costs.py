@@ -32,6 +32,9 @@ AVX512 = Machine(vector=64, registers=32, l1=32 << 10, l2=1 << 20)
 UNIT_NS = 8_000.0
 """A unit of work that threads share is not made smaller than this."""
 
+POOL_NS, SCATTER_NS = 0.05, 1.0
+"""To look at a pixel (among others, in a vector); to add one number at an index."""
+
 
 @cache
 def machine() -> Machine:

@@ -22,6 +22,10 @@ SIZES = {
 """Bytes of an element, by name of the dtype; what is not here has no native kernels."""
 
 
+class NotNative(Exception):
+    """This has no native form: the call stays in NumPy."""
+
+
 class Access(NamedTuple):
     """How an operand is walked: the address of its element is base + sum(index[d] * strides[d]) elements."""
 
@@ -126,6 +130,43 @@ class ConvWeight(NamedTuple):
     grad: Access
     input: Access
     body: tuple[Inst, ...]  # over (filters, channels / groups, *kernel)
+
+
+class MaxPool(NamedTuple):
+    """The greatest pixel of each window of each channel; `window` as a Conv's, with as many filters and groups as channels.
+
+    In the body Inst("product", ..) is the pixel, Inst("place", (), "int64") where in its channel's image it stands (row-major), as
+    PyTorch gives it: the first of equals, the last NaN. Pixels outside of the image never win.
+    """
+
+    window: Window
+    input: Access  # strides over (batch, channels, height, width)
+    body: tuple[Inst, ...]  # over (batch, channels, *window.out)
+
+
+class MaxPoolInput(NamedTuple):
+    """The gradient of a maximum's input: P[n, c, h, w], the sum of the gradients of the windows that the pixel was chosen in."""
+
+    window: Window
+    grad: Access  # strides over (batch, channels, *window.out)
+    places: Access  # int64: where in the channel's image
+    body: tuple[Inst, ...]  # over (batch, channels, *window.size)
+
+
+class Scatter(NamedTuple):
+    """Rows added up by index: P[b, r] = the sum of the rows values[b, i], in order of i, whose indices[b, i] is r; then the body.
+
+    Negative indices count from the end; rows that an index beyond the range stands for, or `skip`, are left out.
+    """
+
+    batch: tuple[int, ...]
+    rows: int
+    width: int
+    count: int
+    indices: Access  # an integer's strides over (*batch, count)
+    values: Access  # strides over (*batch, count, width)
+    body: tuple[Inst, ...]  # over (*batch, rows, width)
+    skip: int | None = None
 
 
 SCALAR_OPS = {

@@ -13,6 +13,7 @@ import numpy as np
 
 from lamina.compiler.graph import Ref, Value
 from lamina.compiler.kernels import REDUCTIONS, SCALAR_OPS, SIZES, Access, Inst, Loop, Matmul
+from lamina.compiler.kernels import NotNative as NotNative
 
 
 class At(NamedTuple):
@@ -34,10 +35,6 @@ class Val(NamedTuple):
 WIDE = {"float16": "float32", "bfloat16": "float32"}
 _TESTS = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"))
 _CHANGES = frozenset(("load", "gather", "product"))
-
-
-class NotNative(Exception):
-    """There is no kernel for this."""
 
 
 class Body:

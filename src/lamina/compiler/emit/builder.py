@@ -159,6 +159,18 @@ class Builder(Writer):
         if tail:
             self.when(rest, "ne", 0, lambda: body(full, tail))
 
+    def follow(self, first: str, body: Callable[[str], str]) -> None:
+        """`i = body(i)` from `first` on, while i is not negative."""
+        before, head, behind = self.block, self.label("loop"), self.label("behind")
+        self.branch(self.let(f"icmp sge i64 {first}, 0"), head, behind)
+        self.place(head)
+        value = self.let(f"phi i64 [ {first}, %{before} ],")
+        place = len(self.lines) - 1
+        following = body(value)
+        self.lines[place] += f" [ {following}, %{self.block} ]"
+        self.branch(self.let(f"icmp sge i64 {following}, 0"), head, behind)
+        self.place(behind)
+
     # The whole
 
     def finish(self, symbol: str) -> str:

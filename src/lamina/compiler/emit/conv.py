@@ -11,11 +11,11 @@ from math import prod
 from typing import NamedTuple
 
 from .. import costs
-from ..kernels import SIZES, Access, Conv, ConvInput, Inst, Window
+from ..kernels import SIZES, Access, Conv, ConvInput, Inst, NotNative, Window
 from .builder import Builder, Index
 from .code import Code
 from .correlate import Grid, Taps, Weights, correlate, grid, runs
-from .epilogue import Epilogue, NotNative, Row
+from .epilogue import Epilogue, Row
 from .image import Image, base_of, clear, fill, image, room
 from .names import symbol_of
 from .pack import copy

@@ -11,12 +11,12 @@ from math import prod
 from typing import NamedTuple
 
 from .. import costs
-from ..kernels import SIZES, Access, ConvWeight
+from ..kernels import SIZES, Access, ConvWeight, NotNative
 from .builder import Builder, Index
 from .code import Code
 from .conv import forward_taps
 from .correlate import Grid, Run, runs
-from .epilogue import Epilogue, NotNative, Row
+from .epilogue import Epilogue, Row
 from .image import Image, base_of, clear, fill, image, room
 from .names import symbol_of
 from .scratch import Scratch

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..kernels import SIZES, Access, Inst
+from ..kernels import SCALAR_OPS, SIZES, Access, Inst, NotNative
 from .builder import Builder, Index
 from .ir import TYPES, number
 from .scalars import scalar
@@ -35,10 +35,6 @@ SIMPLE = frozenset(
         "ge",
     )
 )
-
-
-class NotNative(Exception):
-    """This kernel has no native form: the call stays in NumPy."""
 
 
 class Row(NamedTuple):
@@ -101,55 +97,58 @@ class Epilogue:
             found.append(b.at(base, b.mul(offset, SIZES[access.dtype])))
         return found
 
-    def write(self, pointers: Sequence[str], at: Row, offset: Index, products: Sequence[str], shared: Shared) -> None:
-        """The body on one row of vectors, `offset` rows behind the tile's first."""
-        for c, product in enumerate(products):
-            values: list[str] = []
-            for i, inst in enumerate(self.body):
-                values.append(self._value(i, inst, values, pointers, at, offset, c, product, shared))
-
-    def _value(
+    def write(
         self,
-        i: int,
-        inst: Inst,
-        values: list[str],
         pointers: Sequence[str],
         at: Row,
         offset: Index,
-        c: int,
-        product: str,
+        products: Sequence[str],
         shared: Shared,
-    ) -> str:
-        if inst.op == "product":
-            return product
-        if inst.op in ("load", "store"):
-            access: Access = inst.data
-            along, across = self.strides(access)
-            size = SIZES[access.dtype]
-            place = self.b.add(self.b.mul(offset, along * size), c * self.v.lanes * across * size)
-            if inst.op == "store":
-                write(
-                    self.b,
-                    self.v.lanes,
-                    access.dtype,
-                    values[inst.args[0]],
-                    self.b.at(pointers[i], place),
-                    across,
-                    at.lives[c],
-                )
-                return ""
-            key = (i, c if across else 0)
-            if along or key not in shared:
-                shared[key] = read(
-                    self.b, self.v.lanes, access.dtype, self.b.at(pointers[i], place), across, at.lives[c]
-                )
-            return shared[key]
-        if inst.op == "const":
-            return number(TYPES[inst.dtype], self.v.lanes, inst.data)
-        if inst.op == "index":
-            return self._index(inst.data, at, offset, c)
-        arguments, last = [values[arg] for arg in inst.args], self.body[inst.args[-1]].dtype
-        return scalar(self.b, inst.op, last, inst.dtype, self.v.lanes, arguments)
+        places: Sequence[str] = (),
+    ) -> None:
+        """The body on one row of vectors, `offset` rows behind the tile's first. `places`: what instructions of that name give."""
+        for c, product in enumerate(products):
+            given = {"product": product, "place": places[c] if places else ""}
+            values: list[str] = []
+            for i, inst in enumerate(self.body):
+                if inst.op in given:
+                    values.append(given[inst.op])
+                elif inst.op == "load":
+                    values.append(self._load(i, inst.data, pointers[i], at, offset, c, shared))
+                elif inst.op == "store":
+                    self._store(inst.data, values[inst.args[0]], pointers[i], at, offset, c)
+                    values.append("")
+                elif inst.op == "const":
+                    values.append(number(TYPES[inst.dtype], self.v.lanes, inst.data))
+                elif inst.op == "index":
+                    values.append(self._index(inst.data, at, offset, c))
+                else:
+                    values.append(self._scalar(inst, [values[arg] for arg in inst.args]))
+
+    def _scalar(self, inst: Inst, arguments: list[str]) -> str:
+        if inst.op not in SCALAR_OPS:
+            raise NotNative(f"{inst.op} behind a product")
+        try:
+            return scalar(self.b, inst.op, self.body[inst.args[-1]].dtype, inst.dtype, self.v.lanes, arguments)
+        except NotImplementedError as error:
+            raise NotNative(str(error)) from error
+
+    def _place(self, access: Access, offset: Index, c: int) -> Index:
+        along, across = self.strides(access)
+        size = SIZES[access.dtype]
+        return self.b.add(self.b.mul(offset, along * size), c * self.v.lanes * across * size)
+
+    def _load(self, i: int, access: Access, pointer: str, at: Row, offset: Index, c: int, shared: Shared) -> str:
+        along, across = self.strides(access)
+        key = (i, c if across else 0)
+        if along or key not in shared:
+            place = self.b.at(pointer, self._place(access, offset, c))
+            shared[key] = read(self.b, self.v.lanes, access.dtype, place, across, at.lives[c])
+        return shared[key]
+
+    def _store(self, access: Access, value: str, pointer: str, at: Row, offset: Index, c: int) -> None:
+        place = self.b.at(pointer, self._place(access, offset, c))
+        write(self.b, self.v.lanes, access.dtype, value, place, self.strides(access)[1], at.lives[c])
 
     def _index(self, dimension: int, at: Row, offset: Index, c: int) -> str:
         b, lanes = self.b, self.v.lanes

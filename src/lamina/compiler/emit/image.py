@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..kernels import SIZES, Access
 from .builder import Builder, Index
+from .ir import number
 from .pack import copy
 from .vectors import Vec, write
 
@@ -62,18 +63,18 @@ def room(im: Image, channels: int, v: Vec) -> int:
     return 0 if im.direct else (channels * im.channel + 2 * v.lanes) * v.size
 
 
-def clear(b: Builder, v: Vec, start: str, size: int) -> None:
-    """Zeros in `size` bytes (or up to a vector more)."""
+def clear(b: Builder, v: Vec, start: str, size: int, value: float = 0.0) -> None:
+    """Zeros (or another number) in `size` bytes, or up to a vector more."""
 
     def one(i: Index, _: list[str]) -> list[str]:
-        write(b, v.lanes, v.dtype, "zeroinitializer", b.at(start, i))
+        write(b, v.lanes, v.dtype, number(v.scalar, v.lanes, value), b.at(start, i))
         return []
 
     b.loop(0, size, v.bytes, one)
 
 
 def fill(b: Builder, v: Vec, im: Image, base: str, channels: Index, first: Index, target: str) -> None:
-    """Copy the rows of each plane from row `first` on. `base`: the first channel's first pixel. The border is zero already."""
+    """Copy the rows of each plane from row `first` on. `base`: the first channel's first pixel. The border is there already."""
     size = SIZES[im.source.dtype]
     _, along, down, across = im.source.strides
 

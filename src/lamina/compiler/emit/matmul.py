@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import costs
-from ..kernels import SIZES, Matmul
+from ..kernels import SIZES, Matmul, NotNative
 from .builder import Builder, Index
 from .code import Code
-from .epilogue import Epilogue, NotNative, Row
+from .epilogue import Epilogue, Row
 from .names import symbol_of
 from .pack import copy, panels
 from .scratch import Scratch

@@ -67,6 +67,14 @@ def read(b: Builder, lanes: int, dtype: str, pointer: str, stride: int = 1, live
         )
     if lanes == 1 or (stride == 1 and count == lanes):
         value = b.let(f"load {vector(kind, lanes)}, ptr {pointer}, align {size}")
+    elif stride == 2 and count == lanes:
+        # Two vectors that overlap in one element: nothing beyond the last one wanted is touched.
+        low = b.let(f"load {vector(kind, lanes)}, ptr {pointer}, align {size}")
+        high = b.let(f"load {vector(kind, lanes)}, ptr {b.at(pointer, (lanes - 1) * size)}, align {size}")
+        order = ", ".join(f"i32 {2 * i if 2 * i < lanes else 2 * i + 1}" for i in range(lanes))
+        value = b.let(
+            f"shufflevector {vector(kind, lanes)} {low}, {vector(kind, lanes)} {high}, <{lanes} x i32> <{order}>"
+        )
     elif stride == 1 and size >= 4:
         arguments = (("ptr", pointer), ("i32", str(size)), (f"<{lanes} x i1>", mask(lanes, count)),
                      (f"<{lanes} x {kind}>", "zeroinitializer"))  # fmt: skip
