@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from conventions import CONSTANT, DRAWS, FREE, INVARIANT, OTHERWISE, REFUSED, results
+from conventions import APPROXIMATE, CONSTANT, DRAWS, FREE, INVARIANT, REFUSED, otherwise, results
 
 import lamina
 from lamina.primitives.registry import Primitive
@@ -129,23 +129,30 @@ def compare(slopes: tuple[Array, Array], gradient: Any, what: str) -> None:
     np.testing.assert_allclose(gradient[known], slope[known], rtol=2e-5, atol=2e-6 * scale, err_msg=what)
 
 
+def compare_values(p: Primitive, outs: Sequence[Any], expected: Sequence[Any]) -> None:
+    found = [o.detach().resolve_conj().numpy() for o in (INVARIANT[p.name](*outs) if p.name in INVARIANT else outs)]
+    assert len(found) == len(expected), f"{len(found)} results, expected {len(expected)}"
+    for o, e in zip(found, expected, strict=True):
+        assert (o.shape, o.dtype) == (e.shape, e.dtype), f"{o.shape} {o.dtype}, expected {e.shape} {e.dtype}"
+        tolerance = APPROXIMATE.get(p.name, 1e-9)
+        np.testing.assert_allclose(o, e, rtol=tolerance, atol=tolerance * 1e-3, err_msg="value")
+
+
 # ---- the checks ------------------------------------------------------------------------------------------------------
 
 
 def check_value(
-    p: Primitive, args: Sequence[Any], params: dict[str, Any], reference: Callable[..., Any] | None = None
+    p: Primitive, args: Sequence[Any], params: dict[str, Any], expected: Sequence[Any] | None = None
 ) -> None:
-    """The value is the reference's, where there is one; float32 stays float32 and is near; arguments are not changed."""
+    """The value is the one expected; float32 stays float32 and is near; arguments are not changed."""
     call = Call(p, args, params)
     tensors = call.tensors()
     outs = call.on(tensors)
     for t, a in zip(tensors, args, strict=True):
         if isinstance(a, np.ndarray) and not p.view:
             np.testing.assert_array_equal(t.numpy(), a, err_msg="an argument was changed")
-    if reference is not None:
-        expected = reference(*args, **params)
-        for o, e in zip(outs, expected if isinstance(expected, tuple) else (expected,), strict=True):
-            np.testing.assert_allclose(o.numpy(), e, rtol=1e-9, atol=1e-12)
+    if expected is not None and p.name not in DRAWS:
+        compare_values(p, outs, expected)
     if p.name in DRAWS | INVARIANT.keys() or any(isinstance(a, np.ndarray) and a.dtype.kind == "c" for a in args):
         return
     for o, narrow in zip(outs, call.on(call.tensors(np.float32)), strict=True):
@@ -166,8 +173,8 @@ def check_gradient(p: Primitive, args: Sequence[Any], params: dict[str, Any]) ->
     positions = [j for j, o in enumerate(free) if o.requires_grad]
     given = cotangents([free[j] for j in positions])
     found = unless_refused(p, 1, lambda: gradients(call, tensors, given)) if positions else None
-    if found is None or p.name in DRAWS or params.get("padding_idx", -1) >= 0:
-        return  # (a padding row has values and no gradient: so PyTorch says)
+    if found is None or p.name in DRAWS:
+        return
     arrays = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
 
     def total() -> float:
@@ -175,7 +182,7 @@ def check_gradient(p: Primitive, args: Sequence[Any], params: dict[str, Any]) ->
         return sum(inner(g, values[j].detach()) for g, j in zip(given, positions, strict=True))
 
     for i, g in zip(call.smooth, found, strict=True):
-        if i not in OTHERWISE.get(p.name, ()):
+        if i not in otherwise(p, params):
             compare(differences(total, arrays[i]), g, f"gradient by argument {i}")
 
 
@@ -256,6 +263,17 @@ def check_meta(p: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Non
         assert m.device.type == "meta"
         assert (m.shape, m.dtype) == (o.shape, o.dtype), (
             f"on meta {tuple(m.shape)} {m.dtype}, expected {tuple(o.shape)} {o.dtype}"
+        )
+
+
+def check_convention(p: Primitive, args: Sequence[Any], params: dict[str, Any], expected: Sequence[Any]) -> None:
+    """The gradients by those arguments where PyTorch's is not the slope are PyTorch's."""
+    call = Call(p, args, params)
+    tensors = call.tensors(requires_grad=True)
+    found = gradients(call, tensors, cotangents(call.outputs(tensors)))
+    for i, e in zip(otherwise(p, params), expected, strict=True):
+        np.testing.assert_allclose(
+            found[call.smooth.index(i)].numpy(), e, rtol=1e-9, atol=1e-12, err_msg=f"argument {i}"
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from conventions import CONSTANT, DRAWS, OTHERWISE, results
+from conventions import CONSTANT, DRAWS, INVARIANT, otherwise, results
 
 import lamina
 from lamina.func import jvp, vjp, vmap
@@ -24,10 +24,6 @@ IN_MEMORY = frozenset(("as_strided", "as_strided_adjoint", "restride", "take_sli
 """Their parameters say where in memory; a copy of the input lies elsewhere."""
 
 
-UP_TO_PHASE = frozenset(("linalg_eig",))
-"""Only some functions of the result have a derivative."""
-
-
 def is_float(a: Any) -> bool:
     return isinstance(a, np.ndarray) and a.dtype.kind in "fc"
 
@@ -39,7 +35,8 @@ def _on(op: Any, args: Sequence[Any], params: dict[str, Any], places: Sequence[i
         full = [lamina.tensor(a) if isinstance(a, np.ndarray) else a for a in args]
         for place, t in zip(places, given, strict=True):
             full[place] = t
-        return tuple(results(op.primitive, op(*full, **params)))
+        outs = results(op.primitive, op(*full, **params))
+        return tuple(INVARIANT[op.primitive.name](*outs) if op.primitive.name in INVARIANT else outs)
 
     return function
 
@@ -56,12 +53,10 @@ def check_jvp(op: Any, args: Sequence[Any], params: dict[str, Any]) -> None:
         i
         for i, a in enumerate(args)
         if is_float(a)
-        and i not in OTHERWISE.get(p.name, ()) + CONSTANT.get(p.name, ())
+        and i not in otherwise(p, params) + CONSTANT.get(p.name, ())
         and (p.variadic or (i < len(p.rules) and p.rules[i] is not None))
     ]
-    if not p.rules or not places or p.name in DRAWS | IN_MEMORY | UP_TO_PHASE:
-        return
-    if params.get("padding_idx", -1) >= 0:  # its gradient leaves out a row that its values have: so PyTorch's has it
+    if not p.rules or not places or p.name in DRAWS | IN_MEMORY:
         return
     rng = np.random.default_rng(0)
 

@@ -54,15 +54,26 @@ OTHERWISE: dict[str, tuple[int, ...]] = {
 }
 """Arguments whose gradient PyTorch defines otherwise: compared with PyTorch's own, not with the slope."""
 
+
+def otherwise(p: Any, params: dict[str, Any]) -> tuple[int, ...]:
+    """Those of a call. Of embeddings, a row of padding has values, but no gradient; and the second gradient forgets frequencies."""
+    padded = p.name == "embedding" and params["padding_idx"] >= 0
+    scaled = p.name == "embedding_dense_backward" and params["scale_grad_by_freq"]
+    return (0,) if padded or scaled else OTHERWISE.get(p.name, ())
+
+
 CONSTANT: dict[str, tuple[int, ...]] = {"fused _batch_norm_eval": (3, 4)}
 """Arguments of variadic rules that have no gradient."""
 
 REFUSED: dict[int, frozenset[str]] = {
     1: frozenset((
-        "bincount", "dirichlet_grad", "embedding_dense_backward", "geqrf", "heaviside", "histc", "igamma", "igammac", "linalg_ldl_factor_ex",
+        "bincount", "dirichlet_grad", "geqrf", "heaviside", "histc", "igamma", "igammac", "linalg_ldl_factor_ex",
         "linalg_ldl_solve", "scatter_with", "special_zeta",
         "standard_gamma_grad", "unique", "unique_consecutive", "unique_dim",
     )),
     2: frozenset(),
 }  # fmt: skip
 """Whose gradient of first or second order PyTorch does not have either."""
+
+APPROXIMATE: dict[str, float] = {"dirichlet_grad": 1e-3, "standard_gamma_grad": 1e-3}
+"""Values that PyTorch computes by series of low order: how near they are."""

@@ -1,18 +1,20 @@
 """All samples of all families: for each primitive, (arrays and numbers, parameters) of calls.
 
 A family's samples stand in a `samples_<family>.py` with a function `samples(rng)`; its arrays are float64 where a gradient is
-wanted, and small. `references()`, where there is one, gives functions of NumPy or SciPy for values. Here: collecting.
+wanted, and small. A third part of a row is what comes out, for what is not recorded. Here: collecting.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from conventions import DRAWS
+from recorded import digest, known
 
 import lamina.nn.functional
 import lamina.primitives
@@ -29,21 +31,45 @@ for package in (
 
 FAMILIES = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("samples_*.py"))]
 
+SAMPLES: dict[str, list[Sample]] = {}
+"""By primitive."""
+GIVEN: dict[tuple[str, int], tuple[Any, ...]] = {}
+"""By primitive and number of the sample: values that the row itself gives, as its third part."""
 
-def collected() -> dict[str, list[Sample]]:
-    """Samples by primitive."""
-    found: dict[str, list[Sample]] = {}
-    for family in FAMILIES:
-        for name, rows in family.samples(np.random.default_rng(0)).items():
-            found.setdefault(name, []).extend(rows)
-    return found
+for family in FAMILIES:
+    for name, rows in family.samples(np.random.default_rng(0)).items():
+        for args, params, *values in rows:
+            listed = SAMPLES.setdefault(name, [])
+            if values:
+                GIVEN[name, len(listed)] = values[0] if isinstance(values[0], tuple) else (values[0],)
+            listed.append((args, params))
+
+RECORDED = known()
 
 
-def references() -> dict[str, Callable[..., Any]]:
-    return {name: f for family in FAMILIES if hasattr(family, "references") for name, f in family.references().items()}
+def recorded(p: Primitive, number: int) -> dict[str, Any]:
+    """What is recorded of a sample."""
+    return RECORDED.get(p.name, {}).get(digest(*SAMPLES[p.name][number]), {})
 
 
-SAMPLES, REFERENCES = collected(), references()
+def expected(p: Primitive, number: int) -> Any:
+    """The values of a sample: what its row gives, what PyTorch gave, or what NumPy's or SciPy's function of that name does.
+
+    Raises AssertionError when there is none of these.
+    """
+    if (p.name, number) in GIVEN:
+        return GIVEN[p.name, number]
+    values = recorded(p, number).get("values")
+    if values is not None or p.name in DRAWS:
+        return values
+    function = getattr(np, p.name, None)
+    if function is None and importlib.util.find_spec("scipy") is not None:
+        function = getattr(importlib.import_module("scipy.special"), p.name.removeprefix("special_"), None)
+    args, params = SAMPLES[p.name][number]
+    assert function is not None and not params, (
+        f"{p.name}: nothing says what sample {number} gives. Write it as the third part of its row: (arguments, parameters, values)"
+    )
+    return (np.asarray(function(*args)),)
 
 
 def primitives() -> list[Primitive]:

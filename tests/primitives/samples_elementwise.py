@@ -35,7 +35,7 @@ PAIRS = (
     "clamp_below", "clamp_above",
     "atan2", "hypot", "copysign", "logaddexp", "logaddexp2", "remainder", "fmod", "div_floor", "div_trunc",
     "nextafter", "ldexp",
-    "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "complex", "polar",
+    "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "complex",
 )  # fmt: skip
 WITH_NUMBER = (
     "add", "sub", "rsub", "mul", "true_divide", "clamp_min", "clamp_max", "clamp_below", "clamp_above", "remainder",
@@ -93,6 +93,7 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         "addcdiv": [one(x, row, positive, 0.5)],
         "lerp_number": [one(x, y, 0.3), one(x, row, 0.8)],
         "lerp_tensor": [one(x, y, inside), one(x, row, point)],
+        "polar": [one(positive, y), one(positive, row), one(np.abs(point), y)],
         "where": [one(mask, x, y), one(mask, x, row), one(mask, x, 0.0)],
         "clamp_tensors": [one(x, row - 0.5, y + 0.5)],
         "clamp_numbers": [one(x, -0.5, 0.75)],

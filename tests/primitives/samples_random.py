@@ -28,4 +28,4 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         "sample_dirichlet": [((positive,), drawn)],
         "dirichlet_grad": [((chances, positive, positive + 1.5), {})],
     }
-    return found | {f"drawn_{name}": [((chances,), {"values": np.zeros((3, 2))})] for name in IN_PLACE}
+    return found | {f"drawn_{name}": [((chances,), {"values": positive}, positive)] for name in IN_PLACE}

@@ -20,7 +20,8 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
     x, square, line = apart(3, 4), apart(3, 3), apart(4)
     positive = square @ square.T + 2 * np.eye(3)
     factor = np.linalg.cholesky(positive)
-    large = np.diag(np.arange(1.0, 9.0)) + 0.05 * (apart(8, 8) + apart(8, 8).T) / 4
+    large = np.diag(np.arange(1.0, 9.0)) + 0.02 * apart(8, 8)
+    large = (large + large.T) / 2
     like = ((3, 4), (4, 1), 0, 12)
     window = {"size": (2, 3), "stride": (4, 1), "offset": 1, "like": like}
     overlapping = {"size": (3, 3), "stride": (2, 1), "offset": 1, "like": like}

@@ -8,8 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import samples
 import test_declarations
-from checks import CHECKS, check_gradient, check_meta, check_recorded, check_second, check_value
+from checks import CHECKS, check_convention, check_gradient, check_meta, check_recorded, check_second, check_value
 from checks_transforms import check_jvp, check_vmap
 
 from lamina.core.tensor import Tensor
@@ -134,7 +135,23 @@ def test_a_primitive_without_samples_is_named(declared):
 
 def test_wrong_value(declared):
     with pytest.raises(AssertionError):
-        check_value(right(declared), (X,), {}, lambda x: x * x + 1e-6)
+        check_value(right(declared), (X,), {}, [X * X + 1e-6])
+
+
+def test_value_that_nobody_gives(declared):
+    p = right(declared)
+    samples.SAMPLES[p.name] = [((X,), {})]
+    try:
+        with pytest.raises(AssertionError, match=f"{p.name}: nothing says"):
+            samples.expected(p, 0)
+    finally:
+        del samples.SAMPLES[p.name]
+
+
+def test_wrong_convention():
+    with pytest.raises(AssertionError, match="argument 0"):
+        args, params = samples.SAMPLES["as_strided_scatter"][0]
+        check_convention(PRIMITIVES["as_strided_scatter"], args, params, [np.zeros((3, 4))])
 
 
 def test_argument_that_is_changed(declared):

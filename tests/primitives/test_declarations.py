@@ -9,9 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from checks import CHECKS, check_value
+from checks import CHECKS, check_convention, check_gradient, check_value
 from checks_transforms import check_jvp, check_vmap
-from samples import REFERENCES, SAMPLES, primitives
+from conventions import otherwise
+from samples import SAMPLES, expected, primitives, recorded
 
 PRIMITIVES = [pytest.param(p, id=p.name.replace(" ", "-")) for p in primitives()]
 SCIPY = importlib.util.find_spec("scipy") is not None
@@ -36,11 +37,13 @@ def test_every_primitive_has_samples():
 @pytest.mark.parametrize("p", PRIMITIVES)
 def test_declaration(p, check):
     with unless_slim():
-        for args, params in SAMPLES.get(p.name, ()):
+        for i, (args, params) in enumerate(SAMPLES.get(p.name, ())):
             if check is check_value:
-                check(p, args, params, REFERENCES.get(p.name))
+                check(p, args, params, expected(p, i))
             else:
                 check(p, args, params)
+            if check is check_gradient and otherwise(p, params):
+                check_convention(p, args, params, recorded(p, i)["gradients"])
 
 
 @pytest.mark.parametrize("check", (check_jvp, check_vmap), ids=lambda check: check.__name__)

@@ -329,7 +329,7 @@ angle = elementwise(
 
 polar_ = elementwise(
     "polar", lambda x, y: x * np.exp(1j * y),
-    grads=(lambda g, y: (conj_(g) * polar_(y * 0.0 + 1.0, y)).real, lambda g, out: (conj_(g) * (out * 1j)).real),
+    grads=(lambda g, out: (conj_(g) * sgn(out)).real, lambda g, out: (conj_(g) * (out * 1j)).real),
     promote="complex", holomorphic=False)  # fmt: skip
 complex_ = elementwise(
     "complex", lambda x, y: _complex(x, y), grads=(lambda g: g.real, lambda g: g.imag), promote="complex",

@@ -44,13 +44,12 @@ embedding_ = primitive(
 
 embedding_grad = primitive(
     "embedding_dense_backward", _embedding_grad,
-    grads=(lambda h, indices, padding_idx, scale_grad_by_freq: _again(h, indices, padding_idx, scale_grad_by_freq), None),
+    grads=(lambda h, indices, padding_idx: _again(h, indices, padding_idx), None),
 )  # fmt: skip
 
 
-def _again(h: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:
-    if scale_grad_by_freq:
-        raise RuntimeError("double backward for embedding with scale_grad_by_freq is not supported")
+def _again(h: Any, indices: Any, padding_idx: int) -> Any:
+    """(PyTorch forgets the frequencies here, and so does this.)"""
     rows = embedding_(h, indices, padding_idx=-1, scale_grad_by_freq=False)
     if padding_idx < 0:
         return rows
