@@ -174,3 +174,33 @@ def test_versions_compare_as_versions(smaller, larger):
 
     assert TorchVersion(smaller) < larger and TorchVersion(larger) > smaller and TorchVersion(smaller) != larger
     assert TorchVersion(smaller) <= smaller and TorchVersion("2.13.0") == (2, 13)
+
+
+def test_names_without_meaning_on_a_cpu_answer_or_refuse_by_name():
+    run(INSTALL + """
+import torch, torch.nn.attention, torch.nn.parallel, torch.utils.benchmark, torch.utils._contextlib
+assert {str(torch.qint8), str(torch.complex32), torch.bfloat16.abbr} == {"torch.qint8", "torch.complex32", "bf16"}
+assert torch.zeros(2).dtype not in (torch.quint8, torch.uint4)
+for call, error, said in (
+    (lambda: torch.zeros(2, dtype=torch.quint8), NotImplementedError, "torch.quint8"),
+    (lambda: torch.ones(2).chalf(), NotImplementedError, "torch.complex32"),
+    (lambda: torch.eig(torch.eye(2)), RuntimeError, "torch.linalg.eig"),
+    (lambda: torch.int_repr(torch.eye(2)), NotImplementedError, "int_repr"),
+    (lambda: torch.masked.masked_tensor(1, 2), NotImplementedError, "torch.masked.sum"),
+    (lambda: torch.ones(2).is_nonzero(), RuntimeError, "ambiguous"),
+):
+    try:
+        call()
+    except error as e:
+        assert said in str(e), e
+    else:
+        raise AssertionError(said)
+model = torch.nn.DataParallel(torch.nn.Linear(2, 3))
+assert list(model.state_dict()) == ["module.weight", "module.bias"] and model(torch.ones(1, 2)).shape == (1, 3)
+with torch.nn.attention.sdpa_kernel([torch.nn.attention.SDPBackend.MATH]), torch._C.DisableTorchFunctionSubclass():
+    assert not torch.backends.cuda.flash_sdp_enabled()
+assert torch.utils.benchmark.Timer("x + 1", globals={"x": torch.ones(2)}).timeit(10).median > 0
+a, b = torch.ones(2), torch.zeros(3)
+torch.utils.swap_tensors(a, b)
+assert a.shape == (3,) and b.tolist() == [1.0, 1.0]
+""")

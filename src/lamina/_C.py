@@ -5,24 +5,51 @@ Here: the types under their native names, and calls that have nothing to do. Not
 
 from typing import Any
 
+import lamina
 from lamina.autograd.modes import is_grad_enabled
 from lamina.core.device import device, layout, memory_format
-from lamina.core.dtype import dtype
+from lamina.core.dtype import dtype, finfo, iinfo
+from lamina.core.generator import Generator
 from lamina.core.size import Size
 from lamina.core.tensor import Tensor
 from lamina.primitives.linalg_common import LinAlgError as _LinAlgError
+from lamina.primitives.overrides import no_functions as DisableTorchFunction
+from lamina.primitives.overrides import no_subclass_functions as DisableTorchFunctionSubclass
 
 __all__ = [
+    "DisableTorchFunction",
+    "DisableTorchFunctionSubclass",
+    "Generator",
     "Size",
     "_LinAlgError",
     "Tensor",
     "TensorBase",
     "device",
     "dtype",
+    "finfo",
+    "iinfo",
     "is_grad_enabled",
     "layout",
     "memory_format",
 ]
+
+_TOP = frozenset((
+    "default_generator", "clear_autocast_cache", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype",
+    "is_autocast_cache_enabled", "is_autocast_cpu_enabled", "is_autocast_enabled", "set_autocast_cache_enabled", "set_autocast_cpu_dtype",
+    "set_autocast_cpu_enabled", "set_autocast_dtype", "set_autocast_enabled", "set_autocast_gpu_dtype", "autocast_increment_nesting",
+    "autocast_decrement_nesting", "get_default_dtype", "get_num_threads", "set_num_threads", "get_num_interop_threads",
+    "set_num_interop_threads", "has_lapack", "has_mkl", "has_openmp", "has_spectral", "is_anomaly_enabled",
+    "is_anomaly_check_nan_enabled", "set_anomaly_enabled", "is_inference_mode_enabled", "set_flush_denormal", "qscheme",
+    "OutOfMemoryError",
+))  # fmt: skip
+"""Names of the native module that the top level has, too."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TOP:
+        return getattr(lamina, name)
+    raise AttributeError(f"module 'torch._C' has no attribute '{name}'")
+
 
 TensorBase = _TensorBase = Tensor
 _TensorMeta = type(Tensor)

@@ -34,6 +34,7 @@ from lamina.core.device import (
     sparse_csr,
     strided,
 )
+from lamina.core.dtype import UNSUPPORTED as _UNSUPPORTED
 from lamina.core.dtype import (
     bfloat16,
     complex64,
@@ -41,7 +42,10 @@ from lamina.core.dtype import (
     dtype,
     finfo,
     float8_e4m3fn,
+    float8_e4m3fnuz,
     float8_e5m2,
+    float8_e5m2fnuz,
+    float8_e8m0fnu,
     float16,
     float32,
     float64,
@@ -332,6 +336,7 @@ from lamina.primitives.matmul import bmm, dot, ger, matmul, mm, mv, outer
 from lamina.primitives.normal import normal
 from lamina.primitives.norms import dist, norm, renorm
 from lamina.primitives.padding import constant_pad_nd
+from lamina.primitives.questions import is_nonzero, is_same_size
 from lamina.primitives.random import (
     bernoulli,
     binomial,
@@ -461,8 +466,6 @@ from lamina.settings import (
     is_floating_point,
     is_inference,
     is_neg,
-    is_nonzero,
-    is_same_size,
     is_storage,
     is_tensor,
     is_warn_always_enabled,
@@ -489,11 +492,22 @@ newaxis = None
 legacy_contiguous_format = contiguous_format
 
 _SUBPACKAGES = frozenset((
-    "nn", "optim", "utils", "autograd", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
+    "nn", "optim", "utils", "autograd", "probes", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
     "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__", "settings", "doctor",
 ))  # fmt: skip
 _ELSEWHERE = {
+    **dict.fromkeys((
+        "has_lapack", "has_spectral", "has_mkl", "has_openmp", "is_vulkan_available", "is_distributed", "get_device_module", "get_file_path",
+        "is_anomaly_enabled", "is_anomaly_check_nan_enabled", "set_anomaly_enabled", "sym_int", "sym_float", "sym_not", "sym_max",
+        "sym_min", "sym_sum", "sym_ite", "sym_sqrt", "sym_fresh_size", "cond", "while_loop",
+    ), "probes"),
+    "detach_": "autograd.tensor_api", "addmv_": "primitives.inplace_functions",
+    **dict.fromkeys(("segment_reduce", "slice_inverse", "hash_tensor"), "primitives.segments"),
+    **dict.fromkeys((
+        "set_autocast_cpu_enabled", "set_autocast_cpu_dtype", "set_autocast_gpu_dtype", "set_autocast_cache_enabled",
+        "autocast_increment_nesting", "autocast_decrement_nesting",
+    ), "amp.autocast_mode"),
     "save": "io", "load": "io",
     "autocast": "amp", "GradScaler": "amp", "OutOfMemoryError": "cuda", "is_autocast_enabled": "amp.autocast_mode", "set_autocast_enabled": "amp.autocast_mode", "get_autocast_dtype": "amp.autocast_mode",  # noqa: E501
     "is_autocast_available": "amp.autocast_mode", "clear_autocast_cache": "amp.autocast_mode", "is_autocast_cache_enabled": "amp.autocast_mode", "get_autocast_gpu_dtype": "amp.autocast_mode",  # noqa: E501
@@ -530,6 +544,10 @@ _ALIASES = {"serialization": "io.serialization", "storage": "core.storage"}
 """Modules of torch that lie elsewhere in lamina."""
 
 
+_WITHOUT_TENSORS = {**{d.name: d for d in _UNSUPPORTED}, "chalf": _UNSUPPORTED[0]}
+"""Types of PyTorch that can be named and compared with, no more."""
+
+
 def __getattr__(name: str) -> _Any:
     if name in _ALIASES:
         return _importlib.import_module(f"lamina.{_ALIASES[name]}")
@@ -539,6 +557,8 @@ def __getattr__(name: str) -> _Any:
         found = getattr(_importlib.import_module(f"lamina.{_ELSEWHERE[name]}"), name)
     elif name in _LEGACY:
         found = _LEGACY[name]
+    elif name in _WITHOUT_TENSORS:
+        found = _WITHOUT_TENSORS[name]
     elif name in _refusals.FUNCTIONS:
         found = _refusals.FUNCTIONS[name]
     else:
@@ -548,4 +568,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY})
+    return sorted({*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY, *_WITHOUT_TENSORS})

@@ -170,16 +170,6 @@ def is_inference(input: Tensor) -> bool:
     return input.is_inference()
 
 
-def is_nonzero(input: Tensor) -> bool:
-    """Whether the one element of `input` is not zero."""
-    return bool(input)
-
-
-def is_same_size(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have one shape."""
-    return input.shape == other.shape
-
-
 def numel(input: Tensor) -> int:
     """How many elements `input` has."""
     if not isinstance(input, Tensor):

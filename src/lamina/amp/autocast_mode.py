@@ -106,6 +106,11 @@ def get_autocast_gpu_dtype() -> DType:
     return get_autocast_dtype("cuda")
 
 
+def set_autocast_gpu_dtype(dtype: DType) -> None:
+    """`set_autocast_dtype("cuda", dtype)`, under its old name."""
+    set_autocast_dtype("cuda", dtype)
+
+
 def is_autocast_cache_enabled() -> bool:
     """The setting; casts are not cached here."""
     return _Settings.cache_enabled

@@ -25,6 +25,14 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
 
 # Path of torch -> what to say to a program that imports it.
 ABSENT: dict[str, str] = {
+    "torch._inductor": "there is no such compiler; torch.compile is lamina's own",
+    "torch._subclasses": "there are no fake tensors; use device='meta'",
+    "torch.futures": "nothing runs asynchronously; use concurrent.futures",
+    "torch.package": "programs are not packaged; save a state_dict",
+    "torch.utils.cpp_extension": "nothing native is built; write the operation in Python, torch.compile makes it fast",
+    "torch.utils.flop_counter": "operations are not counted",
+    "torch.utils.mobile_optimizer": "there is no mobile runtime",
+    "torch.utils._python_dispatch": "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode",
     "torch.ao": "quantisation is not supported; run the model in float32 or bfloat16",
     "torch.export": "graphs are not exported; run the module itself",
     "torch.fx": "programs are not traced symbolically; call the module, or read the graph from Tensor.grad_fn",

@@ -23,11 +23,11 @@ from lamina.compiler.effects import effects_of
 from lamina.compiler.replay import MISSED, Replay, Shape
 from lamina.compiler.verify import verified
 from lamina.core import tensor as core_tensor
+from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
 from lamina.core.strided import owner_of
 from lamina.core.tensor import LEAF, Tensor
-from lamina.core.changes import changes
 from lamina.utils import _pytree as pytree
 
 KEPT = 8

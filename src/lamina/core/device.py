@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lamina.core.dtype import DTYPES, dtype
+from lamina.core.dtype import DTYPES, UNSUPPORTED, dtype
 
 _KNOWN = "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone"
 
@@ -91,8 +91,22 @@ class Kind:
         self.simple = self.plain and d.category < 3  # and rules need no conjugation
 
 
+class _UnsupportedKind(Kind):
+    """The kind of a dtype without tensors: whoever makes memory of it meets the refusal."""
+
+    __slots__ = ()
+
+    def __init__(self, d: dtype, where: device) -> None:
+        self.dtype, self.device, self.category, self.plain, self.simple = d, where, d.category, False, False
+
+    @property
+    def np(self) -> Any:  # type: ignore[override]
+        return self.dtype.np
+
+
 KINDS: dict[tuple[dtype, device], Kind] = {(d, where): Kind(d, where) for d in DTYPES for where in (cpu, meta)}
-CPU: dict[dtype, Kind] = {d: KINDS[d, cpu] for d in DTYPES}
+KINDS |= {(d, where): _UnsupportedKind(d, where) for d in UNSUPPORTED for where in (cpu, meta)}
+CPU: dict[dtype, Kind] = {d: KINDS[d, cpu] for d in (*DTYPES, *UNSUPPORTED)}
 BY_NUMPY: dict[Any, Kind] = {d.np: CPU[d] for d in DTYPES}
 
 

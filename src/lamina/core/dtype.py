@@ -44,6 +44,12 @@ class dtype:
     def itemsize(self) -> int:
         return self.np.itemsize
 
+    @property
+    def abbr(self) -> str:
+        """The short name, by which kernels and graphs are labelled."""
+        name = self.name.replace("complex", "c").replace("bfloat", "bf").replace("float", "f").replace("uint", "u")
+        return "b8" if self.name == "bool" else name.replace("int", "i").replace("_", "")
+
     def to_real(self) -> dtype:
         return {"complex64": float32, "complex128": float64}.get(self.name, self)
 
@@ -80,18 +86,56 @@ float32 = dtype("float32", np.float32, 2, "FloatTensor")
 float64 = dtype("float64", np.float64, 2, "DoubleTensor")
 float8_e4m3fn = dtype("float8_e4m3fn", ml_dtypes.float8_e4m3fn, 2, "Float8_e4m3fnTensor")
 float8_e5m2 = dtype("float8_e5m2", ml_dtypes.float8_e5m2, 2, "Float8_e5m2Tensor")
+float8_e4m3fnuz = dtype("float8_e4m3fnuz", ml_dtypes.float8_e4m3fnuz, 2, "Float8_e4m3fnuzTensor")
+float8_e5m2fnuz = dtype("float8_e5m2fnuz", ml_dtypes.float8_e5m2fnuz, 2, "Float8_e5m2fnuzTensor")
+float8_e8m0fnu = dtype("float8_e8m0fnu", ml_dtypes.float8_e8m0fnu, 2, "Float8_e8m0fnuTensor")
 complex64 = dtype("complex64", np.complex64, 3, "ComplexFloatTensor")
 complex128 = dtype("complex128", np.complex128, 3, "ComplexDoubleTensor")
 
 DTYPES: tuple[dtype, ...] = (
     bool_, uint8, int8, int16, int32, int64, uint16, uint32, uint64,
-    float16, bfloat16, float32, float64, float8_e4m3fn, float8_e5m2, complex64, complex128,
+    float16, bfloat16, float32, float64, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz,
+    float8_e8m0fnu, complex64, complex128,
 )  # fmt: skip
-_BY_NAME = {d.name: d for d in DTYPES}
+
+
+class Unsupported(dtype):
+    """A type that programs may name and compare with, but no tensor of it can be made."""
+
+    __slots__ = ("_itemsize", "_reason")
+    __module__, __qualname__ = "torch", "dtype"
+
+    def __init__(self, name: str, itemsize: int, category: int, reason: str) -> None:
+        self.name, self.category, self.alias, self._itemsize, self._reason = name, category, f"{name}Tensor", itemsize, reason
+        self.is_complex, self.is_floating_point, self.is_low = category == 3, category == 2, False
+        self.is_signed = not name.startswith(("uint", "quint", "bits"))
+
+    @property
+    def np(self) -> np.dtype[Any]:  # type: ignore[override]
+        raise NotImplementedError(f"tensors of {self!r} are not supported: {self._reason}")
+
+    @property
+    def itemsize(self) -> int:
+        return self._itemsize
+
+
+_QUANTISED = "quantised tensors are not in lamina; use float32 or bfloat16"
+_PACKED = "numbers of less than a byte are not in lamina; use uint8 or int8"
+complex32 = Unsupported("complex32", 4, 3, "half complex numbers are not in lamina; use complex64")
+UNSUPPORTED: tuple[dtype, ...] = (
+    complex32,
+    *(Unsupported(name, size, 1, _QUANTISED) for name, size in (
+        ("qint8", 1), ("quint8", 1), ("qint32", 4), ("quint4x2", 1), ("quint2x4", 1))),
+    *(Unsupported(f"{kind}{bits}", 1, 1, _PACKED) for kind in ("uint", "int") for bits in range(1, 8)),
+    *(Unsupported(name, 2 if name == "bits16" else 1, 1, "bits without a meaning are not in lamina; use uint8")
+      for name in ("bits8", "bits16", "bits1x8", "bits2x4", "bits4x2")),
+    Unsupported("float4_e2m1fn_x2", 1, 2, _PACKED),
+)  # fmt: skip
+_BY_NAME = {d.name: d for d in (*DTYPES, *UNSUPPORTED)}
 _BY_NUMPY = {d.np: d for d in DTYPES}
 ALIASES = {
     "half": float16, "float": float32, "double": float64, "long": int64, "int": int32, "short": int16,
-    "cfloat": complex64, "cdouble": complex128, "bool": bool_,
+    "chalf": complex32, "cfloat": complex64, "cdouble": complex128, "bool": bool_,
 }  # fmt: skip
 
 

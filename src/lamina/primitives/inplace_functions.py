@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.primitives import adjusted, selection
+from lamina.primitives import addmm, adjusted, selection
 from lamina.primitives import functions as f
 from lamina.primitives.functions import bare
 from lamina.primitives.inplace import inplace
@@ -44,3 +44,4 @@ threshold_ = inplace(bare(selection.threshold), "threshold_")
 erf_, erfc_, i0_ = inplace(bare(f.erf), "erf_"), inplace(bare(f.erfc), "erfc_"), inplace(bare(f.i0), "i0_")
 gcd_, lcm_ = inplace(bare(f.gcd), "gcd_"), inplace(bare(f.lcm), "lcm_")
 ldexp_, xlogy_ = inplace(bare(f.ldexp), "ldexp_"), inplace(bare(f.xlogy), "xlogy_")
+addmv_ = inplace(addmm.addmv, "addmv_")

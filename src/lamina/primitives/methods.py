@@ -39,6 +39,7 @@ from lamina.primitives import (
     matmul,
     norms,
     protocol,
+    questions,
     random,
     ranks,
     rearrange,
@@ -49,6 +50,7 @@ from lamina.primitives import (
     scatter_reduce,
     scattering,
     searching,
+    segments,
     selection,
     shape,
     softmax,
@@ -131,6 +133,7 @@ LINALG: dict[str, Any] = {
 METHODS: dict[str, Any] = {
     **tensor_api.METHODS,
     **protocol.METHODS,
+    **questions.METHODS,
     **refusals.METHODS,
     **conversion.METHODS,
     # shape
@@ -191,6 +194,7 @@ METHODS: dict[str, Any] = {
     "transpose_": geometry.transpose_, "swapaxes_": geometry.swapaxes_, "swapdims_": geometry.swapdims_,
     "squeeze_": geometry.squeeze_, "unsqueeze_": geometry.unsqueeze_, "as_strided_": geometry.as_strided_,
     "resize_as_": geometry.resize_as_, "resize": geometry.resize, "resize_as": geometry.resize_as,
+    "hash_tensor": segments.hash_tensor, "slice_inverse": segments.slice_inverse,
     "is_set_to": geometry.is_set_to, "dim_order": geometry.dim_order, "apply_": geometry.apply_, "map_": geometry.map_,
     "map2_": geometry.map2_, "adjoint": rearrange.adjoint, "new_empty_strided": creation.new_empty_strided,
     "index_put": indexing.index_put, "swapaxes": rearrange.swapaxes, "swapdims": rearrange.transpose,
@@ -201,7 +205,7 @@ METHODS |= {
     for name, d in (
         ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16),
         ("long", dtypes.int64), ("int", dtypes.int32), ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8),
-        ("bool", dtypes.bool_), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
+        ("bool", dtypes.bool_), ("chalf", dtypes.complex32), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
     )
 }  # fmt: skip
 
@@ -228,6 +232,7 @@ INPLACE: dict[str, Any] = {
 
 PROPERTIES: dict[str, Any] = {
     **tensor_api.PROPERTIES,
+    **questions.PROPERTIES,
     "T": property(rearrange.turned),
     "mT": property(rearrange.matrix_transpose),
     "H": property(rearrange.hermitian),

@@ -111,6 +111,16 @@ class no_subclass_functions:
         modes.reset(self.token)
 
 
+class no_functions:
+    """In this context neither modes nor subclasses are asked."""
+
+    def __enter__(self) -> None:
+        self.token = modes.change(no_overrides=True, function_modes=())
+
+    def __exit__(self, *error: object) -> None:
+        modes.reset(self.token)
+
+
 def default_torch_function(cls: type[Tensor], func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """Tensor's answer: run the function as on plain tensors, and give results the subclass."""
     if not all(issubclass(cls, t) for t in types):

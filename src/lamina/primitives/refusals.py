@@ -1,8 +1,10 @@
-"""What lamina has not, by name: sparse, quantised and nested tensors. Each name raises, and says what to use instead."""
+"""What lamina has not, by name: sparse, quantised and nested tensors, and what PyTorch has removed. Each says what to use instead."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
+
+from lamina.primitives import removed
 
 _SPARSE = "sparse tensors are not supported; use a dense tensor, with a mask or with index_add and gather"
 _QUANTISED = "quantised tensors are not supported; use float32 or bfloat16"
@@ -25,8 +27,12 @@ FUNCTIONS: dict[str, Any] = {
     )},
     **{name: refusal(name, _QUANTISED) for name in (
         "quantize_per_tensor", "quantize_per_channel", "quantize_per_tensor_dynamic", "dequantize", "fake_quantize_per_tensor_affine",
-        "fake_quantize_per_channel_affine", "empty_quantized",
+        "fake_quantize_per_channel_affine", "empty_quantized", "int_repr", "q_scale", "q_zero_point", "q_per_channel_scales",
+        "q_per_channel_zero_points", "q_per_channel_axis", "choose_qparams_optimized", "fused_moving_avg_obs_fake_quant",
+        "quantized_batch_norm", "quantized_gru", "quantized_gru_cell", "quantized_lstm", "quantized_lstm_cell",
+        "quantized_max_pool1d", "quantized_max_pool2d", "quantized_max_pool3d", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell",
     )},
+    **removed.FUNCTIONS,
 }  # fmt: skip
 METHODS: dict[str, Any] = {
     **{name: refusal(name, _SPARSE) for name in (
@@ -38,5 +44,6 @@ METHODS: dict[str, Any] = {
         "dequantize", "int_repr", "q_scale", "q_zero_point", "q_per_channel_scales", "q_per_channel_zero_points",
         "q_per_channel_axis", "qscheme",
     )},
+    **removed.METHODS,
     "to_mkldnn": refusal("to_mkldnn", "there is one layout; use the tensor itself"),
 }  # fmt: skip

@@ -4,12 +4,23 @@ Subpackages load when first used; this file imports none of them.
 """
 
 import importlib
-from types import ModuleType
+from typing import Any
 
-_SUBMODULES = frozenset({"_pytree", "checkpoint", "data", "dlpack", "hooks", "model_zoo"})
+_SUBMODULES = frozenset({
+    "_contextlib", "_pytree", "benchmark", "checkpoint", "data", "deterministic", "dlpack", "hooks", "model_zoo", "swapping",
+})  # fmt: skip
 
 
-def __getattr__(name: str) -> ModuleType:
+def set_module(obj: Any, mod: str) -> None:
+    """Set `obj.__module__`. Raises TypeError unless `mod` is a string."""
+    if not isinstance(mod, str):
+        raise TypeError("The mod argument should be a string")
+    obj.__module__ = mod
+
+
+def __getattr__(name: str) -> Any:
+    if name == "swap_tensors":
+        return importlib.import_module(f"{__name__}.swapping").swap_tensors
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
