@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from math import prod
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -13,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.native import run
-from lamina.compiler.emit import schedule
+from lamina.compiler.emit import columns, schedule
+from lamina.compiler.emit import loops as native_loops
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
 from lamina.compiler.reference import dtype_of, interpret
 
@@ -58,7 +61,7 @@ class Builder:
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
         rank = draw(st.integers(0, 4))
-        sizes = st.sampled_from([1, 2, 3, 4, 5, 8, 16, 17, 33, 64, 70, 0] if rank < 3 else [1, 2, 3, 5, 7, 16, 18])
+        sizes = st.sampled_from([1, 2, 3, 4, 5, 8, 16, 17, 33, 64, 70, 130, 0] if rank < 3 else [1, 2, 3, 5, 7, 16, 18])
         self.dims = tuple(draw(st.lists(sizes, min_size=rank, max_size=rank)))
         self.keep = draw(st.integers(0, rank))
         self.body: list[Inst] = []
@@ -202,15 +205,24 @@ def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray]]:
     return Loop(b.dims, b.keep, tuple(b.body)), b.operands
 
 
+SMALL = {
+    (schedule, "UNIT_NS"): 50.0, (schedule, "COLUMN_ROWS"): 2, (schedule, "COLUMN_BYTES"): 256, (schedule, "STREAM_BYTES"): 0,
+    (columns, "HEIGHT"): 8, (native_loops, "BLOCK"): 2,
+}  # fmt: skip
+"""Thresholds that make small loops be walked as large ones are."""
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(loops(), st.booleans(), st.sampled_from([50.0, schedule.UNIT_NS]))
+@given(loops(), st.booleans(), st.sampled_from([{}, SMALL]))
 def test_native_code_does_what_the_loop_means(
-    case: tuple[Loop, list[np.ndarray]], together: bool, unit_ns: float
+    case: tuple[Loop, list[np.ndarray]], together: bool, thresholds: dict[tuple[ModuleType, str], float]
 ) -> None:
     loop, operands = case
     expected = [a.copy() for a in operands]
     interpret(loop, expected, FUNCTIONS)
-    with mock.patch.object(schedule, "UNIT_NS", unit_ns):  # small units: many, although the loops are small
+    with ExitStack() as patches:
+        for (module, name), value in thresholds.items():
+            patches.enter_context(mock.patch.object(module, name, value))
         run(loop, operands, together)
     for got, want in zip(operands, expected, strict=True):
         if want.dtype.kind in "iub":

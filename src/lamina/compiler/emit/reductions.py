@@ -7,6 +7,9 @@ from lamina.compiler.emit.scalars import FLOATING, cast, extreme, signed
 
 POSITIONS = ("argmax", "argmin")
 
+State = list[list[str]]
+"""The registers of several reductions."""
+
 
 class Reduction:
     """One reduction, in accumulators of `lanes` lanes. Its state is a list of registers (one, or value and position)."""

@@ -6,11 +6,12 @@ Here: decisions, as data. Not here: text (loops.py, reductions.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from math import prod
 
 from lamina.compiler.emit.ir import BITS
-from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
+from lamina.compiler.emit.reductions import POSITIONS
+from lamina.compiler.emit.simplify import access_of, simplify
+from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
 
 VECTOR_BYTES = 64
 UNIT_NS = 6000.0
@@ -31,62 +32,14 @@ KEPT_BYTES = 1 << 17
 """Up to this size of a row its values are kept in scratch memory."""
 
 
-def access_of(inst: Inst) -> Access | None:
-    """The Access of a load, store or gather."""
-    if inst.op in ("load", "store"):
-        return inst.data  # type: ignore[no-any-return]
-    return inst.data[0] if inst.op == "gather" else None
+COLUMN_ROWS = 16
+"""From this many rows on columns are reduced in blocks."""
 
+COLUMN_BYTES = 1 << 14
+"""Of such a block's accumulators."""
 
-def _with_access(inst: Inst, access: Access) -> Inst:
-    return inst._replace(data=(access, inst.data[1]) if inst.op == "gather" else access)
-
-
-def simplify(loop: Loop) -> tuple[Loop, tuple[int, ...]]:
-    """The same loop over fewer dimensions, in the order in which memory is walked; and what a step along each new dimension
-    adds to the row-major position in the row (0 along kept ones)."""
-    reduces = {inst.op for inst in loop.body} & REDUCTIONS
-    keep = loop.keep if reduces else len(loop.dims)
-    accesses = [a for a in map(access_of, loop.body) if a is not None]
-    indexed = {inst.data for inst in loop.body if inst.op == "index"}
-    weights = [0] * keep + [prod(loop.dims[d + 1 :]) for d in range(keep, len(loop.dims))]
-
-    def far(d: int) -> tuple[int, int]:
-        stores = sum(abs(i.data.strides[d]) for i in loop.body if i.op == "store")
-        return stores, sum(abs(a.strides[d]) for a in accesses)
-
-    real = [d for d in range(len(loop.dims)) if loop.dims[d] != 1]
-    kept = sorted((d for d in real if d < keep), key=far, reverse=True)
-    reduced = [d for d in real if d >= keep]
-    if not reduces & {"argmax", "argmin"}:
-        reduced.sort(key=far, reverse=True)
-
-    def groups(order: list[int]) -> list[list[int]]:
-        found = [[order[0]]] if order else []
-        for outer, inner in pairwise(order):
-            n = loop.dims[inner]
-            joint = all(a.strides[outer] == a.strides[inner] * n for a in accesses)
-            in_order = outer < keep or weights[outer] == weights[inner] * n or not reduces & {"argmax", "argmin"}
-            if joint and in_order and outer not in indexed and inner not in indexed:
-                found[-1].append(inner)
-            else:
-                found.append([inner])
-        return found
-
-    parts = groups(kept)
-    new_keep = len(parts)
-    parts += groups(reduced)
-    place = {d: i for i, part in enumerate(parts) for d in part}
-    body = []
-    for inst in loop.body:
-        access = access_of(inst)
-        if access is not None:
-            inst = _with_access(inst, access._replace(strides=tuple([access.strides[part[-1]] for part in parts])))
-        elif inst.op == "index":
-            inst = inst._replace(data=place[inst.data]) if inst.data in place else Inst("const", (), inst.dtype, 0)
-        body.append(inst)
-    dims = tuple([prod([loop.dims[d] for d in part]) for part in parts])
-    return Loop(dims, new_keep, tuple(body)), tuple([weights[part[-1]] for part in parts])
+STREAM_BYTES = 1 << 25
+"""Beyond this size an output does not stay in any cache."""
 
 
 @dataclass(slots=True)
@@ -109,11 +62,40 @@ class Nest:
     block: int = 1  # indices along unit_dim of one unit
     units: int = 1
     cost_ns: float = 0.0
+    columns: int = (
+        0  # where rows are reduced side by side, streamed: how many of them at a time; 0: as many as there are lanes
+    )
+    saved: dict[int, int] = field(
+        default_factory=dict
+    )  # what is kept for each column, by instruction: where in scratch memory
+    states: dict[tuple[int, int], int] = field(default_factory=dict)  # their accumulators, by reduction and register
+    turned: tuple[Access, ...] = ()  # loads that are contiguous along the kept dimension tile_dim: turned in squares
+    tile_dim: int = -1
+    tiles: int = 0  # where in scratch memory
+    streams: bool = False  # the output is so large that its stores had better go past the caches
 
     @property
     def reduced_mask(self) -> int:
         """Bits of the reduced dimensions."""
         return (1 << len(self.loop.dims)) - (1 << self.loop.keep)
+
+    @property
+    def alive(self) -> list[int]:
+        """Instructions that matter to a store, but constants."""
+        return [i for i, live in enumerate(self.live) if live and self.loop.body[i].op != "const"]
+
+    def after(self, s: int) -> list[int]:
+        """What is computed once for a row from the results of its pass s, but stores."""
+        return [
+            i for i in self.alive
+            if not self.depends[i] & self.reduced_mask and self.stage[i] == s + 1
+            and self.loop.body[i].op not in REDUCTIONS and self.loop.body[i].op != "store"
+        ]  # fmt: skip
+
+    @property
+    def row_stores(self) -> list[int]:
+        """Stores made once for a row."""
+        return [i for i in self.alive if self.loop.body[i].op == "store" and not self.depends[i] & self.reduced_mask]
 
     def along_vec(self, i: int) -> bool:
         """Whether instruction i has a value for each lane."""
@@ -139,7 +121,10 @@ def schedule(loop: Loop) -> Nest:
     _choose_vector(nest)
     _plan_passes(nest)
     _choose_lanes(nest)
+    _choose_columns(nest)
+    _choose_tiles(nest)
     _place_kept(nest)
+    _choose_streaming(nest)
     _choose_units(nest)
     return nest
 
@@ -271,14 +256,110 @@ def _choose_lanes(nest: Nest) -> None:
     if nest.vec < 0:
         return
     body = nest.loop.body
-    inner = [i for i in range(len(body)) if nest.live[i] and nest.along_vec(i)]
-    widest = max([BITS[body[i].dtype] for i in inner if body[i].op != "store"], default=32)
-    base = min(VECTOR_BYTES * 8 // max(widest, 8), 64)
+    inner = [i for i in nest.alive if nest.along_vec(i)]
+    base = _base_lanes(nest)
     work = sum(cost_of(nest, i) for i in inner)
     ops = {body[i].op for i in range(len(body))}
     several = 1 if work > 16 or ops & {"argmax", "argmin", "gather"} else 2 if work > 8 else 4
     n = nest.loop.dims[nest.vec]
     nest.lanes = n if n <= base else min(base * several, n)
+
+
+def _base_lanes(nest: Nest) -> int:
+    """Elements in a vector register, of the widest dtype there is."""
+    body = nest.loop.body
+    inner = [i for i in nest.alive if nest.along_vec(i) and body[i].op != "store"]
+    widest = max([BITS[body[i].dtype] for i in inner], default=32)
+    return min(VECTOR_BYTES * 8 // max(widest, 8), 64)
+
+
+def _choose_columns(nest: Nest) -> None:
+    """Whether rows that lie side by side are reduced in blocks of many, and where these have their accumulators."""
+    loop, body = nest.loop, nest.loop.body
+    if not nest.passes or not 0 <= nest.vec < loop.keep or not nest.reduced_mask:
+        return
+    n = loop.dims[nest.vec]
+    if n <= nest.lanes or prod(loop.dims[loop.keep :]) < COLUMN_ROWS:
+        return
+    for p in nest.passes:
+        p.keeps, p.kept = set(), set()
+        p.needed = _closure(nest, p, set())
+    nest.rows = {}
+    last = len(nest.passes) - 1
+
+    def group(i: int) -> int:
+        return last if body[i].op == "store" else nest.stage[i] - 1
+
+    users: dict[int, list[int]] = {}
+    for i in nest.alive:
+        for a in body[i].args:
+            users.setdefault(a, []).append(i)
+    kept = [
+        i for i in nest.alive if not nest.depends[i] & nest.reduced_mask and nest.stage[i] and body[i].op != "store"
+    ]
+    saved = [
+        i for i in kept
+        if any(nest.depends[u] & nest.reduced_mask or body[u].op in REDUCTIONS or group(u) != group(i) for u in users.get(i, ()))
+    ]  # fmt: skip
+    sizes = [(i, SIZES[body[i].dtype]) for i in saved]
+    states = []
+    for p in nest.passes:
+        for i in p.reductions:
+            inst = body[i]
+            own = inst.dtype if inst.op in ("sum", "prod") else body[inst.args[0]].dtype
+            states += [((i, k), SIZES[own]) for k in ((0, 2) if inst.op == "sum" else (0,))]
+            if inst.op in POSITIONS:
+                states.append(((i, 1), 8))
+    per_column = sum(size for _, size in sizes) + sum(size for _, size in states)
+    most = max(COLUMN_BYTES // max(per_column, 1) // nest.lanes, 1) * nest.lanes
+    nest.columns = min(most, -(-n // nest.lanes) * nest.lanes)
+    for i, size in sizes:
+        nest.saved[i] = nest.scratch
+        nest.scratch += (nest.columns * size + 63) // 64 * 64
+    for key, size in states:
+        nest.states[key] = nest.scratch
+        nest.scratch += (nest.columns * size + 63) // 64 * 64
+
+
+def _choose_tiles(nest: Nest) -> None:
+    """Whether loads that are contiguous along another kept dimension are turned in squares."""
+    loop, vec = nest.loop, nest.vec
+    if nest.passes or vec < 0:
+        return
+    crossed = {
+        a for i in nest.alive
+        if loop.body[i].op == "load" and (a := access_of(loop.body[i])) is not None and a.strides[vec] not in (0, 1)
+    }  # fmt: skip
+    side = _base_lanes(nest)
+    by_dim = {
+        d: tuple(sorted(a for a in crossed if a.strides[d] == 1))
+        for d in range(loop.keep)
+        if d != vec and loop.dims[d] >= side
+    }
+    if side & (side - 1) or side > 16 or loop.dims[vec] < side or not any(by_dim.values()):
+        return
+    nest.tile_dim = max(by_dim, key=lambda d: len(by_dim[d]))
+    nest.turned = by_dim[nest.tile_dim]
+    nest.lanes = side
+    nest.tiles = nest.scratch
+    nest.scratch += sum(side * side * SIZES[a.dtype] for a in nest.turned)
+
+
+def _choose_streaming(nest: Nest) -> None:
+    """Stores past the caches: of outputs that no cache holds, each written once, in whole aligned pieces, and not read."""
+    loop = nest.loop
+    accesses = [(loop.body[i].op, a) for i in nest.alive if (a := access_of(loop.body[i])) is not None]
+    stores = [a for op, a in accesses if op == "store"]
+    read = {a.operand for op, a in accesses if op != "store"}
+    if nest.passes or nest.vec < 0 or any(a.operand in read for a in stores):
+        return
+    size = sum(prod(loop.dims) * SIZES[a.dtype] for a in stores)
+    regular = all(
+        a.strides[nest.vec] == 1
+        and all(s and s * SIZES[a.dtype] % 16 == 0 for d, s in enumerate(a.strides) if d != nest.vec)
+        for a in stores
+    )
+    nest.streams = regular and size > STREAM_BYTES
 
 
 def _place_kept(nest: Nest) -> None:
@@ -317,5 +398,11 @@ def _choose_units(nest: Nest) -> None:
     nest.unit_dim = enough[0] if enough else max(range(loop.keep), key=steps.__getitem__)
     many = min(wanted, steps[nest.unit_dim])
     per_unit = -(-steps[nest.unit_dim] // many)
-    nest.block = per_unit * (nest.lanes if nest.unit_dim == nest.vec else 1)
+    if nest.unit_dim == nest.vec:
+        per_unit *= nest.lanes
+        if nest.columns:  # pieces of a row that are worth a page's opening
+            per_unit = -(-max(per_unit, 256) // nest.lanes) * nest.lanes
+    elif nest.unit_dim == nest.tile_dim:
+        per_unit = -(-per_unit // nest.lanes) * nest.lanes
+    nest.block = per_unit
     nest.units = -(-loop.dims[nest.unit_dim] // nest.block)
