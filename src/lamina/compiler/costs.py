@@ -32,6 +32,12 @@ AVX512 = Machine(vector=64, registers=32, l1=32 << 10, l2=1 << 20)
 UNIT_NS = 8_000.0
 """A unit of work that threads share is not made smaller than this."""
 
+BLOCK_NS = 60_000.0
+"""A large product is cut into blocks of about this, or more: smaller ones read and pack their operands too often."""
+
+STRIDED = 4.0
+"""Cycles to load or store an element of a vector whose elements are apart."""
+
 POOL_NS, SCATTER_NS = 0.05, 1.0
 """To look at a pixel (among others, in a vector); to add one number at an index."""
 
@@ -43,10 +49,14 @@ def machine() -> Machine:
 
 
 def tile_cycles(m: Machine, rows: int, vectors: int) -> float:
-    """One step of a register tile: rows broadcasts, `vectors` loads, rows * vectors multiply-adds."""
+    """One step of a register tile: rows broadcasts, `vectors` loads, rows * vectors multiply-adds.
+
+    A vector mostly lies across two lines of the cache. Loads are never quite hidden: hence the last two terms.
+    """
     products = rows * vectors
-    loads = rows + vectors
-    return max(products / m.fma, float(m.latency), loads / m.loads, (products + loads + 2) / 6)
+    issued = products + rows + vectors + 2
+    busy = max(products / m.fma, float(m.latency), (rows + 2 * vectors) / m.loads, issued / 6)
+    return busy + 0.03 * rows + 0.25 * vectors
 
 
 def tiles_fit(m: Machine, rows: int, vectors: int) -> bool:
@@ -78,10 +88,9 @@ def best_tile(
     return best
 
 
-def depth_block(m: Machine, depth: int, tile_bytes: int) -> int:
-    """How deep a panel of `tile_bytes` for each step may be, so that it stays in the first cache (in even blocks)."""
-    most = max(m.l1 // tile_bytes, 128)
-    blocks = -(-depth // most)
+def depth_block(depth: int) -> int:
+    """How deep a block of a product is. What it needs streams from the second cache; only sums that wait there cost time."""
+    blocks = -(-depth // 1024)
     return depth if blocks <= 1 else -(-depth // (blocks * 16)) * 16
 
 
@@ -95,33 +104,33 @@ def blocks(
     rows: int,
     columns: int,
     steps: int,
-    tile_rows: int,
-    width: int,
+    tile: tuple[int, int],
     size: int,
     nanoseconds: float,
     products: int,
+    weights: tuple[float, float],
 ) -> tuple[int, int]:
-    """The block (rows, columns) that is one unit: halved until its operands fit the second cache and there are units to share."""
-    block_rows, block_columns = rows, columns
-    wanted = max(1, min(32, int(nanoseconds * products / UNIT_NS)))
-    while True:
-        count = -(-rows // block_rows) * -(-columns // block_columns)
-        big_columns = steps * block_columns * size > 0.4 * m.l2
-        big_rows = steps * block_rows * size > 0.3 * m.l2
-        big_sums = block_rows * block_columns * size > 0.4 * m.l2
-        if not (big_columns or big_rows or big_sums) and count * products >= wanted:
-            return block_rows, block_columns
-        cut_rows = block_rows > tile_rows and (big_rows or (not big_columns and block_rows >= block_columns / 2))
-        if not cut_rows and block_columns <= width:
-            cut_rows = block_rows > tile_rows
-            if not cut_rows:
-                return block_rows, block_columns
-        if cut_rows:
-            parts = -(-rows // block_rows) + 1
-            block_rows = min(-(-rows // (parts * tile_rows)), -(-block_rows // tile_rows) - 1) * tile_rows
-        else:
-            parts = -(-columns // block_columns) + 1
-            block_columns = min(-(-columns // (parts * width)), -(-block_columns // width) - 1) * width
+    """The block (rows, columns) that is one unit: enough of them to share, that read (and pack) as little as possible.
+
+    `tile`: its rows and columns; `nanoseconds`: of one product; `weights`: what it costs a block to bring in an element of the
+    rows' side and of the columns' side.
+    """
+    wanted = max(1.0, min(16.0, nanoseconds * products / BLOCK_NS) / products)
+    best, least = (rows, columns), float("inf")
+    for down in range(1, min(-(-rows // tile[0]), 64) + 1):
+        block_rows = share(rows, down, tile[0])
+        for across in range(1, min(-(-columns // tile[1]), 64) + 1):
+            block_columns = share(columns, across, tile[1])
+            count = -(-rows // block_rows) * -(-columns // block_columns)
+            moved = across * rows * weights[0] + down * columns * weights[1]
+            # Columns are gone through again for each panel of the other side: they must stay in the second cache.
+            if block_columns * steps * size > m.l2 or block_rows * steps * size > 2 * m.l2:
+                moved *= 4
+            if count < wanted:
+                moved *= wanted / count
+            if moved < least:
+                best, least = (block_rows, block_columns), moved
+    return best
 
 
 def filter_blocks(rows: int, tile_rows: int, units: int, nanoseconds: float) -> int:

@@ -79,7 +79,13 @@ class Epilogue:
 
     def weight(self) -> int:
         """About how many instructions a vector takes."""
-        return sum(1 if inst.op in SIMPLE else 10 for inst in self.body)
+        total = 0
+        for inst in self.body:
+            if inst.op in ("load", "store") and self.strides(inst.data)[1] not in (0, 1):
+                total += 2 * self.v.lanes
+            else:
+                total += 1 if inst.op in SIMPLE else 10
+        return total
 
     def pointers(self, at: Row) -> list[str]:
         """Where each access of the body finds the first element of the tile."""

@@ -88,7 +88,7 @@ def _plan(kernel: Matmul, machine: costs.Machine, dtype: str, swapped: bool) -> 
         products *= size
 
     width = tile_vectors * v.lanes
-    steps = costs.depth_block(machine, depth, width * v.size)
+    steps = costs.depth_block(depth)
     far = w.step * SIZES[w.dtype] >= 2048 and depth >= 64 and rows >= 4 * tile_rows
     pack_columns = w.dtype != dtype or w.apart != 1 or far
     spread = (u.apart if u.step == 1 else u.step) * SIZES[u.dtype]
@@ -98,7 +98,7 @@ def _plan(kernel: Matmul, machine: costs.Machine, dtype: str, swapped: bool) -> 
         cycles += costs.pack_cycles(columns * depth, v.lanes, w.apart == 1, w.step == 1 and depth >= v.lanes)
     for inst in kernel.body:
         if inst.op in ("load", "store") and inst.data.strides[-2 if swapped else -1] not in (0, 1):
-            cycles += 1.5 * rows * columns
+            cycles += costs.STRIDED * rows * columns
     each = cycles / machine.ghz
 
     block = (rows, columns)
@@ -106,7 +106,9 @@ def _plan(kernel: Matmul, machine: costs.Machine, dtype: str, swapped: bool) -> 
     if each < costs.UNIT_NS:
         group = max(1, min(max(products, 1), round(costs.UNIT_NS / max(each, 1.0))))
     else:
-        block = costs.blocks(machine, rows, columns, steps, tile_rows, width, v.size, each, products)
+        weights = (1.0 if pack_rows else 0.3), (0.3 if not pack_columns else 1.0 if w.apart == 1 else 3.0)
+        tile = tile_rows, width
+        block = costs.blocks(machine, rows, columns, steps, tile, v.size, each, max(products, 1), weights)
     return Plan(
         swapped, rows, columns, depth, v, (tile_rows, tile_vectors), block, steps, group, pack_rows, pack_columns, each
     )
