@@ -7,6 +7,7 @@ the call stays eager, and `explain()` says why. Here: this decision, call by cal
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,10 +16,10 @@ from typing import Any
 
 from lamina.autograd import modes
 from lamina.compiler import pipeline
+from lamina.compiler.backward import joint_of
 from lamina.compiler.capture.guards import Facts, is_live_option, is_module, is_optimizer
 from lamina.compiler.capture.purity import Watch
 from lamina.compiler.capture.recorder import Recorder
-from lamina.compiler.backward import joint_of
 from lamina.compiler.effects import effects_of
 from lamina.compiler.replay import MISSED, Replay, Shape
 from lamina.compiler.verify import verified
@@ -88,6 +89,7 @@ class Compiled:
         self.recordings: list[Recording] = []
         self.eager: str | None = None  # why it is not compiled at all
         self.tries = 0
+        self.warm = False  # it was called before
         self.lock = RLock()
         self.calls = {"recorded": 0, "replayed": 0, "eager": 0}
         self.anew: deque[str] = deque(maxlen=16)  # why recordings were made after the first
@@ -148,6 +150,12 @@ class Compiled:
                     return result
             if reasons:
                 self.anew.append(reasons[0])
+            if not self.warm:
+                self.warm = True
+                if any(is_optimizer(o) and not o.state for o in pipeline.stateful()):
+                    return self._eagerly(args, kwargs)  # the first step of an optimizer makes its state: no other does what it does
+            if sys.getprofile() is not None:  # somebody else is watching: what runs could not be told
+                return self._eagerly(args, kwargs)
             return self._record(args, kwargs, tensors, key, mode)
         finally:
             self.lock.release()
@@ -188,8 +196,9 @@ class Compiled:
         recorder = recording.recorder = Recorder(tensors)
         recording.shapes = [shape_of(t, tensors) for t in tensors]
         watch = Watch()
-        optimizers = [o for o in pipeline.objects() if is_optimizer(o)]
-        states = [(o, pipeline.state_of(o)) for o in pipeline.stateful()]
+        stateful = pipeline.stateful()
+        optimizers = [o for o in stateful if is_optimizer(o)]
+        states = [(o, pipeline.state_of(o)) for o in stateful]
         restore = _enliven(optimizers, recorder)
         token = modes.set_current(modes.mode().but(listener=recorder))
         core_tensor.Slots.seen = _seen

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,12 @@ from lamina.compiler.replay import Effects, Output, Replay
 from lamina.core.strided import address
 
 
-def objects() -> list[Any]:
-    """All objects of the program that can be told apart by class."""
-    return [o for o in gc.get_objects() if hasattr(type(o), "__mro__") and len(type(o).__mro__) > 1]
-
-
-def stateful() -> Iterator[Any]:
-    """Library objects with Python state of their own that a run may change."""
-    for o in objects():
-        names = {cls.__name__ for cls in type(o).__mro__}
-        if is_optimizer(o) or "LRScheduler" in names or "GradScaler" in names:
-            yield o
+def stateful() -> list[Any]:
+    """Library objects with Python state of their own that a run may change: they are told by classes that are loaded."""
+    places = (("lamina.optim.optimizer", "Optimizer"), ("lamina.optim.lr_scheduler", "LRScheduler"), ("lamina.amp.grad_scaler", "GradScaler"))
+    found = (getattr(sys.modules.get(module), name, None) for module, name in places)
+    classes = tuple(cls for cls in found if isinstance(cls, type))
+    return [o for o in gc.get_objects() if isinstance(o, classes)] if classes else []
 
 
 def state_of(o: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import gc
+import sys
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -223,15 +224,18 @@ class Facts:
 
 
 def is_module(value: Any) -> bool:
-    return any(cls.__name__ == "Module" and is_own_class(cls) for cls in type(value).__mro__)
+    """Whether it is a network; without loading nn, where nobody has."""
+    return _instance(value, "lamina.nn.modules.module", "Module")
 
 
 def is_optimizer(value: Any) -> bool:
-    return any(cls.__name__ == "Optimizer" and is_own_class(cls) for cls in type(value).__mro__)
+    """Whether it is an optimizer; without loading optim, where nobody has."""
+    return _instance(value, "lamina.optim.optimizer", "Optimizer")
 
 
-def is_own_class(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] in ("lamina", "torch") and not getattr(cls, "_users", False)
+def _instance(value: Any, module: str, name: str) -> bool:
+    cls = getattr(sys.modules.get(module), name, None)
+    return cls is not None and isinstance(value, cls)
 
 
 def is_live_option(value: Any) -> bool:

@@ -23,6 +23,10 @@ from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import users_place
 
 
+FOLDED = 1 << 22
+"""Bytes of a result that may be kept instead of computed anew."""
+
+
 class Buffer:
     """Memory that the recording knows: its owner (held, so that the address stays taken), addresses and its value now."""
 
@@ -138,10 +142,22 @@ class Recorder:
         self._append(node, results)
 
     def _append(self, node: Node, results: Sequence[Array | None]) -> None:
+        if self._settled(node, results):
+            return
         node.outputs = tuple(
             None if r is None else self.ref(r) if self.knows(r) else self._made(r, node) for r in results
         )
         self.graph.nodes.append(node)
+
+    def _settled(self, node: Node, results: Sequence[Array | None]) -> bool:
+        """Whether a call's results follow from constants alone, such as a mask: then they are constants themselves."""
+        refs = [i for i in node.inputs if i.__class__ is Ref]
+        if not refs or not all(r.value.origin.__class__ is Origin and r.value.origin.kind == "constant" for r in refs):
+            return False
+        if node.name in ("draw", "update") or any(r is None or self.knows(r) or r.nbytes > FOLDED for r in results):
+            return False
+        node.outputs = tuple(self.ref(r) for r in results if r is not None)
+        return True
 
     def _operand(self, given: Any, array: Any) -> Any:
         if given is None:

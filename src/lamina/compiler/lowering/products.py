@@ -27,6 +27,10 @@ def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
     if finish is not None:
         value = finish(body, value)
     body.store(out, out.strides, value)
+    if batch and finish is None and not any(strides_in(b, (*batch, k, n))[: len(batch)]):
+        rows, into = _rows(a), _rows(out)
+        if len(rows.shape) == len(into.shape) == 2:  # one matrix for the whole batch: it is one product
+            return product(rows, Ref(b.value, b.offset, b.shape[-2:], b.strides[-2:], b.dtype), into)
     core = Product(
         tuple(batch), m, n, k, access(a, strides_in(a, (*batch, m, k))), access(b, strides_in(b, (*batch, k, n)))
     )

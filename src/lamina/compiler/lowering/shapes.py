@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lamina.compiler.graph import Node, Ref, row_major
+from lamina.compiler.graph import Node, Ref, plain, row_major
 from lamina.compiler.loops import WIDE, Body, NotNative, Work
 from lamina.compiler.lowering import rule, strides_in
 
@@ -40,9 +40,9 @@ def copy(node: Node) -> Sequence[Work]:
     if source.__class__ is not Ref:
         return [copied(source.value.item(), out)]
     if source.shape != out.shape and node.name == "unsafe_view":
-        if source.strides != row_major(source.shape, source.dtype.itemsize):
+        if not plain(out):
             raise NotNative("a view of scattered elements")
-        source = Ref(source.value, source.offset, out.shape, row_major(out.shape, out.dtype.itemsize), source.dtype)
+        out = Ref(out.value, out.offset, source.shape, row_major(source.shape, out.dtype.itemsize), out.dtype)
     return [copied(source, out)]
 
 

@@ -74,13 +74,47 @@ def fuse(items: Sequence[Any], needed: Iterable[Value]) -> list[Any]:
         for v in item.reads():
             if home not in readers.setdefault(v, []):
                 readers[v].append(home)
+    _join_groups(groups, ancestors, writer)
     order = _ordered(groups, ancestors)
     return _without_dead_stores([groups[g] for g in order], keep)
 
 
+def _join_groups(groups: list[Any], ancestors: list[int], writer: dict[Value, list[int]]) -> None:
+    """Join whole groups with what they feed, where items alone could not: the first disappears (None) into the second."""
+    for b in _ordered(groups, ancestors):
+        again = True
+        while again:
+            again = False
+            second = groups[b]
+            if not isinstance(second, Work) or second.core is not None:
+                break
+            direct = {g for v in (*second.reads(), *second.writes()) for g in writer.get(v, ()) if g != b}
+            for a in sorted(direct, reverse=True):
+                first = groups[a]
+                if not isinstance(first, Work) or any(ancestors[d] >> a & 1 for d in direct if d != a):
+                    continue
+                made = joined(first, second)
+                if made is None:
+                    continue
+                groups[b], groups[a] = made, None
+                mask = ancestors[a] | ancestors[b]
+                for g in range(len(groups)):
+                    if ancestors[g] >> a & 1:
+                        ancestors[g] |= mask | 1 << b
+                for g in range(len(groups)):
+                    ancestors[g] &= ~(1 << a)
+                ancestors[b] = mask & ~(1 << a) & ~(1 << b)
+                ancestors[a] = 0
+                for users in writer.values():
+                    if a in users:
+                        users[:] = [b if g == a else g for g in users if g != b or a not in users]
+                again = True
+                break
+
+
 def _ordered(groups: Sequence[Any], ancestors: Sequence[int]) -> list[int]:
     """The groups so that each comes after what it needs; else as they were made."""
-    done, order, waiting = 0, [], list(range(len(groups)))
+    done, order, waiting = 0, [], [g for g in range(len(groups)) if groups[g] is not None]
     while waiting:
         rest = []
         for g in waiting:
