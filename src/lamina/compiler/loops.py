@@ -186,9 +186,9 @@ class Work:
         for inst in self.insts:
             data = inst.data
             if inst.op in ("load", "store"):
-                data = _frozen(data, operands)
+                data = frozen(data, operands)
             elif inst.op == "gather":
-                data = (_frozen(data[0], operands), data[1])
+                data = (frozen(data[0], operands), data[1])
             body.append(inst._replace(data=data))
         if self.core is None:
             return Loop(self.dims, self.keep, tuple(body)), list(operands)
@@ -202,7 +202,7 @@ class Work:
         return f"{what}{core} [{dims}{' | ' + rest if rest else ''}]"
 
 
-def _frozen(at: At, operands: dict[tuple[Value, int], int]) -> Access:
+def frozen(at: At, operands: dict[tuple[Value, int], int]) -> Access:
     return Access(operands.setdefault((at.value, at.offset), len(operands)), at.strides, at.dtype)
 
 
@@ -220,7 +220,7 @@ class Product:
         return iter(())
 
     def frozen(self, operands: dict[tuple[Value, int], int]) -> Any:
-        return _frozen(self.a, operands), _frozen(self.b, operands)
+        return frozen(self.a, operands), frozen(self.b, operands)
 
     def kernel(self, frozen: Any, body: tuple[Inst, ...]) -> Matmul:
         return Matmul(self.batch, self.m, self.n, self.k, *frozen, body)

@@ -83,4 +83,4 @@ def elementwise(node: Node) -> Work:
     return Work(out.shape, len(out.shape), body.insts)
 
 
-from lamina.compiler.lowering import gathers, products, reductions, shapes  # noqa: E402, F401 (their rules register themselves)
+from lamina.compiler.lowering import convolutions, gathers, products, reductions, shapes  # noqa: E402, F401 (their rules register themselves)

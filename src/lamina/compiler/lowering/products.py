@@ -10,12 +10,12 @@ from lamina.compiler.kernels import Inst
 from lamina.compiler.loops import WIDE, Body, NotNative, Product, Val, Work, access
 from lamina.compiler.lowering import operand, rule, strides_in
 
-_FLOATS = frozenset(("float32", "float64", "bfloat16", "float16"))
+FLOATS = frozenset(("float32", "float64", "bfloat16", "float16"))
 
 
 def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
     """out[..., m, n] = finish(body, a[..., m, k] @ b[..., k, n])."""
-    if a.dtype.name not in _FLOATS or a.dtype != b.dtype:
+    if a.dtype.name not in FLOATS or a.dtype != b.dtype:
         raise NotNative(f"a product of {a.dtype.name} and {b.dtype.name}")
     *batch, m, n = out.shape
     k = a.shape[-1]

@@ -112,13 +112,18 @@ def stack(node: Node) -> Sequence[Work]:
 def pad(node: Node) -> Sequence[Work]:
     x, out = node.inputs[0], node.outputs[0]
     assert out is not None
-    sides = node.params["pad"]
-    if any(p < 0 for p in sides):
-        raise NotNative("cropping")
-    offset, rank = out.offset, len(out.shape)
-    for i in range(len(sides) // 2):
-        offset += sides[2 * i] * out.strides[rank - 1 - i]
-    return [filled(out, node.params["value"]), copied(x, Ref(out.value, offset, x.shape, out.strides, out.dtype))]
+    pairs = node.params["pad"]
+    source = region(x, [(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True)])
+    target = region(out, [(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(out.shape, pairs, strict=True)])
+    if source.shape == out.shape:
+        return [copied(source, out)]
+    return [filled(out, node.params["value"]), copied(source, target)]
+
+
+def region(ref: Ref, ends: Sequence[tuple[int, int]]) -> Ref:
+    """The elements from a first to before a last, for each dimension."""
+    offset = ref.offset + sum(a * s for (a, _), s in zip(ends, ref.strides, strict=True))
+    return Ref(ref.value, offset, tuple(max(b - a, 0) for a, b in ends), ref.strides, ref.dtype)
 
 
 @rule("tril", "triu")
