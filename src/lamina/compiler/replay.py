@@ -85,9 +85,9 @@ class Bound:
 
     def view(self, ref: Ref) -> Array:
         """The array of a ref, as memory is bound now."""
-        slot, offset = self.plan.places[ref.value]
-        if not ref.size:
+        if not ref.size:  # perhaps without a place: what has no elements is not computed
             return np.empty(ref.shape, ref.dtype)
+        slot, offset = self.plan.places[ref.value]
         if slot < 2:
             return np.ndarray(
                 ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides
