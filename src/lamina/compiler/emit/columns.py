@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lamina.compiler.emit.reductions import POSITIONS, Reduction, State
+from lamina.compiler.emit.reductions import Reduction, State
 from lamina.compiler.emit.schedule import Pass, cost_of
 
 if TYPE_CHECKING:
@@ -70,10 +70,9 @@ class _Block:
 
     def _registers(self, p: Pass, reductions: list[Reduction], base: int) -> list[list[tuple[int, str]]]:
         """For each register of each reduction: where its column is in scratch memory, and its dtype; 2: of sums of blocks."""
-        dtypes = [(r.dtype, "int64") if r.op in POSITIONS else (r.dtype,) for r in reductions]
         return [
-            [(self.e.nest.states[i, k + (base if r.blocked else 0)], dtype) for k, dtype in enumerate(kinds)]
-            for i, r, kinds in zip(p.reductions, reductions, dtypes, strict=True)
+            [(self.e.nest.states[i, k + (base if r.blocked else 0)], dtype) for k, dtype in enumerate(r.registers)]
+            for i, r in zip(p.reductions, reductions, strict=True)
         ]
 
     def _write(self, p: Pass, reductions: list[Reduction], state: State, counter: str, base: int = 0) -> None:
@@ -89,7 +88,7 @@ class _Block:
 
     def _begin(self, p: Pass, counter: str, lanes: int) -> None:
         reductions = self.e.reductions(p, lanes)
-        state = [r.begin(self.e.positions("0", r.lanes)) for r in reductions]
+        state = [r.begin(self.e.positions("0", r)) for r in reductions]
         self._write(p, reductions, state, counter)
         if self.high:
             self._write(p, reductions, state, counter, 2)

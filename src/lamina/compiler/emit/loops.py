@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Callable
 
 from lamina.compiler.emit import columns, tiles
-from lamina.compiler.emit.code import Code
-from lamina.compiler.emit.ir import Writer, vector
-from lamina.compiler.emit.place import STREAMED, Place, ramp
+from lamina.compiler.emit.code import READY, Code
+from lamina.compiler.emit.ir import TYPES, Writer
+from lamina.compiler.emit.place import STREAMED, Place
 from lamina.compiler.emit.reductions import POSITIONS, Reduction, State, splat
+from lamina.compiler.emit.scalars import cast
 from lamina.compiler.emit.schedule import Pass, schedule
 from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import REDUCTIONS, Inst, Loop
@@ -25,7 +26,7 @@ def emit_loop(loop: Loop) -> Code:
     if 0 in loop.dims[: loop.keep]:
         writer = Writer()
         writer.do("ret void")
-        return Code(writer.module(symbol), symbol, 0, 0, 0.0)
+        return Code(READY + writer.module(symbol), symbol, 0, 0, 0.0)
     if 0 in loop.dims:
         return _emit(_of_empty_rows(loop), symbol)
     return _emit(loop, symbol)
@@ -68,7 +69,7 @@ def _emit(loop: Loop, symbol: str) -> Code:
     nest = schedule(loop)
     emitter = Loops(nest)
     emitter.kernel()
-    return Code(emitter.writer.module(symbol), symbol, nest.units, nest.scratch, nest.cost_ns)
+    return Code(READY + emitter.writer.module(symbol), symbol, nest.units, nest.scratch, nest.cost_ns)
 
 
 class Loops(Place):
@@ -225,9 +226,9 @@ class Loops(Place):
     def _row(self) -> None:
         """All passes over a row, or over as many rows as there are lanes."""
         for s, p in enumerate(self.nest.passes):
-            reductions = self.reductions(p, self.nest.lanes if self.along_row else self.lanes)
+            reductions = self.reductions(p, p.lanes if self.along_row else self.lanes)
             with self.inside():
-                first = [r.begin(self.positions("0", r.lanes)) for r in reductions]
+                first = [r.begin(self.positions("0", r)) for r in reductions]
                 state = self._reduced(0, p, reductions, first)
             self.finish(p, reductions, state)
             self.execute(self.nest.after(s))
@@ -240,7 +241,7 @@ class Loops(Place):
         for i in p.reductions:
             inst, argument = self.body[i], self.body[i].args[0]
             own = lanes if self.along_row or self.nest.along_vec(argument) else 1
-            found.append(Reduction(self.writer, inst.op, self.body[argument].dtype, inst.dtype, own))
+            found.append(Reduction(self.writer, inst.op, self.body[argument].dtype, inst.dtype, own, self.nest.row))
         return found
 
     def finish(self, p: Pass, reductions: list[Reduction], state: State) -> None:
@@ -248,18 +249,16 @@ class Loops(Place):
         for i, r, registers in zip(p.reductions, reductions, state, strict=True):
             self.values[i, 1 if self.along_row else r.lanes] = r.finish(registers, self.along_row)
 
-    def positions(self, base: str, lanes: int) -> str:
-        """Where in the row the elements of these lanes stand."""
+    def positions(self, base: str, r: Reduction) -> str:
+        """Where in the row the elements stand that a reduction's lanes get; `base`: the first of them."""
+        if r.op not in POSITIONS:
+            return ""
         weight = self.nest.weights[self.nest.vec] if self.along_row else 0
-        if lanes == 1:
-            return base
-        if weight == 0:
-            return splat(self.writer, "i64", lanes, base)
-        if base == "0":
-            return ramp(lanes, weight)
-        return self.writer.let(
-            f"add {vector('i64', lanes)} {splat(self.writer, 'i64', lanes, base)}, {ramp(lanes, weight)}"
-        )
+        base, element = cast(self.writer, "int64", r.place, 1, base), TYPES[r.place]
+        if r.lanes == 1 or weight == 0:
+            return splat(self.writer, element, r.lanes, base)
+        steps = "<" + ", ".join([f"{element} {i * weight}" for i in range(r.lanes)]) + ">"
+        return self.writer.let(f"add {r.types[1]} {splat(self.writer, element, r.lanes, base)}, {steps}")
 
     def _reduced(self, level: int, p: Pass, reductions: list[Reduction], state: State) -> State:
         """The loops of a pass from `level` on; the state after them."""
@@ -267,7 +266,7 @@ class Loops(Place):
             return self.feed(p, reductions, state, self.lanes if self.along_row else 1)
         d = self.reduced[level]
         n = self.loop.dims[d]
-        lanes = self.nest.lanes if d == self.nest.vec else 1
+        lanes = p.lanes if d == self.nest.vec else 1
         whole, rest = n // lanes * lanes, n % lanes
 
         def turn(counter: str, lanes: int, state: State) -> State:
@@ -336,7 +335,7 @@ class Loops(Place):
         for i, r, s in zip(p.reductions, reductions, state, strict=True):
             own = lanes if self.along_row else r.lanes
             x = r.pad(own, r.convert(own, self.value(self.body[i].args[0], own)))
-            positions = self.positions(self.linear(self.nest.weights), r.lanes) if r.op in POSITIONS else ""
+            positions = self.positions(self.linear(self.nest.weights), r) if r.op in POSITIONS else ""
             result.append(r.feed(s, x, positions))
         return result
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from lamina.compiler.emit.ir import BITS
-from lamina.compiler.emit.reductions import POSITIONS
+from lamina.compiler.emit.reductions import registers
 from lamina.compiler.emit.simplify import access_of, simplify
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
 
@@ -80,6 +80,11 @@ class Nest:
         return (1 << len(self.loop.dims)) - (1 << self.loop.keep)
 
     @property
+    def row(self) -> int:
+        """Elements of a row."""
+        return prod(self.loop.dims[self.loop.keep :])
+
+    @property
     def alive(self) -> list[int]:
         """Instructions that matter to a store, but constants."""
         return [i for i, live in enumerate(self.live) if live and self.loop.body[i].op != "const"]
@@ -111,6 +116,7 @@ class Pass:
     needed: list[int] = field(default_factory=list)  # in order; what varies along the row
     kept: set[int] = field(default_factory=set)  # of these: taken from scratch memory
     keeps: set[int] = field(default_factory=set)  # of these: put there
+    lanes: int = 1  # where vectors are along the row: of this pass
 
 
 def schedule(loop: Loop) -> Nest:
@@ -216,7 +222,7 @@ def _plan_passes(nest: Nest) -> None:
                 if any(i in q.needed for q in nest.passes[earlier + 1 :]):
                     available.add(i)
     if available:
-        size = prod(loop.dims[loop.keep :]) * max(SIZES[loop.body[i].dtype] for i in available) * len(available)
+        size = nest.row * max(SIZES[loop.body[i].dtype] for i in available) * len(available)
         if loop.keep <= nest.vec < len(loop.dims):
             fits = size <= KEPT_BYTES
         else:
@@ -253,16 +259,19 @@ def _closure(nest: Nest, p: Pass, available: set[int]) -> list[int]:
 
 
 def _choose_lanes(nest: Nest) -> None:
+    """Several registers' worth at once where little is done with them: chains of additions then overlap."""
     if nest.vec < 0:
         return
-    body = nest.loop.body
-    inner = [i for i in nest.alive if nest.along_vec(i)]
-    base = _base_lanes(nest)
-    work = sum(cost_of(nest, i) for i in inner)
-    ops = {body[i].op for i in range(len(body))}
-    several = 1 if work > 16 or ops & {"argmax", "argmin", "gather"} else 2 if work > 8 else 4
-    n = nest.loop.dims[nest.vec]
-    nest.lanes = n if n <= base else min(base * several, n)
+    n, base = nest.loop.dims[nest.vec], _base_lanes(nest)
+
+    def lanes(insts: list[int]) -> int:
+        work = sum(cost_of(nest, i) for i in insts if nest.along_vec(i) or nest.loop.body[i].op in REDUCTIONS)
+        several = 1 if work > 20 or any(nest.loop.body[i].op == "gather" for i in insts) else 2 if work > 9 else 4
+        return n if n <= base else min(base * several, n)
+
+    nest.lanes = lanes(nest.alive)
+    for p in nest.passes:
+        p.lanes = lanes([*p.needed, *p.reductions])
 
 
 def _base_lanes(nest: Nest) -> int:
@@ -279,7 +288,7 @@ def _choose_columns(nest: Nest) -> None:
     if not nest.passes or not 0 <= nest.vec < loop.keep or not nest.reduced_mask:
         return
     n = loop.dims[nest.vec]
-    if n <= nest.lanes or prod(loop.dims[loop.keep :]) < COLUMN_ROWS:
+    if n <= nest.lanes or nest.row < COLUMN_ROWS:
         return
     for p in nest.passes:
         p.keeps, p.kept = set(), set()
@@ -306,10 +315,10 @@ def _choose_columns(nest: Nest) -> None:
     for p in nest.passes:
         for i in p.reductions:
             inst = body[i]
-            own = inst.dtype if inst.op in ("sum", "prod") else body[inst.args[0]].dtype
-            states += [((i, k), SIZES[own]) for k in ((0, 2) if inst.op == "sum" else (0,))]
-            if inst.op in POSITIONS:
-                states.append(((i, 1), 8))
+            dtypes = registers(inst.op, body[inst.args[0]].dtype, inst.dtype, nest.row)
+            states += [((i, k), SIZES[dtype]) for k, dtype in enumerate(dtypes)]
+            if inst.op == "sum":
+                states.append(((i, 2), SIZES[dtypes[0]]))
     per_column = sum(size for _, size in sizes) + sum(size for _, size in states)
     most = max(COLUMN_BYTES // max(per_column, 1) // nest.lanes, 1) * nest.lanes
     nest.columns = min(most, -(-n // nest.lanes) * nest.lanes)
@@ -364,7 +373,7 @@ def _choose_streaming(nest: Nest) -> None:
 
 def _place_kept(nest: Nest) -> None:
     """Room in scratch memory for values kept from pass to pass."""
-    row = prod(nest.loop.dims[nest.loop.keep :])
+    row = nest.row
     for i in nest.rows:
         nest.rows[i] = nest.scratch
         lanes = nest.lanes if nest.along_vec(i) and nest.vec < nest.loop.keep else 1
