@@ -159,8 +159,8 @@ def _start(folder: Path) -> subprocess.Popen:
 
 
 def test_processes_share_it_at_once_and_after(tmp_path: Path):
-    started = [_start(tmp_path / "cache") for _ in range(3)]
+    started = [_start(tmp_path / "cache") for _ in range(2)]
     assert {process.communicate(timeout=60)[0] for process in started} <= {"compiled\n", "loaded\n"}
     again = _start(tmp_path / "cache")
     assert again.communicate(timeout=60)[0] == "loaded\n"
-    assert [process.returncode for process in (*started, again)] == [0, 0, 0, 0]
+    assert [process.returncode for process in (*started, again)] == [0, 0, 0]

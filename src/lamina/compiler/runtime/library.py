@@ -9,16 +9,17 @@ import hashlib
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from typing import NamedTuple
 
 from lamina.version import lamina as own_version
 
-from . import codegen, cpu, image
+from . import codegen, cpu, helpers, image
 from .cache import store
 from .memory import Code
 
-_FORMAT = 1  # of images, and of how they are compiled
+_FORMAT = 2  # of images, and of how they are compiled
 
 
 class Loaded(NamedTuple):
@@ -40,16 +41,15 @@ def load(modules: Sequence[tuple[str, str]]) -> list[Loaded]:
         missing = {key: ir for key, (ir, _) in zip(keys, modules, strict=True) if key not in held}
         if missing:
             images = store().get(missing)
-            code = Code({key: images.get(key) or _compiled(key, ir) for key, ir in missing.items()})
+            unknown = {key: ir for key, ir in missing.items() if key not in images}
+            with closing(helpers.compile_all(unknown)) as compiled:
+                for key, object_file in compiled:
+                    images[key] = image.link(object_file)
+                    store().put(key, images[key])
+            code = Code(images)
             for key in missing:
                 held[key] = _loaded[key] = code
     return [Loaded(held[key].addresses[key][name], held[key]) for key, (_, name) in zip(keys, modules, strict=True)]
-
-
-def _compiled(key: str, ir: str) -> image.Image:
-    made = image.link(codegen.compile_ir(ir))
-    store().put(key, made)
-    return made
 
 
 def _key(ir: str) -> str:
