@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,10 +30,23 @@ def two_helpers(monkeypatch: pytest.MonkeyPatch):
     lamina.set_num_threads(before)
 
 
-def test_helpers_make_what_is_made_here(monkeypatch: pytest.MonkeyPatch):
-    here = {key: codegen.compile_ir(ir) for key, ir in MODULES.items()}
-    monkeypatch.setattr(helpers, "_here", lambda modules, todo: None)  # leave it all to them
-    assert dict(helpers.compile_all(MODULES)) == here
+def test_a_helper_makes_what_is_made_here():
+    asked = io.BytesIO()
+    codegen.write(asked, json.dumps(sys.path).encode())
+    for ir in [*MODULES.values(), "nonsense"]:
+        codegen.write(asked, ir.encode())
+    command = [sys.executable, "-P", "-E", "-S", codegen.__file__]
+    done = subprocess.run(command, input=asked.getvalue(), capture_output=True, timeout=60)
+    answered = io.BytesIO(done.stdout)
+    expected = [codegen.compile_ir(ir) for ir in MODULES.values()]
+    assert [codegen.read(answered) for _ in expected] == expected
+    assert codegen.read(answered) == b"" and done.stderr == b""
+
+
+def test_with_helpers_all_is_made_once():
+    expected = {key: codegen.compile_ir(ir) for key, ir in MODULES.items()}
+    made = list(helpers.compile_all(MODULES))
+    assert len(made) == len(MODULES) and dict(made) == expected
 
 
 FAULTS = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lamina.compiler.emit.code import Code
-from lamina.compiler.runtime import cpu, native
+from lamina.compiler.runtime import cpu, library, memory, native
 from lamina.compiler.runtime.program import Launch, Program
 
 from . import native_ir
@@ -145,3 +145,16 @@ def test_without_the_known_layout_entries_go_through_ctypes(monkeypatch: pytest.
         entry(source)
     with pytest.raises(TypeError, match="must be a numpy.ndarray, not list"):
         entry(source, [])
+
+
+def test_where_no_memory_may_be_executable_there_is_no_native_code(monkeypatch: pytest.MonkeyPatch):
+    def refuse(name: str, *args: int) -> int:
+        if name == "mprotect":
+            raise PermissionError(13, "mprotect for native code")
+        return call(name, *args)
+
+    call = memory._call
+    monkeypatch.setattr(memory, "_call", refuse)
+    monkeypatch.setattr(library, "_loaded", {})
+    monkeypatch.setattr(native, "functions", native.functions.__wrapped__)
+    assert "mprotect for native code" in native.problem.__wrapped__()

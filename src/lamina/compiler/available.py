@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-import platform
-import sys
 
 
 @functools.cache
@@ -18,4 +16,6 @@ def available() -> bool:
     """Whether kernels can be compiled and run."""
     if os.environ.get("LAMINA_JIT", "1") == "0" or importlib.util.find_spec("llvmlite") is None:
         return False
-    return sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
+    from lamina.compiler.runtime import native  # only where llvmlite is
+
+    return not native.problem()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-READY = "; written as it is to run: passes would take longer than all else and change nothing\n"
-"""The first line of text that goes to code generation without optimising passes."""
-
 
 class Code(NamedTuple):
     """One kernel as a module of LLVM IR with one public function, `void symbol(ptr operands, ptr scratch, i64 lo, i64 hi)`."""

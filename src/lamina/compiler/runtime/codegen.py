@@ -1,6 +1,7 @@
 """LLVM IR text to an object file for this machine, through llvmlite, which is imported here only and when first needed.
 
-Compiling is slow (5-30 ms for a kernel): cache.py sees to it that it happens once, helpers.py that other cores help.
+Compiling is slow (5-30 ms for a kernel): cache.py sees to it that it happens once, helpers.py that other cores help: they run this
+file as a program, so it imports nothing of lamina's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from lamina.compiler.emit.code import READY
+READY = "; written as it is to run: passes would take longer than all else and change nothing\n"
+"""The first line of text that goes to code generation without optimising passes."""
 
 _lock = threading.Lock()  # LLVM's passes share a target machine; two compiling threads gain nothing anyway
 

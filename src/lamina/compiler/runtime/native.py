@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import library
+from . import cpu, library
 from .memory import forever
 
 _CONSTANTS = {
@@ -33,6 +33,18 @@ def functions() -> dict[str, int]:
     [loaded] = library.load([(text, "entry")])
     forever(loaded.code)
     return next(names for names in loaded.code.addresses.values() if "entry" in names)
+
+
+@cache
+def problem() -> str:
+    """Why native code cannot run here, or an empty string: the platform, or a system that lets no memory be made executable."""
+    if reason := cpu.unsupported():
+        return reason
+    try:
+        functions()
+    except (OSError, LookupError, RuntimeError) as error:
+        return f"native code cannot be loaded ({error})"
+    return ""
 
 
 @cache
