@@ -35,6 +35,9 @@ UNIT_NS = 8_000.0
 BLOCK_NS = 60_000.0
 """A large product is cut into blocks of about this, or more: smaller ones read and pack their operands too often."""
 
+WEIGHT_BLOCK_NS = 100_000.0
+"""The same for the gradient of a convolution's weight, where each block copies all images."""
+
 STRIDED = 4.0
 """Cycles to load or store an element of a vector whose elements are apart."""
 

@@ -62,7 +62,7 @@ def plan(kernel: ConvWeight, machine: costs.Machine) -> Plan:
 
     flops = w.batch * w.filters * height * width * channels * prod(w.kernel)
     total = flops / (v.lanes * machine.fma) * 1.2 / machine.ghz
-    wanted = max(1, min(16, int(total / costs.UNIT_NS)) // w.groups)
+    wanted = max(1, min(8, int(total / costs.WEIGHT_BLOCK_NS)) // w.groups)
     cut_filters, cut_channels = _cuts(
         wanted, -(-filters // tile), -(-channels // chunks[0].channels), filters / channels
     )
@@ -298,7 +298,11 @@ class Writer:
         def row(_: Index, values: list[str]) -> list[str]:
             g, x, *accs = values
             start = [("ptr", g), ("ptr", x), *((v.type, acc) for acc in accs)]
-            accs = b.loop(0, p.grid.in_row, 1, pixel, start)[2:]
+            if p.grid.in_row * len(accs) <= 64:
+                for vector in range(p.grid.in_row):
+                    accs = step(g, x, accs, vector)
+            else:
+                accs = b.loop(0, p.grid.in_row, 1, pixel, start)[2:]
             return [b.at(g, p.grad.pitch * v.size), b.at(x, p.image.pitch * v.size), *accs]
 
         def one(_: Index, values: list[str]) -> list[str]:

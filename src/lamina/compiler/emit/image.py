@@ -73,8 +73,13 @@ def clear(b: Builder, v: Vec, start: str, size: int, value: float = 0.0) -> None
     b.loop(0, size, v.bytes, one)
 
 
-def fill(b: Builder, v: Vec, im: Image, base: str, channels: Index, first: Index, target: str) -> None:
-    """Copy the rows of each plane from row `first` on. `base`: the first channel's first pixel. The border is there already."""
+def fill(
+    b: Builder, v: Vec, im: Image, base: str, channels: Index, first: Index, target: str, exact: bool = False
+) -> None:
+    """Copy the rows of each plane from row `first` on. `base`: the first channel's first pixel. The border is there already.
+
+    Behind a row's end up to a vector of zeros is written, into what comes later or is zero anyway; not if `exact`.
+    """
     size = SIZES[im.source.dtype]
     _, along, down, across = im.source.strides
 
@@ -107,7 +112,7 @@ def fill(b: Builder, v: Vec, im: Image, base: str, channels: Index, first: Index
                 across * im.split[1],
                 length,
                 b.at(goal, b.mul(r, im.pitch * v.size)),
-                exact=True,
+                exact=exact,
             )
             return []
 

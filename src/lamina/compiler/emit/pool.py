@@ -74,7 +74,7 @@ class Forward:
         base = base_of(b, self.kernel.input, (n, c))
         if not self.image.direct:
             start = b.at("%scratch", self.at)
-            fill(b, v, self.image, base, 1, 0, start)
+            fill(b, v, self.image, base, 1, 0, start, exact=True)
             base = start
 
         def row(y: Index, _: list[str]) -> list[str]:
