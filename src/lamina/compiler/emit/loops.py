@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 
 from lamina.compiler.emit import columns, tiles
-from lamina.compiler.emit.code import READY, Code
+from lamina.compiler.emit.code import Code
 from lamina.compiler.emit.ir import TYPES, Writer
 from lamina.compiler.emit.place import STREAMED, Place
 from lamina.compiler.emit.reductions import POSITIONS, Reduction, State, splat
@@ -15,6 +15,7 @@ from lamina.compiler.emit.scalars import cast
 from lamina.compiler.emit.schedule import Pass, schedule
 from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import REDUCTIONS, Inst, Loop
+from lamina.compiler.runtime.codegen import READY
 
 BLOCK = 256
 """Float sums over more steps than twice this are made in blocks of it: the error grows with the blocks, not with the steps."""
