@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..runtime.codegen import READY
+from .code import READY
 from .ir import Writer
 
 Index = int | str

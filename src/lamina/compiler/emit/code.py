@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..runtime.codegen import READY  # the first line of text that goes to code generation without optimising passes
+
+__all__ = ["READY", "Code"]
+
 
 class Code(NamedTuple):
     """One kernel as a module of LLVM IR with one public function, `void symbol(ptr operands, ptr scratch, i64 lo, i64 hi)`."""
