@@ -100,7 +100,6 @@ def _products(normal: Any) -> dict[str, list[Sample]]:
         "addbmm": [((normal(2, 2), normal(3, 2, 3), normal(3, 3, 2)), factors)],
         "addmv": [((normal(2), normal(2, 3), normal(3)), factors)],
         "addr": [((normal(2, 3), normal(2), normal(3)), factors)],
-        "linear": [((normal(2, 3), normal(4, 3), normal(4)), {})],
     }
 
 

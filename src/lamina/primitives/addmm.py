@@ -21,16 +21,14 @@ from lamina.primitives.matmul import (
     check_not_bool,
     check_same,
     check_tensors,
-    matmul,
     matmul_,
     mm_,
     mv_,
     outer,
     plain_matrices,
 )
-from lamina.primitives.reduction import sum_
 from lamina.primitives.registry import primitive
-from lamina.primitives.shape import unbroadcast
+from lamina.primitives.shape import t_, unbroadcast
 from lamina.primitives.signature import scalar_name
 
 # ---- primitives ------------------------------------------------------------------------------------------------------
@@ -61,9 +59,13 @@ def _plus(z: Array, product: Array, beta: Any, alpha: Any) -> Array:
         if factor == 0:  # z is not read: NaN in it does not spread
             return product
         scaled = factor * z
-    if product.dtype != z.dtype or product.shape != np.broadcast_shapes(product.shape, z.shape):
+    if product.dtype != z.dtype or not product.ndim:
         return product + scaled
-    return np.add(product, scaled, out=product)
+    if z.ndim == 1 and z.shape == product.shape[-1:]:  # a bias
+        return np.add(product, scaled, product)
+    if product.shape != np.broadcast_shapes(product.shape, z.shape):
+        return product + scaled
+    return np.add(product, scaled, product)
 
 
 def _times(x: Any, factor: Any) -> Any:
@@ -71,7 +73,7 @@ def _times(x: Any, factor: Any) -> Any:
 
 
 addmm_ = primitive(
-    "addmm", lambda z, x, y, *, beta, alpha: _plus(z, np.matmul(x, y), beta, alpha),
+    "addmm", lambda z, x, y, *, beta, alpha: _plus(z, x.dot(y), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
            lambda g, y, alpha: _times(mm_(g, y.mT), alpha),
            lambda g, x, alpha: _times(mm_(x.mT, g), alpha)))  # fmt: skip
@@ -89,7 +91,7 @@ addbmm_ = primitive(
            lambda g, x, alpha: _times(matmul_(x.mT, g), alpha)))  # fmt: skip
 
 addmv_ = primitive(
-    "addmv", lambda z, x, y, *, beta, alpha: _plus(z, np.matmul(x, y), beta, alpha),
+    "addmv", lambda z, x, y, *, beta, alpha: _plus(z, x.dot(y), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
            lambda g, y, alpha: _times(g[:, None] * y, alpha),
            lambda g, x, alpha: _times(mv_(x.mT, g), alpha)))  # fmt: skip
@@ -99,16 +101,6 @@ addr_ = primitive(
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
            lambda g, y, alpha: _times(mv_(g, y), alpha),
            lambda g, x, alpha: _times(mv_(g.mT, x), alpha)))  # fmt: skip
-
-
-def _linear(x: Array, w: Array, b: Array) -> Array:
-    out = x.dot(w.T)
-    return np.add(out, b, out)  # type: ignore[no-any-return]
-
-
-linear_ = primitive(
-    "linear", _linear,
-    grads=(lambda g, w: mm_(g, w), lambda g, x: mm_(g.mT, x), lambda g: sum_(g, (0,), False, None)), node="Addmm")  # fmt: skip
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 
@@ -247,8 +239,8 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     return addr_(input, vec1, vec2, beta=beta, alpha=alpha)  # type: ignore[no-any-return]
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input @ weight.T + bias. Shapes (..., in), (out, in), (out) -> (..., out)."""
+def affine(input: Tensor, weight: Tensor, bias: Any) -> Tensor | None:
+    """input @ weight.T + bias of plain matrices and a plain vector that fit; None where more is to be looked at."""
     if (
         bias.__class__ in PLAIN
         and plain_matrices(input, weight)
@@ -256,28 +248,5 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         and input._array.shape[1] == weight._array.shape[1]
         and bias._array.shape == weight._array.shape[:1]
     ):
-        return linear_(input, weight, bias)  # type: ignore[no-any-return]
-    check_tensors("linear", input=input, weight=weight)
-    input, weight, bias = autocast(input, weight, bias)
-    if weight._array.ndim == 2 and input._array.ndim == 2 and bias is not None and bias._array.ndim == 1:
-        if input._array.shape[1] != weight._array.shape[1]:
-            raise errors.ShapeError(input, weight, transposed=True)
-        check_same("addmm", input, weight)
-        check_addend(bias, input)
-        if bias._array.shape[0] in (1, weight._array.shape[0]) and bias._array.shape[0] == weight._array.shape[0]:
-            return linear_(input, weight, bias)  # type: ignore[no-any-return]
-    if weight._array.ndim > 1 and input._array.ndim and input._array.shape[-1] != weight._array.shape[-1]:
-        raise errors.ShapeError(input, weight, transposed=True)
-    if weight._array.ndim == 1:
-        out = matmul(input, weight)
-    elif input._array.ndim > 2 and weight._array.ndim == 2:
-        check_same("addmm" if bias is not None else "mm", input, weight)
-        shape = input._array.shape
-        rows = input.reshape(-1, shape[-1])
-        if bias is not None and bias._array.shape == weight._array.shape[:1]:
-            check_addend(bias, input)
-            return linear_(rows, weight, bias).view(*shape[:-1], weight._array.shape[0])  # type: ignore[no-any-return]
-        out = mm_(rows, weight.t()).view(*shape[:-1], weight._array.shape[0])
-    else:
-        out = matmul(input, weight.t())
-    return out if bias is None else e._add(out, bias)  # type: ignore[no-any-return]
+        return addmm_(bias, input, t_(weight), 1, 1)  # type: ignore[no-any-return]
+    return None

@@ -12,7 +12,7 @@ from typing import Any
 from lamina.core import dtype as dtypes
 from lamina.core.promotion import as_operand, common_dtype
 from lamina.core.tensor import Tensor
-from lamina.primitives import division
+from lamina.primitives import division, updates
 from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import is_number, is_tensor, number_tensor
@@ -82,6 +82,7 @@ def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
 
 
 add.primitive = e._add.primitive  # type: ignore[attr-defined]  # its in-place form may write directly
+add.update = updates.added  # type: ignore[attr-defined]
 
 
 def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
@@ -100,6 +101,7 @@ def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
 
 
 sub.primitive = e._sub.primitive  # type: ignore[attr-defined]  # its in-place form may write directly
+sub.update = updates.subtracted  # type: ignore[attr-defined]
 
 
 @with_out
@@ -217,6 +219,10 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
         kernel = "lerp_kernel_tensor" if isinstance(weight, Tensor) else "lerp_kernel_scalar"
         raise not_implemented(kernel, input.dtype)
     return (e.lerp_tensor if isinstance(weight, Tensor) else e.lerp_number)(input, end, weight)  # type: ignore[no-any-return]
+
+
+addcmul.__wrapped__.update, addcdiv.__wrapped__.update = updates.product_added, updates.quotient_added
+lerp.__wrapped__.update = updates.approached
 
 
 def _c_name(t: Tensor) -> str:

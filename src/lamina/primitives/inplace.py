@@ -46,8 +46,17 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     direct = p is not None and isinstance(p.forward, np.ufunc) and p.promote in ("same", "float") and 2 not in p.refuses
     ufunc = p.forward if p is not None and direct else None
 
+    update = getattr(op, "update", None)
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         mode = modes.current()
+        if (
+            update is not None
+            and (mode is None or (mode.plain and not mode.transforms))
+            and update(self, args, kwargs, mode)
+        ):
+            version(self).bump(label, users_place(2))
+            return self
         plain = mode is None or (mode.plain and (not mode.transforms or _no_batch(self, *args)))
         if ufunc is not None and plain and not kwargs:
             kind = self._kind

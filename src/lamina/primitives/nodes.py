@@ -19,6 +19,7 @@ from lamina.core.device import BY_NUMPY
 from lamina.core.size import broadcast
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.kernels import sums
 from lamina.primitives.primitive import Primitive
 
 ndarray = np.ndarray
@@ -272,6 +273,10 @@ def _restored(r: Any, shape: Any, dtype: Any, create: bool) -> Any:
 def sum_to(array: Array, shape: tuple[int, ...]) -> Array:
     """Sum the dimensions that broadcasting from `shape` added or stretched."""
     lead = array.ndim - len(shape)
+    if lead == 1 and shape == array.shape[1:]:  # a bias
+        added = sums.columns(array)
+        if added is not None:
+            return added
     axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and array.shape[i + lead] != 1)
     if axes:
         array = np.add.reduce(array, axis=axes, keepdims=True)

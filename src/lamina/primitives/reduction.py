@@ -17,12 +17,15 @@ from lamina.core.dtype import dtype as dtype_class
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import eq, exp, where_
+from lamina.primitives.kernels import sums
+from lamina.primitives.kernels.sums import LARGE
 from lamina.primitives.registry import primitive
 from lamina.primitives.scans import excluded
 from lamina.primitives.shape import expand_
 from lamina.primitives.signature import parsed, reduced, scalar_name
 
 ndarray = np.ndarray
+FEW = 8  # summands: NumPy adds them one by one, as PyTorch does, and where they cancel each other that shows
 
 
 def stretched(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
@@ -45,8 +48,6 @@ def _spread(g: Any, shape: tuple[int, ...]) -> Any:
 
 # ---- sum and mean ----------------------------------------------------------------------------------------------------
 
-_LARGE = 4096  # elements from which a detour pays
-
 
 def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any:
     """np.add.reduce, faster and no less exact for large contiguous arrays of floats.
@@ -55,14 +56,11 @@ def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any
     steps, so that rounding errors grow with the root of their number only.
     """
     shape, ndim = x.shape, x.ndim
-    if to is None and ndim == 2 and x.size < _LARGE and (ones := _ONES.get(x.dtype)) is not None:
-        if dims == (0,):
-            added = ones[: shape[0]].dot(x)
-            return added.reshape(1, shape[1]) if keepdim else added
-        if dims == (1,):
-            added = x.dot(ones[: shape[1]])
-            return added.reshape(shape[0], 1) if keepdim else added
-    if to is None and dims and x.size >= _LARGE and x.dtype.kind == "f" and x.flags.c_contiguous:
+    if to is None and ndim == 2 and x.size < LARGE and len(dims) == 1 and shape[dims[0]] > FEW:
+        added = sums.columns(x) if dims == (0,) else sums.rows(x)
+        if added is not None:
+            return added.reshape((1, -1) if dims == (0,) else (-1, 1)) if keepdim else added
+    if to is None and dims and x.size >= LARGE and x.dtype.kind == "f" and x.flags.c_contiguous:
         if ndim - 1 in dims:
             first = ndim - 1
             while first and first - 1 in dims:
@@ -81,9 +79,9 @@ def total(x: Array, dims: tuple[int, ...], keepdim: bool, to: Any = None) -> Any
 
 def _rows_added(x: Array) -> Array:
     n = x.shape[1]
-    if n > _LARGE:  # in parts, so that no lane adds up many
-        whole = n - n % _LARGE
-        parts = np.einsum("ijk->ij", x[:, :whole].reshape(len(x), -1, _LARGE))
+    if n > LARGE:  # in parts, so that no lane adds up many
+        whole = n - n % LARGE
+        parts = np.einsum("ijk->ij", x[:, :whole].reshape(len(x), -1, LARGE))
         return np.add.reduce(parts, axis=1) + np.add.reduce(x[:, whole:], axis=1)  # type: ignore[no-any-return]
     return np.einsum("ij->i", x)  # type: ignore[no-any-return]
 
@@ -99,15 +97,10 @@ def _columns_added(x: Array) -> Array:
 
 
 def _everything(x: Array, to: Any = None) -> Any:
-    n = x.size
-    if n >= _LARGE:
-        return total(x, tuple(range(x.ndim)), False, to)
-    ones = _ONES.get(x.dtype) if to is None else None
-    return x.sum(dtype=to) if ones is None else x.ravel().dot(ones[:n])
-
-
-_ONES = {np.dtype(kind): np.ones(_LARGE, kind) for kind in (np.float32, np.float64)}
-"""A small sum is a product with ones: BLAS is done where NumPy's reduction has hardly begun."""
+    added = sums.everything(x) if to is None else None
+    if added is not None:
+        return added
+    return x.sum(dtype=to) if x.size < LARGE else total(x, tuple(range(x.ndim)), False, to)
 
 
 sum_all = primitive(

@@ -145,7 +145,12 @@ def node_class(p: Primitive) -> type[Node]:
         facts["_vjp"], facts["_scalars"] = unary_vjp(p), True
     elif p.elementwise and len(p.rules) == 2 and None not in p.rules and set(p.saves) <= set(p.inputs):
         facts["_vjp"], facts["_scalars"] = binary_vjp(p), True
-    elif p.outputs == 1 and p.rules and not p.wraps and (not p.variadic or p.picks[0] == tuple(range(len(p.saves)))):
+    elif (
+        facts["_width"] == 1
+        and p.rules
+        and not p.wraps
+        and (not p.variadic or p.picks[0] == tuple(range(len(p.saves))))
+    ):
         facts["_vjp"] = straight_vjp(p)
     return type(p.node_name, (PrimitiveNode,), facts)
 

@@ -47,6 +47,8 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
 
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is None and not kwargs and args and args[0].__class__ is Tensor:
+            return function(*args)
         if kwargs:
             kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
         given = args[0] if args else kwargs.get(first)

@@ -14,7 +14,7 @@ from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import exp
-from lamina.primitives.kernels import rows
+from lamina.primitives.kernels import rows, sums
 from lamina.primitives.reduction import sum_, total
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed_exact
@@ -26,6 +26,12 @@ _MANY = 4096  # elements
 def _shifted(x: Array, dim: int) -> Array:
     """x minus its maximum along `dim`, in new memory."""
     return np.subtract(x, np.maximum.reduce(x, axis=dim, keepdims=True), order="C")
+
+
+def _added(x: Array, dim: int) -> Any:
+    """The sums along `dim`, which stays."""
+    added = sums.rows(x) if dim == 1 else None
+    return total(x, (dim,), True) if added is None else added[:, None]
 
 
 def _in_rows(x: Array, dim: int) -> bool:
@@ -40,7 +46,7 @@ def _softmax(x: Array, *, dim: int) -> Array:
         return rows.softmax(x.reshape(-1, x.shape[-1])).reshape(x.shape)
     out = _shifted(x, dim)
     np.exp(out, out=out)
-    return np.divide(out, total(out, (dim,), True), out=out)  # type: ignore[no-any-return]
+    return np.divide(out, _added(out, dim), out=out)  # type: ignore[no-any-return]
 
 
 def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
@@ -52,7 +58,7 @@ def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
     weighted = np.multiply(g, out)
     if not out.ndim:
         return weighted - out * weighted
-    return np.subtract(weighted, np.multiply(out, total(weighted, (dim,), True)), out=weighted)
+    return np.subtract(weighted, np.multiply(out, _added(weighted, dim)), out=weighted)
 
 
 softmax_ = primitive("softmax", _softmax, grads=(_softmax_grad,))
@@ -65,7 +71,7 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
     if _in_rows(x, dim):
         return rows.log_softmax(x.reshape(-1, x.shape[-1])).reshape(x.shape)
     out = _shifted(x, dim)
-    return np.subtract(out, np.log(total(np.exp(out), (dim,), True)), out=out)  # type: ignore[no-any-return]
+    return np.subtract(out, np.log(_added(np.exp(out), dim)), out=out)  # type: ignore[no-any-return]
 
 
 def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
@@ -76,7 +82,7 @@ def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
     powers = np.exp(out)
     if not out.ndim:
         return g - powers * g
-    np.multiply(powers, total(g, (dim,), True), out=powers)
+    np.multiply(powers, _added(g, dim), out=powers)
     return np.subtract(g, powers, out=powers)
 
 

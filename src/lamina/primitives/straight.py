@@ -20,7 +20,7 @@ from lamina.core import dtype as dtypes
 from lamina.core.device import BY_NUMPY, CPU
 from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
-from lamina.core.tensor import LEAF, Tensor, version
+from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, wanted_saves, without_history
 from lamina.primitives.primitive import Primitive
@@ -31,10 +31,11 @@ current = modes.current
 BOOL = CPU[dtypes.bool_]
 
 # What a rule needs, as a plan: (code, which).
-_TENSOR, _PARAM, _SHAPE, _DTYPE, _NEEDS, _OUT = range(6)
+_TENSOR, _PARAM, _SHAPE, _DTYPE, _NEEDS, _OUT, _RESULT = range(7)
 
 
 def _plan(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | None:
+    """How to find what the rules of `p` need; None where it takes a closer look."""
     plan: list[tuple[int, Any]] = []
     for name in p.saves:
         base, _, what = name.rpartition("_")
@@ -48,13 +49,15 @@ def _plan(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | None
             plan.append((_NEEDS, None))
         elif name == "out":
             plan.append((_OUT, None))
+        elif name.startswith("out_") and int(name[4:]) in p.nondiff:
+            plan.append((_RESULT, int(name[4:])))
         else:
             return None
     return plan
 
 
-def _save(plan: Any, node: Any, tensors: Any, values: Any, out: Tensor, wanted: Any) -> None:
-    """What the rules need, by plan; `wanted`: which of it (None: all)."""
+def _save(plan: Any, node: Any, tensors: Any, values: Any, out: Any, wanted: Any) -> None:
+    """What the rules need, by plan. out: the result, or all of them; wanted: which of it (None: all)."""
     saved: list[Any] = []
     versions: list[Any] = []
     for code, which in plan:
@@ -72,7 +75,11 @@ def _save(plan: Any, node: Any, tensors: Any, values: Any, out: Tensor, wanted: 
             value = tensors[which]
             value = None if value is None else value._array.shape
         elif code == _OUT:
-            value, held = SavedOutput(out, version(out)), 0
+            value, held = new(SavedOutput), 0
+            value.array, value.kind, value.nr, value.version = out._array, out._kind, None, version(out)
+        elif code == _RESULT:
+            value = out[which]  # it has no history, so that no cycle closes
+            held = None if value is None else 0
         elif code == _DTYPE:
             value = tensors[which]
             value = None if value is None else value._kind.dtype
@@ -121,6 +128,9 @@ def _check_shapes(arrays: list[Any]) -> None:
 
 def straight(p: Primitive, params: tuple[str, ...]) -> Any:
     """The function of a primitive that is not elementwise: called with its tensors, then its parameters, by position or by name."""
+    if p.outputs > 1 and len(p.nondiff) == p.outputs - 1:
+        plan = _plan(p, params)
+        return _general(p) if plan is None else _of_results(p, params, plan)
     if p.outputs == 1 and p.variadic and set(p.saves) <= {"shapes", "needs", "rest", *params}:
         return _of_many(p, params)
     plan = _plan(p, params) if p.outputs == 1 and not p.variadic else None
@@ -360,6 +370,75 @@ def _of_many(p: Primitive, params: tuple[str, ...]) -> Any:
         return apply(p, tensors, named)
 
     return op
+
+
+def _of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
+    """Tensors (some may be None), parameters by name, and several results of which one has a gradient."""
+    forward, node_class, differentiable, restores = p.forward, p.node, bool(p.rules), p.restores
+    (main,) = [i for i in range(p.outputs) if i not in p.nondiff]
+    wanted_by: dict[tuple[bool, ...], Any] = {}
+
+    def op(*tensors: Any, **named: Any) -> Any:
+        mode = current()
+        if mode is None or mode.plain:
+            arrays: list[Any] = []
+            nodes: list[Any] = []
+            cut = recorded = some_are_none = False
+            for t in tensors:
+                cls = t.__class__
+                if cls is Tensor or cls is Parameter:
+                    if not t._kind.simple:
+                        break
+                    if t._more is not None and t._more.cut is not None:
+                        cut = True
+                    node = t._node
+                    if node is not None:
+                        recorded = True
+                        nodes.append(t if node is LEAF else node)
+                    else:
+                        nodes.append(None)
+                        some_are_none = True
+                    arrays.append(t._array)
+                elif t is None:
+                    nodes.append(None)
+                    some_are_none = True
+                    arrays.append(None)
+                else:
+                    break
+            else:
+                history = recorded and differentiable and (mode is None or mode.grad)
+                results = _wrapped(forward(*arrays, **named))
+                out = results[main]
+                if not history or out._kind.category != 2:
+                    if history:
+                        return apply(p, tensors, named)
+                    if recorded or cut:
+                        _cut_off(p, results, tensors, mode)
+                    return results
+                out._node = made = node_class()
+                made._seq = next_seq()
+                made._edges = edges = tuple(nodes)
+                wanted = _wanted(p, edges, wanted_by) if some_are_none else None
+                _save(plan, made, tensors, _values(names, (), named), results, wanted)
+                made._fix = _facts(arrays) if restores else None
+                made._extra = None
+                made._code, made._lasti = users_place(1) or (None, 0)
+                return results
+        if tensors and tensors[0].__class__ is not Tensor and _raw(tensors):
+            return forward(*tensors, **named)
+        return apply(p, tensors, named)
+
+    return op
+
+
+def _wrapped(results: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple([None if r is None else wrap(r) for r in results])
+
+
+def _cut_off(p: Primitive, results: tuple[Any, ...], tensors: tuple[Any, ...], mode: Any) -> None:
+    for out in results:
+        if out is not None:
+            without_history(p, out, tensors, mode)
 
 
 def _save_many(

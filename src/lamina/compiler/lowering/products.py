@@ -80,29 +80,3 @@ def addmm(node: Node) -> Sequence[Work]:
         return body.add(value, added if beta == 1 else body.mul(added, float(beta)))
 
     return product(a, b, out, finish)
-
-
-@rule("linear")
-def linear(node: Node) -> Sequence[Work]:
-    x, w, b = node.inputs
-    out = node.outputs[0]
-    assert out is not None
-    turned = Ref(w.value, w.offset, w.shape[::-1], w.strides[::-1], w.dtype)
-    finish = None if b is None else lambda body, value: body.add(value, operand(body, b, out.shape, value.dtype))
-    x, out = _rows(x), _rows(out)
-    return product(x, turned, out, finish)
-
-
-def _rows(ref: Ref) -> Ref:
-    """A ref of any rank as a matrix, where its leading dimensions are one walk; a vector as one row."""
-    if len(ref.shape) == 1:
-        return Ref(ref.value, ref.offset, (1, *ref.shape), (0, *ref.strides), ref.dtype)
-    *lead, n = ref.shape
-    *steps, step = ref.strides
-    for outer, inner, count in zip(steps, steps[1:], lead[1:], strict=False):
-        if outer != inner * count:
-            return ref
-    rows = 1
-    for count in lead:
-        rows *= count
-    return Ref(ref.value, ref.offset, (rows, n), (steps[-1], step), ref.dtype)

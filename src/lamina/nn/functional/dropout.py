@@ -27,7 +27,9 @@ def _noise(input: Tensor, p: float, by_channel: bool) -> Tensor:
         return drawn_noise(input._array.shape, input, 1 - p)
     if input.dim() < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    channels = lamina.empty((*input._array.shape[:2], *(1,) * (input.dim() - 2)), dtype=input.dtype, device=input.device)
+    channels = lamina.empty(
+        (*input._array.shape[:2], *(1,) * (input.dim() - 2)), dtype=input.dtype, device=input.device
+    )
     return channels.bernoulli_(1 - p)
 
 

@@ -13,6 +13,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
+from lamina.primitives.addmm import affine
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -20,6 +21,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
 
     Shapes: input (*, in), weight (out, in) or (in), bias (out) or (): result (*, out) or (*).
     """
+    if out is None:
+        quick = affine(input, weight, bias)
+        if quick is not None:
+            return quick
     check_tensor(input, "linear")
     check_tensor(weight, "linear", "weight", 2)
     if bias is None:

@@ -52,12 +52,18 @@ def _counted(
 
     Raises IndexError for a target out of range.
     """
-    ignored = target == ignore_index
-    some = bool(ignored.any())
-    safe = np.where(ignored, 0, target) if some else target
-    wrong = (safe < 0) | (safe >= classes)
-    if wrong.any():
-        raise IndexError(f"Target {safe[wrong][0]} is out of bounds.")
+    some = False
+    if target.size and not (
+        target.dtype == np.int64 and target.view(np.uint64).max() < classes and not 0 <= ignore_index < classes
+    ):
+        ignored = target == ignore_index
+        some = bool(ignored.any())
+        safe = np.where(ignored, 0, target) if some else target
+        wrong = (safe < 0) | (safe >= classes)
+        if wrong.any():
+            raise IndexError(f"Target {safe[wrong][0]} is out of bounds.")
+    if not some:
+        safe = target
     if not some and weight is None:
         return safe, np.asarray(1 / max(len(target), 1) if reduction == "mean" and len(target) else 1.0, dtype)
     share = np.ones(len(target), dtype) if weight is None else weight[safe]
@@ -68,6 +74,9 @@ def _counted(
 
 def _summed(losses: Array, share: Array, reduction: str) -> Array:
     """Losses with their shares; what counts nothing counts nothing though it be infinite. A mean of nothing is NaN."""
+    if not share.ndim and losses.size and reduction != "none":
+        whole_sum = kernels.summed(losses)
+        return np.asarray(whole_sum * share, losses.dtype)
     if reduction == "mean" and not (losses.size and share.any()):
         return np.asarray(np.nan, losses.dtype)
     if share.ndim and not share.all():

@@ -12,6 +12,10 @@ from typing import Any
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
+from lamina.primitives import softmax as public
+from lamina.primitives.functions import bare
+
+_softmax, _log_softmax = bare(public.softmax), bare(public.log_softmax)
 
 
 def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
@@ -33,7 +37,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
     Shape as `input`. Without `dim` (deprecated): 0 for 0, 1 and 3 dimensions, else 1, with a warning.
     """
-    return lamina.softmax(input, _given("softmax", input, dim, _stacklevel), dtype)
+    return _softmax(input, _given("softmax", input, dim, _stacklevel), dtype)  # type: ignore[no-any-return]
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -43,7 +47,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(input, dim)), computed without forming the quotient."""
-    return lamina.log_softmax(input, _given("log_softmax", input, dim, _stacklevel), dtype)
+    return _log_softmax(input, _given("log_softmax", input, dim, _stacklevel), dtype)  # type: ignore[no-any-return]
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from lamina.primitives.kernels import sums
 from lamina.primitives.kernels.windows import Array, scratch
 
 BLOCK_BYTES = 1 << 18
@@ -85,19 +87,29 @@ def log_softmax_grad(g: Array, y: Array) -> Array:
 def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
     """-log(softmax(x))[target] of each row (N), and softmax(x)."""
     y, loss = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    if x.nbytes <= BLOCK_BYTES and x.shape[1] < LONG:
+        _cross_entropy(x, target, y, loss)
+        return loss, y
     with unbuffered(x.shape[1]):
         for rows in blocks(len(x), x[:1].nbytes):
-            out, wanted = y[rows], target[rows]
-            top, sums = _powers(x[rows], out)
-            loss[rows] = np.log(sums) - (x[rows][np.arange(len(wanted)), wanted] - top)
-            out /= sums[:, None]
+            _cross_entropy(x[rows], target[rows], y[rows], loss[rows])
     return loss, y
+
+
+def _cross_entropy(x: Array, target: Array, y: Array, loss: Array) -> None:
+    top, added = _powers(x, y)
+    np.log(added, loss)
+    np.subtract(loss, np.subtract(x[np.arange(len(target)), target], top), loss)
+    np.divide(y, added[:, None], y)
 
 
 def cross_entropy_grad(scale: Array, y: Array, target: Array) -> Array:
     """The gradient of `cross_entropy` for cotangents (N), or one for all, from the softmax."""
-    with unbuffered(y.shape[1]):
+    if y.shape[1] < LONG:
         dx = y * (scale if scale.ndim == 0 else scale[:, None])
+    else:
+        with unbuffered(y.shape[1]):
+            dx = y * (scale if scale.ndim == 0 else scale[:, None])
     dx[np.arange(len(target)), target] -= scale
     return dx
 
@@ -107,4 +119,11 @@ def _powers(x: Array, out: Array) -> tuple[Array, Array]:
     top = np.maximum.reduce(x, axis=1, keepdims=True)
     np.subtract(x, top, out=out)
     np.exp(out, out=out)
-    return top[:, 0], out @ np.ones(out.shape[1], out.dtype)
+    added = sums.rows(out)
+    return top[:, 0], out @ np.ones(out.shape[1], out.dtype) if added is None else added
+
+
+def summed(x: Array) -> Any:
+    """The sum of all elements."""
+    added = sums.everything(x)
+    return x.sum() if added is None else added
