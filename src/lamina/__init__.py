@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib as _importlib
-import warnings as _warnings
 from math import e, inf, nan, pi
 from typing import Any as _Any
 
@@ -15,6 +14,7 @@ from lamina.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
+from lamina.core import quiet as _quiet
 from lamina.core.device import (
     channels_last,
     channels_last_3d,
@@ -485,8 +485,7 @@ from lamina.version import __version__
 
 _methods.install()
 
-# overflow, division by zero and NaN are results, as in PyTorch; NumPy would warn of them inside lamina
-_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"lamina\.")
+_quiet.install()
 
 newaxis = None
 legacy_contiguous_format = contiguous_format

@@ -91,7 +91,8 @@ def embedding_renorm_(weight: Tensor, indices: Tensor, max_norm: float, norm_typ
     table, picked = weight._array, np.unique(indices._array)
     check_within(picked, table.shape[0], "index out of range in self", IndexError)
     rows = table[picked].astype(np.float32) if weight._kind.dtype.is_low else table[picked]
-    norms = np.linalg.norm(rows, norm_type, axis=1)
+    with np.errstate(all="ignore"):
+        norms = np.linalg.norm(rows, norm_type, axis=1)
     large = norms > max_norm
     if large.any():
         table[picked[large]] = (rows[large] * (max_norm / (norms[large] + 1e-7))[:, None].astype(rows.dtype)).astype(

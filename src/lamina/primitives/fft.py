@@ -29,10 +29,16 @@ SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 # ---- primitives ------------------------------------------------------------------------------------------------------
 
 
+def _quietly() -> np.errstate:
+    """NumPy's transforms are Python functions of its own, and would warn of infinities under their name."""
+    return np.errstate(all="ignore")
+
+
 def _c2c(x: Array, *, dims: Dims, norm: Any, forward: bool) -> Array:
-    if len(dims) == 1:
-        return (np.fft.fft if forward else np.fft.ifft)(x, axis=dims[0], norm=norm)
-    return (np.fft.fftn if forward else np.fft.ifftn)(x, axes=dims, norm=norm)
+    with _quietly():
+        if len(dims) == 1:
+            return (np.fft.fft if forward else np.fft.ifft)(x, axis=dims[0], norm=norm)
+        return (np.fft.fftn if forward else np.fft.ifftn)(x, axes=dims, norm=norm)
 
 
 c2c = primitive(
@@ -45,7 +51,8 @@ def _r2c(x: Array, *, dims: Dims, norm: Any, forward: bool, onesided: bool) -> A
     if not onesided:
         return _c2c(x, dims=dims, norm=norm, forward=forward)
     mode: Any = norm if forward else SWAPPED[norm]
-    out: Array = np.fft.rfft(x, axis=dims[0], norm=mode) if len(dims) == 1 else np.fft.rfftn(x, axes=dims, norm=mode)
+    with _quietly():
+        out: Array = np.fft.rfft(x, axis=dims[0], norm=mode) if len(dims) == 1 else np.fft.rfftn(x, axes=dims, norm=mode)
     return out if forward else out.conj()
 
 
@@ -61,9 +68,10 @@ r2c = primitive("fft_r2c", _r2c, grads=(_r2c_back,), node="FftR2C", holomorphic=
 
 
 def _c2r(x: Array, *, dims: Dims, norm: Any, n: int) -> Array:
-    if len(dims) == 1:
-        return np.fft.irfft(x, n, axis=dims[0], norm=norm)
-    return np.fft.irfft(np.fft.ifftn(x, axes=dims[:-1], norm=norm), n, axis=dims[-1], norm=norm)
+    with _quietly():
+        if len(dims) == 1:
+            return np.fft.irfft(x, n, axis=dims[0], norm=norm)
+        return np.fft.irfft(np.fft.ifftn(x, axes=dims[:-1], norm=norm), n, axis=dims[-1], norm=norm)
 
 
 def _c2r_back(g: Any, dims: Dims, norm: Any, n: int) -> Any:

@@ -96,11 +96,11 @@ def _cofactors(a: Array) -> Array:
     if inverse is not None:
         condition = np.abs(a).sum(-2).max(-1, initial=0) * np.abs(inverse).sum(-2).max(-1, initial=0)
         if np.all(condition < 0.1 / np.finfo(a.dtype).eps) or not np.isfinite(a).all():
-            return np.linalg.det(a)[..., None, None] * np.swapaxes(inverse, -1, -2)  # type: ignore[no-any-return]
+            return _det(a)[..., None, None] * np.swapaxes(inverse, -1, -2)
     u, s, vh = np.linalg.svd(a)
     n = s.shape[-1]
     others = np.where(np.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :]).prod(-1)
-    scale = (np.linalg.det(u) * np.linalg.det(vh))[..., None] * others
+    scale = (_det(u) * _det(vh))[..., None] * others
     return (u.conj() * scale[..., None, :]) @ vh.conj()  # type: ignore[no-any-return]
 
 
@@ -111,8 +111,22 @@ def _cofactors_back(h: Any, a: Any, out: Any) -> Any:
 
 cofactors_ = primitive("cofactors", _cofactors, grads=(_cofactors_back,))
 
+
+# NumPy's own functions compute these, and would warn under their own name.
+
+
+@np.errstate(all="ignore")
+def _det(a: Array) -> Array:
+    return np.asarray(np.linalg.det(a))
+
+
+@np.errstate(all="ignore")
+def _slogdet(a: Array) -> tuple[Array, ...]:
+    return tuple(np.asarray(r) for r in np.linalg.slogdet(a))
+
+
 det_ = primitive(
-    "linalg_det", lambda a: np.asarray(np.linalg.det(a)),
+    "linalg_det", lambda a: _det(a),
     grads=(lambda g, a: g[..., None, None] * cofactors_(a),))  # fmt: skip
 
 
@@ -137,7 +151,7 @@ def _slogdet_back(gs: Any, a: Any, out_0: Any) -> Any:
 
 
 slogdet_ = primitive(
-    "linalg_slogdet", lambda a: tuple(np.asarray(r) for r in np.linalg.slogdet(a)),
+    "linalg_slogdet", lambda a: _slogdet(a),
     grads=(_slogdet_back,), outputs=2, holomorphic=False)  # fmt: skip
 
 
