@@ -53,12 +53,18 @@ sigmoid = elementwise(
 logit = elementwise(
     "logit", lambda x: np.log(x / (1 - x)),
     grads=(lambda g, x: where_((x < 0.0) | (x > 1.0), math.nan, g / (x * (1.0 - x))),),
-    emit=lambda b, x: b.log(b.div(x, b.sub(1.0, x))), promote="float",
+    emit=lambda b, x: _emit_logit(b, x), promote="float",
     refuses={3: lacks("logit_cpu")})  # fmt: skip
+
+
+def _emit_logit(b: Any, x: Any) -> Any:
+    return b.log(b.div(x, b.sub(1.0, x)))
+
 
 logit_clamped = primitive(
     "logit_clamped", lambda x, *, eps: np.log(np.clip(x, eps, 1 - eps) / (1 - np.clip(x, eps, 1 - eps))),
     grads=(lambda g, x, eps: where_((x >= eps) & (x <= 1.0 - eps), g / (x * (1.0 - x)), 0.0),),
+    emit=lambda b, x, eps: _emit_logit(b, b.minimum(b.maximum(x, eps), 1.0 - eps)),
     node="Logit")  # fmt: skip
 
 
@@ -236,12 +242,17 @@ ceil, floor, trunc, round_ = (
 
 round_decimals = primitive(
     "round_decimals", lambda x, *, decimals: _round_decimals(x, decimals),
-    grads=(lambda g: zeros_(g),), node="RoundBackward1")  # fmt: skip
+    grads=(lambda g: zeros_(g),), emit=lambda b, x, decimals: _emit_round(b, x, decimals), node="RoundBackward1")  # fmt: skip
 
 
 def _round_decimals(x: Any, decimals: int) -> Any:
     scale = 10.0 ** abs(decimals)
     return np.rint(x * scale) / scale if decimals >= 0 else np.rint(x / scale) * scale
+
+
+def _emit_round(b: Any, x: Any, decimals: int) -> Any:
+    scale = 10.0 ** abs(decimals)
+    return b.div(b.round(b.mul(x, scale)), scale) if decimals >= 0 else b.mul(b.round(b.div(x, scale)), scale)
 
 
 frac = elementwise(
@@ -364,4 +375,6 @@ isreal = elementwise(
 
 nan_to_num_ = primitive(
     "nan_to_num", lambda x, *, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
-    grads=(lambda g, x: where_(isfinite(x), g, 0.0),))  # fmt: skip
+    grads=(lambda g, x: where_(isfinite(x), g, 0.0),),
+    emit=lambda b, x, nan, posinf, neginf: b.select(
+        b.isnan(x), nan, b.select(b.isinf(x), b.select(b.gt(x, 0.0), b.const(posinf, x.dtype), neginf), x)))  # fmt: skip

@@ -182,7 +182,19 @@ def _close(x: Any, y: Any, *, rtol: float, atol: float, equal_nan: bool) -> Any:
     return close | (np.isfinite(error) & (error <= allowed))
 
 
-isclose_ = primitive("isclose", _close)
+def _emit_close(b: Any, x: Any, y: Any, rtol: float, atol: float, equal_nan: bool) -> Any:
+    close = b.eq(x, y)
+    if equal_nan:
+        close = b.or_(close, b.and_(b.isnan(x), b.isnan(y)))
+    if rtol == 0 and atol == 0:
+        return close
+    if not x.dtype.startswith("float"):
+        x, y = b.cast(b.cast(x, "int64"), "float64"), b.cast(b.cast(y, "int64"), "float64")
+    error = b.abs(b.sub(x, y))
+    return b.or_(close, b.and_(b.isfinite(error), b.le(error, b.add(b.abs(b.mul(y, rtol)), atol))))
+
+
+isclose_ = primitive("isclose", _close, emit=_emit_close)
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:

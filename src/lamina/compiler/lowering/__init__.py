@@ -36,7 +36,7 @@ def lower(node: Node) -> list[Any]:
         found = RULES.get(node.name)
         if found is not None:
             works = list(found(node))
-        elif node.primitive is not None and node.primitive.elementwise:
+        elif node.primitive is not None and node.primitive.emit is not None:
             works = [elementwise(node)]
         else:
             return [Call(node)]
@@ -65,10 +65,8 @@ def name_of(given: Any) -> str:
 
 
 def elementwise(node: Node) -> Work:
-    p = node.primitive
-    if p.emit is None or node.params:
-        raise NotNative(node.name)
-    out = node.outputs[0]
+    """The primitive's own expression. Parameters are keywords of it."""
+    p, out = node.primitive, node.outputs[0]
     assert out is not None
     dtypes = [name_of(given) for given in node.inputs]
     if any(d.startswith("complex") for d in dtypes):
@@ -76,11 +74,10 @@ def elementwise(node: Node) -> Work:
     if p.promote == "bool" and len(set(dtypes)) > 1:  # integers of several sizes are compared as they are
         dtypes = [np.result_type(*dtypes).name] * len(dtypes)
     body = Body()
-    result = p.emit(
-        body, *(operand(body, given, out.shape, WIDE.get(d, d)) for given, d in zip(node.inputs, dtypes, strict=True))
-    )
+    values = [operand(body, given, out.shape, WIDE.get(d, d)) for given, d in zip(node.inputs, dtypes, strict=True)]
+    result = p.emit(body, *values, **node.params)
     body.store(out, out.strides, result)
     return Work(out.shape, len(out.shape), body.insts)
 
 
-from lamina.compiler.lowering import convolutions, gathers, products, reductions, shapes  # noqa: E402, F401 (their rules register themselves)
+from lamina.compiler.lowering import convolutions, distances, gathers, products, reductions, regions, shapes  # noqa: E402, F401 (their rules register themselves)

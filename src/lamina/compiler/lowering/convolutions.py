@@ -41,14 +41,18 @@ def flat(ref: Ref) -> Ref:
     """A ref of (N, C, L) as one of images of height 1."""
     if len(ref.shape) != 3:
         return ref
-    return Ref(ref.value, ref.offset, (*ref.shape[:2], 1, ref.shape[2]), (*ref.strides[:2], 0, ref.strides[2]), ref.dtype)
+    return Ref(
+        ref.value, ref.offset, (*ref.shape[:2], 1, ref.shape[2]), (*ref.strides[:2], 0, ref.strides[2]), ref.dtype
+    )
 
 
 def _pair(values: Sequence[int], first: int) -> tuple[int, int]:
     return (first, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
-def _window(params: dict[str, Any], images: Sequence[int], filters: int, kernel: Sequence[int], outputs: Sequence[int]) -> Window:
+def _window(
+    params: dict[str, Any], images: Sequence[int], filters: int, kernel: Sequence[int], outputs: Sequence[int]
+) -> Window:
     """images: the shape of the convolution's input, of four dimensions."""
     window = Window(
         images[0], images[1], filters, params["groups"], (images[2], images[3]), (kernel[0], kernel[1]),

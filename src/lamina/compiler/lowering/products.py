@@ -39,9 +39,9 @@ def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
 
 @rule("mm", "bmm")
 def mm(node: Node) -> Sequence[Work]:
-    out = node.outputs[0]
+    (a, b), out = node.inputs, node.outputs[0]
     assert out is not None
-    return product(*node.inputs, out)
+    return product(a, b, out)
 
 
 @rule("matmul")
@@ -59,7 +59,7 @@ def matmul(node: Node) -> Sequence[Work]:
     return product(a, b, out)
 
 
-@rule("mv", "dot")
+@rule("mv", "dot", "vdot")
 def vectors(node: Node) -> Sequence[Work]:
     return matmul(node)
 
@@ -69,14 +69,57 @@ def addmm(node: Node) -> Sequence[Work]:
     c, a, b = node.inputs
     out = node.outputs[0]
     assert out is not None
-    beta, alpha = node.params["beta"], node.params["alpha"]
+    return product(a, b, out, lambda body, value: _plus(body, value, c, out, **node.params))
 
-    def finish(body: Body, value: Any) -> Any:
-        if alpha != 1:
-            value = body.mul(value, float(alpha))
-        if beta == 0:
-            return value
-        added = operand(body, c, out.shape, value.dtype)
-        return body.add(value, added if beta == 1 else body.mul(added, float(beta)))
 
-    return product(a, b, out, finish)
+def _plus(body: Body, value: Any, c: Any, out: Ref, beta: float, alpha: float) -> Any:
+    """beta * c + alpha * value; a c that counts for nothing is not looked at."""
+    if alpha != 1:
+        value = body.mul(value, float(alpha))
+    if beta == 0:
+        return value
+    added = operand(body, c, out.shape, value.dtype)
+    return body.add(value, added if beta == 1 else body.mul(added, float(beta)))
+
+
+@rule("addmv")
+def addmv(node: Node) -> Sequence[Work]:
+    c, a, b = node.inputs
+    out: Ref = _column(node.outputs[0])
+    return product(a, _column(b), out, lambda body, value: _plus(body, value, _column(c), out, **node.params))
+
+
+def _column(ref: Any) -> Any:
+    """A vector as a matrix of one column; numbers stay."""
+    if ref.__class__ is not Ref or not ref.shape:
+        return ref
+    return Ref(ref.value, ref.offset, (*ref.shape, 1), (*ref.strides, 0), ref.dtype)
+
+
+@rule("addr")
+def addr(node: Node) -> Sequence[Work]:
+    c, a, b = node.inputs
+    out = node.outputs[0]
+    assert out is not None
+    wide = WIDE.get(out.dtype.name, out.dtype.name)
+    if wide not in FLOATS:
+        raise NotNative(wide)
+    body = Body()
+    value = body.mul(operand(body, _column(a), out.shape, wide), operand(body, b, out.shape, wide))
+    body.store(out, out.strides, _plus(body, value, c, out, **node.params))
+    return [Work(out.shape, 2, body.insts)]
+
+
+def _rows(ref: Ref) -> Ref:
+    """A ref of any rank as a matrix, where its leading dimensions are one walk; a vector as one row."""
+    if len(ref.shape) == 1:
+        return Ref(ref.value, ref.offset, (1, *ref.shape), (0, *ref.strides), ref.dtype)
+    *lead, n = ref.shape
+    *steps, step = ref.strides
+    for outer, inner, count in zip(steps, steps[1:], lead[1:], strict=False):
+        if outer != inner * count:
+            return ref
+    rows = 1
+    for count in lead:
+        rows *= count
+    return Ref(ref.value, ref.offset, (rows, n), (steps[-1], step), ref.dtype)

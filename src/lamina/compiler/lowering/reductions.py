@@ -164,19 +164,67 @@ def variance(node: Node) -> Sequence[Work]:
     return rows.work()
 
 
-@rule("linalg_vector_norm")
-def norm(node: Node) -> Sequence[Work]:
+@rule("nansum")
+def nansum(node: Node) -> Sequence[Work]:
     x, out = _parts(node)
-    p = node.params["p"]
-    if p not in (1, 2, math.inf) or not x.dtype.name.startswith(("float", "bfloat")):
-        raise NotNative(f"p = {p}")
     rows = Rows(x, node.params["dims"])
     body, value = rows.body, rows.load(x)
-    if p == 2:
-        result = body.sqrt(body.sum(body.mul(value, value)))
-    elif p == 1:
-        result = body.sum(body.abs(value))
-    else:
-        result = body.max(body.abs(value))
-    rows.store_row(out, result)
+    rows.store_row(out, body.sum(body.select(body.isnan(value), 0, value)))
+    return rows.work()
+
+
+@rule("prod", "prod_all")
+def prod(node: Node) -> Sequence[Work]:
+    x, out = _parts(node)
+    rows = Rows(x, node.params.get("dims"))
+    rows.store_row(out, rows.body.prod(rows.body.cast(rows.load(x), out.dtype.name)))
+    return rows.work()
+
+
+@rule("count_nonzero")
+def count_nonzero(node: Node) -> Sequence[Work]:
+    x, out = _parts(node)
+    rows = Rows(x, node.params["dims"])
+    body, value = rows.body, rows.load(x)
+    rows.store_row(out, body.sum(body.cast(body.cast(value, "bool"), "int64")))
+    return rows.work()
+
+
+@rule("aminmax")
+def aminmax(node: Node) -> Sequence[Work]:
+    x = node.inputs[0]
+    if 0 in x.shape:
+        raise NotNative("nothing to reduce")
+    rows = Rows(x, node.params["dims"])
+    body, value = rows.body, rows.load(x)
+    for out, reduce in zip(node.outputs, (body.min, body.max), strict=True):
+        if out is not None:
+            rows.store_row(out, reduce(value))
+    return rows.work()
+
+
+@rule("trace")
+def trace(node: Node) -> Sequence[Work]:
+    x, out = _parts(node)
+    n = min(x.shape)
+    rows = Rows(x._replace(shape=(n,), strides=(sum(x.strides),)), None)
+    rows.store_row(out, _sum(rows, x._replace(shape=(n,), strides=(sum(x.strides),)), out))
+    return rows.work()
+
+
+@rule("share")
+def share(node: Node) -> Sequence[Work]:
+    """One over the number of the best among the best, 0 elsewhere."""
+    x, best = node.inputs
+    out = node.outputs[0]
+    if out is None or 0 in x.shape:
+        raise NotNative("nothing to reduce")
+    rows = Rows(x, [d for d, n in enumerate(best.shape) if n == 1])
+    body, value = rows.body, rows.load(x)
+    top = body.load(best, [0 if best.shape[d] == 1 else best.strides[d] for d in rows.order])
+    winners = body.eq(value, top)
+    if node.params["nan"]:
+        winners = body.or_(winners, body.and_(body.isnan(value), body.isnan(top)))
+    part = body.cast(winners, value.dtype)
+    rows.store_all(out, body.div(part, body.sum(part)))
     return rows.work()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,31 +136,3 @@ def triangle(node: Node) -> Sequence[Work]:
     inside = (body.le if node.name == "tril" else body.ge)(offset, node.params["diagonal"])
     body.store(out, out.strides, body.select(inside, value, 0))
     return [Work(out.shape, rank, body.insts)]
-
-
-@rule("flip")
-def flip(node: Node) -> Sequence[Work]:
-    x, out = node.inputs[0], node.outputs[0]
-    assert out is not None
-    offset, strides = x.offset, list(x.strides)
-    for d in node.params["dims"]:
-        offset += (x.shape[d] - 1) * strides[d]
-        strides[d] = -strides[d]
-    return [copied(Ref(x.value, offset, x.shape, tuple(strides), x.dtype), out)]
-
-
-@rule("embed")
-def embed(node: Node) -> Sequence[Work]:
-    """Zeros with x at a basic index: the region is found by indexing an array of the same strides."""
-    import numpy as np  # the index is NumPy's own
-
-    x, out = node.inputs[0], node.outputs[0]
-    assert out is not None
-    if math.prod(out.shape) != out.value.nbytes // out.dtype.itemsize:
-        raise NotNative("a result with gaps")
-    base = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)
-    region = base[node.params["index"]]
-    offset = region.__array_interface__["data"][0] - base.__array_interface__["data"][0]
-    if region.shape != x.shape:
-        raise NotNative("an index that is not basic")
-    return [filled(out, 0), copied(x, Ref(out.value, out.offset + offset, x.shape, region.strides, out.dtype))]
