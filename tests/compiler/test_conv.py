@@ -86,6 +86,7 @@ WINDOWS = {
     "stride, groups": Window(2, 6, 4, 2, (13, 12), (3, 3), (2, 2), (1, 1)),
     "everything uneven": Window(2, 3, 4, 1, (13, 12), (5, 3), (3, 2), (2, 0), (1, 2)),
     "one row": Window(2, 2, 3, 1, (1, 40), (1, 7), (1, 2), (0, 3)),
+    "a long row": Window(1, 3, 4, 1, (1, 1000), (1, 3), padding=(0, 1)),
     "pointwise, stride": Window(2, 16, 9, 1, (8, 8), (1, 1), (2, 2)),
     "by channel": Window(1, 6, 6, 6, (10, 10), (3, 3), padding=(1, 1)),
     "stride beyond the window": Window(2, 3, 4, 1, (7, 7), (2, 2), (3, 3)),

@@ -295,24 +295,27 @@ class Writer:
                 columns(whole, rest, True)
 
             def channel(i: Index, _: list[str]) -> list[str]:
-                at = Row((n, b.add(b.add(b.mul(group, task.rows), filters), b.add(r, i))), line, 0, self._lives(g))
-                pointers = epilogue.pointers(at)
+                index = n, b.add(b.add(b.mul(group, task.rows), filters), b.add(r, i))
                 start = b.at(sums, b.mul(i, row_bytes))
 
-                def pixel_row(y: Index, _: list[str]) -> list[str]:
-                    place = b.at(start, b.mul(y, g.out_pitch * v.size))
-                    products = [read(b, v.lanes, v.dtype, b.at(place, c * v.bytes)) for c in range(len(at.lives))]
-                    epilogue.write(pointers, at, y, products, {})
-                    return []
+                def stripe(x: Index, width: int) -> None:
+                    at = Row(index, line, x, [min(v.lanes, width - c) for c in range(0, width, v.lanes)])
+                    pointers = epilogue.pointers(at)
 
-                return b.loop(0, lines, 1, pixel_row)
+                    def pixel_row(y: Index, _: list[str]) -> list[str]:
+                        place = b.at(start, b.mul(b.add(b.mul(y, g.out_pitch), x), v.size))
+                        products = [read(b, v.lanes, v.dtype, b.at(place, c * v.bytes)) for c in range(len(at.lives))]
+                        epilogue.write(pointers, at, y, products, {})
+                        return []
+
+                    b.loop(0, lines, 1, pixel_row)
+
+                b.split(g.columns, 4 * v.lanes, g.columns % (4 * v.lanes), stripe)
+                return []
 
             b.loop(0, height, 1, channel)
 
         b.split(count, rows, task.rows % rows, tile)
-
-    def _lives(self, g: Grid) -> list[int]:
-        return [min(self.p.v.lanes, g.columns - c) for c in range(0, g.columns, self.p.v.lanes)]
 
     def _sums(
         self, height: int, lives: list[int], places: list[int], taps: Taps, pixels: str, factors: str
