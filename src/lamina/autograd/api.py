@@ -14,6 +14,8 @@ from lamina.autograd import engine, errors, modes, tensor_api
 from lamina.autograd.graph import GradientEdge
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import overrides
+from lamina.primitives.creation import ones_like
+from lamina.primitives.levels import Batched, edge_of_value, levels_of, lowered, raised
 
 
 def backward(
@@ -134,6 +136,8 @@ def _zeros(t: Tensor, requires_grad: bool) -> Tensor:
 def _run(
     outs: tuple[Any, ...], wanted: tuple[Any, ...], grad_outputs: Any, keep: bool, create: bool, allow_unused: bool
 ) -> tuple[Any, ...]:
+    if any(t.__class__ is Batched for t in outs) and not modes.transforming():
+        return _run_entries(outs, wanted, grad_outputs, keep, create, allow_unused)
     roots = tensor_api.make_roots(outs, grad_outputs, create)
     captures: dict[Any, int] = {}
     places = []
@@ -156,3 +160,43 @@ def _run(
         for f in found
     ]
     return tuple([results[at] for at in places])
+
+
+def _run_entries(
+    outs: tuple[Any, ...], wanted: tuple[Any, ...], grad_outputs: Any, keep: bool, create: bool, allow_unused: bool
+) -> tuple[Any, ...]:
+    """`_run` for each entry of a batch: below it, where the graph is one of whole batches."""
+    weights = (None,) * len(outs) if grad_outputs is None else tuple(grad_outputs)
+    roots = []
+    captures: dict[Any, int] = {}
+    places = []
+    for i, (out, g) in enumerate(zip(outs, weights, strict=True)):
+        levels = levels_of(out)
+        edge = edge_of_value(out)
+        if edge is None:
+            raise errors.NoGraphError(i, out)
+        if g is None and out._array.size != 1:
+            raise errors.NonScalarError(out)
+        roots.append((edge, lowered(ones_like(out) if g is None else g, levels)))
+    for t in wanted:
+        edge = edge_of_value(t)
+        if edge is None:
+            raise errors.NoGraphInputError(t)
+        places.append(captures.setdefault(edge, len(captures)))
+        if levels_of(t) != levels_of(outs[0]):
+            raise NotImplementedError(
+                "autograd.grad of a batch by a tensor that is the same for all its entries: use torch.func.grad, or give each "
+                "entry a tensor of its own"
+            )
+    outer = tuple(level for level in modes.mode().transforms if level not in levels_of(outs[0]))
+    token = modes.change(transforms=outer)
+    try:
+        found = engine.run(roots, create=True, keep=keep, captures=captures, accumulates=False, record=create)
+    finally:
+        modes.reset(token)
+    if not allow_unused and None in found:
+        i = next(i for i, at in enumerate(places) if found[at] is None)
+        raise errors.UnusedInputError(i, wanted[i], outs)
+    return tuple(
+        None if found[at] is None else raised(found[at], levels_of(t)) for at, t in zip(places, wanted, strict=True)
+    )

@@ -93,6 +93,10 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         raise RuntimeError(
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level 0 is not supported."
         )
+    if tangent_of(tangent, current) is not None:
+        raise RuntimeError(
+            "Setting a forward grad that itself has a forward gradient at the same level0 is not supported."
+        )
     return with_tangent(fresh(tensor), tangent, current)
 
 
@@ -100,8 +104,10 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
     """(primal, tangent) of a dual tensor; the tangent of any other is None."""
     current = _current()
     tangent = None if current is None else tangent_of(tensor, current)
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"_unpack_dual(): argument 'dual' (position 1) must be Tensor, not {type(tensor).__name__}")
     if tangent is None:
-        return UnpackedDualTensor(tensor, None)
+        return UnpackedDualTensor(tensor.view_as(tensor), None)
     assert current is not None
     primal = fresh(tensor)
     return UnpackedDualTensor(_without(primal, current), tangent)

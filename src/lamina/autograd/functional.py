@@ -14,6 +14,7 @@ from lamina import eye, zeros_like
 from lamina.autograd import modes
 from lamina.autograd.api import grad
 from lamina.core.tensor import Tensor
+from lamina.primitives.levels import batch_levels, everywhere
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 Tensors = tuple[Any, ...]
@@ -287,9 +288,9 @@ def _by_columns(func: Callable[..., Any], inputs: Any, strict: bool, vectorize: 
 
     def column(at: int) -> Callable[[Any], Any]:
         def pushed(direction: Any) -> Any:
-            with forward_ad.dual_level():
+            with modes.Transforming(False), forward_ad.dual_level():
                 duals = [
-                    forward_ad.make_dual(t.detach(), direction if i == at else zeros_like(t))
+                    forward_ad.make_dual(t, direction if i == at else everywhere(zeros_like(t), batch_levels()))
                     for i, t in enumerate(given)
                 ]
                 several, outs = _tuple(func(*duals), "outputs of the user-provided function", "jacobian")
@@ -308,7 +309,7 @@ def _by_columns(func: Callable[..., Any], inputs: Any, strict: bool, vectorize: 
         basis = eye(n, dtype=t.dtype).view((n, *t.size()))
         columns = vmap(column(at))(basis)
         per_input.append([c.movedim(0, -1).reshape(c.size()[1:] + t.size()) for c in columns])
-    rows = tuple(tuple(row) for row in zip(*per_input, strict=True))
+    rows = [list(row) for row in zip(*per_input, strict=True)]  # lists: as PyTorch returns them in this mode
     inner: Any = rows if several_inputs else tuple(row[0] for row in rows)
     return inner if shape[0] else inner[0]
 

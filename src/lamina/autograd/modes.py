@@ -10,6 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
+from threading import local
 from typing import Any
 
 
@@ -62,6 +63,33 @@ class Mode:
         made = Mode(**settings)
         default = made.plain and made.grad and made.forward_level and not made.no_overrides and made.no_hooks is None
         return None if default and not made.transforms else made
+
+
+class _Thread(local):
+    transforming = False
+
+
+_thread = _Thread()
+
+
+class Transforming:
+    """Inside, a transform of torch.func runs a user's function (given False: not so), which may not ask for all of autograd."""
+
+    __slots__ = ("before", "inside")
+
+    def __init__(self, inside: bool = True) -> None:
+        self.inside = inside
+
+    def __enter__(self) -> None:
+        self.before, _thread.transforming = _thread.transforming, self.inside
+
+    def __exit__(self, *error: object) -> None:
+        _thread.transforming = self.before
+
+
+def transforming() -> bool:
+    """Whether this thread runs a function that torch.func transforms."""
+    return _thread.transforming
 
 
 DEFAULT = Mode()

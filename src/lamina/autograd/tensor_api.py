@@ -41,6 +41,11 @@ def backward(
 def run_backward(
     tensors: Sequence[Tensor], grad_tensors: Any, retain_graph: bool | None, create_graph: bool, inputs: Any
 ) -> None:
+    if modes.transforming():
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp instead "
+            "or call backward() outside of functorch transforms."
+        )
     if inputs is not None:
         if isinstance(inputs, dict):
             inputs = tuple(inputs.values())
@@ -95,7 +100,8 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
     roots = []
     for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
         edge = input_edge(t)
-        if edge is None:
+        if edge is None or (modes.transforming() and hasattr(t, "_level")):
+            # the entries of a batch have no place in the graph
             raise errors.NoGraphError(i, t)
         if g is None and not isinstance(t, Tensor):
             shape, kind = extra_of(t.node).known.get(
@@ -154,9 +160,9 @@ def _get_requires_grad(self: Tensor) -> bool:
 def _set_requires_grad(self: Tensor, value: Any) -> None:
     if value.__class__ is not bool:
         raise RuntimeError("requires_grad must be a bool")
-    if value and self._node not in (None, LEAF, NOWHERE):
+    if value and self._node not in (None, LEAF, NOWHERE) and not getattr(self._node, "open", False):
         raise RuntimeError("you can only change requires_grad flags of leaf variables.")
-    requires_grad_(self, value)
+    _require(self, value)
 
 
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
@@ -165,6 +171,16 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
         raise TypeError(
             f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}"
         )
+    if modes.transforming():
+        raise RuntimeError(
+            "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a function "
+            "being transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms (e.g. grad, "
+            "vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being transformed instead."
+        )
+    return _require(self, requires_grad)
+
+
+def _require(self: Tensor, requires_grad: bool) -> Tensor:
     node = self._node
     if requires_grad:
         if self._more is not None and self._more.inference and not modes.is_inference_mode_enabled():
@@ -377,6 +393,12 @@ def retain_grad(self: Tensor) -> None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self._node in (LEAF, NOWHERE) or (self._more is not None and self._more.retains):
         return
+    if modes.transforming():
+        raise RuntimeError(
+            "You are attempting to call Tensor.retain_grad() inside of a function being transformed by a functorch transform. This is "
+            "unsupported, please attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call "
+            "retain_grad() outside of a function being transformed instead."
+        )
     edge_of(self)  # raises for a view whose history is lost
     more(self).retains = True
     retain(self)

@@ -43,7 +43,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
                 raise RuntimeError(f"{call}: Expected {name} to only contain Tensors, got {type(t)}")
     for t, tangent in zip(given, along, strict=True):
         check_dual(t, tangent)
-    with Level() as level:
+    with modes.Transforming(), Level() as level:
         duals = [with_tangent(fresh(t), tangent, level) for t, tangent in zip(given, along, strict=True)]
         out, aux = apart(func(*spec.unflatten(duals)), has_aux, call)
     outs, out_spec = tree_flatten(out)

@@ -43,7 +43,7 @@ class Places:
     def run(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """`func(*args, **kwargs)`, recorded."""
         try:
-            with modes.enable_grad():
+            with modes.Transforming(), modes.enable_grad():
                 return func(*args, **kwargs)
         finally:
             for edge in self.edges:

@@ -9,7 +9,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamina.autograd import function_transforms  # noqa: F401 (tells Function what to do at a level)
+from lamina.autograd import (
+    function_transforms,  # noqa: F401 (tells Function what to do at a level)
+    modes,
+)
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 from lamina.primitives.levels import Entry, Level, batched, in_batch, value_at
@@ -132,7 +135,7 @@ def _flat(
     kwargs: Any,
 ) -> tuple[list[Any], list[int | None], TreeSpec]:
     """The results' leaves with entries along dimension 0, where they shall lie (None: no batch), the results' structure."""
-    with Level(size, randomness) as level:
+    with modes.Transforming(), Level(size, randomness) as level:
         entries = [t if dim is None else batched(_front(t, dim), level) for t, dim in zip(flat, dims, strict=True)]
         out = func(*spec.unflatten(entries), **kwargs)
     outs, out_spec = tree_flatten(out)

@@ -203,6 +203,10 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
         )
+    if (result._more is not None and result._more.tangents) or (out._more is not None and out._more.tangents):
+        raise NotImplementedError(
+            f"Trying to use forward AD with {name}_out that does not support it because it is an out= function"
+        )
     check_cast(result._kind.dtype, out._kind.dtype)
     if out._kind.device is not result._kind.device:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")

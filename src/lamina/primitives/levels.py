@@ -134,6 +134,15 @@ class Batched(Tensor):
     def untyped_storage(self) -> Any:
         raise RuntimeError(_MEMORY)
 
+    @property
+    def requires_grad(self) -> bool:
+        return self._value._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self._value = without_history(self._value)  # not what the batch was made of
+        self._value.requires_grad = value
+
     def detach(self) -> Tensor:
         return rebatched(self._value.detach(), self)
 
@@ -186,6 +195,15 @@ def everywhere(t: Tensor, levels: Sequence[Level]) -> Tensor:
     *outer, level = levels
     equal = not in_batch(t, level) or t._array.__class__ is ndarray
     return batched(everywhere(value_at(t, level), outer), level, equal)
+
+
+def levels_of(t: Tensor) -> tuple[Level, ...]:
+    """The levels that `t` is a batch at, outermost first."""
+    found: list[Level] = []
+    while t.__class__ is Batched:
+        found.append(t._level)
+        t = t._value
+    return tuple(reversed(found))
 
 
 def lowered(t: Tensor, levels: Sequence[Level]) -> Tensor:

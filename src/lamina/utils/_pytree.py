@@ -18,6 +18,7 @@ from lamina.utils._pytree_nodes import (  # names that programs look for here
     STANDARD_DICT_TYPES,
     SUPPORTED_NODES,
     SUPPORTED_SERIALIZED_TYPES,
+    ConstantNode,
     GetAttrKey,
     IsLeaf,
     KeyEntry,
@@ -38,6 +39,7 @@ from lamina.utils._pytree_nodes import (  # names that programs look for here
     _is_leaf,
     _is_namedtuple_instance,
     _private_register_pytree_node,
+    _register_namedtuple,
     _register_pytree_node,
     is_constant_class,
     is_namedtuple,
@@ -52,7 +54,6 @@ from lamina.utils._pytree_nodes import (  # names that programs look for here
     register_constant,
     register_dataclass,
     register_pytree_node,
-    structseq,
     tree_is_leaf,
     treespec_dict,
     treespec_leaf,
@@ -234,9 +235,7 @@ def treespec_pprint(treespec: TreeSpec) -> str:
 def treespec_dumps(treespec: TreeSpec, protocol: int | None = None) -> str:
     """The structure as JSON. Raises NotImplementedError for a container that was registered without a name for it."""
     if not isinstance(treespec, TreeSpec):
-        raise TypeError(
-            f"treespec_dumps(treespec, protocol): Expected `treespec` to be instance of TreeSpec but got item of type {type(treespec)}."
-        )
+        raise TypeError(f"Expected `treespec` to be an instance of PyTreeSpec but got item of type {type(treespec)}.")
     if protocol not in (None, DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL):
         raise ValueError(
             f"Unknown protocol {protocol}. Available protocols: {[DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL]}"
@@ -250,7 +249,8 @@ def _as_json(spec: TreeSpec) -> dict[str, Any]:
     about = SUPPORTED_SERIALIZED_TYPES.get(spec.type)
     if about is None:
         raise NotImplementedError(
-            f"Serializing {spec.type} in pytree is not registered. Use register_pytree_node(..., serialized_type_name=...)"
+            f"No registered serialization name for {spec.type} found. Please update your _register_pytree_node call with a "
+            "`serialized_type_name` kwarg."
         )
     context = about.to_dumpable_context(spec.context) if about.to_dumpable_context else json.dumps(spec.context)
     return {

@@ -6,10 +6,12 @@ Here: registration, the containers of Python, keys, structures. Not here: what i
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
+
+from lamina.core.size import Size
 
 Context = Any
 PyTree = Any
@@ -24,7 +26,7 @@ class NodeDef(NamedTuple):
     flatten_with_keys_fn: Callable[[Any], tuple[list[tuple[Any, Any]], Context]] | None
 
 
-SUPPORTED_NODES: dict[type, NodeDef] = {}
+SUPPORTED_NODES: dict[Any, NodeDef] = {}
 CONSTANT_NODES: set[type] = set()
 
 
@@ -37,11 +39,11 @@ class SerializeNodeDef(NamedTuple):
     from_dumpable_context: Callable[[Any], Context] | None
 
 
-SUPPORTED_SERIALIZED_TYPES: dict[type, SerializeNodeDef] = {}
+SUPPORTED_SERIALIZED_TYPES: dict[Any, SerializeNodeDef] = {}
 
 
 def register_pytree_node(
-    cls: type, flatten_fn: Callable[[Any], tuple[list[Any], Context]], unflatten_fn: Callable[[Iterable[Any], Context], Any], *,
+    cls: Any, flatten_fn: Callable[[Any], tuple[list[Any], Context]], unflatten_fn: Callable[[Iterable[Any], Context], Any], *,
     serialized_type_name: str | None = None, to_dumpable_context: Any = None, from_dumpable_context: Any = None,
     flatten_with_keys_fn: Any = None,
 ) -> None:  # fmt: skip
@@ -72,11 +74,19 @@ def _deregister_pytree_node(cls: type) -> None:
     CONSTANT_NODES.discard(cls)
 
 
+@dataclasses.dataclass(frozen=True)
+class ConstantNode:
+    """The context of a constant: its value."""
+
+    value: Any
+
+
 def register_constant(cls: type) -> None:
     """Let instances of `cls` be part of the structure of a tree, compared by `==`, and no leaves."""
     register_pytree_node(
-        cls, lambda x: ([], x), lambda leaves, context: context, flatten_with_keys_fn=lambda x: ([], x)
-    )
+        cls, lambda x: ([], ConstantNode(x)), lambda leaves, context: context.value,
+        flatten_with_keys_fn=lambda x: ([], ConstantNode(x)),
+    )  # fmt: skip
     CONSTANT_NODES.add(cls)
 
 
@@ -246,21 +256,40 @@ register_pytree_node(
     flatten_with_keys_fn=lambda x: (_by_position(x), x.maxlen))  # fmt: skip
 
 
-class namedtuple:
-    """Stands in a TreeSpec for every class made by namedtuple, which is the context."""
-
-
 register_pytree_node(
-    namedtuple, lambda x: (list(x), type(x)), lambda v, cls: cls(*v),
+    Size, lambda x: (list(x), None), lambda v, _: tuple(v), serialized_type_name="torch.Size",
+    flatten_with_keys_fn=lambda x: (_by_position(x), None))  # fmt: skip
+
+NAMED: dict[Any, str] = {}
+"""Classes made by namedtuple that may be written as text, and their names there."""
+
+
+def _register_namedtuple(cls: Any, *, serialized_type_name: str) -> None:
+    """Let structures with this namedtuple be written as text."""
+    NAMED[cls] = serialized_type_name
+
+
+def _name_of(cls: Any) -> str:
+    if cls not in NAMED:
+        raise NotImplementedError(
+            f"Can't serialize TreeSpec of namedtuple class {cls} because we didn't register a serializated_type_name. Please register "
+            "using `_register_namedtuple`."
+        )
+    return NAMED[cls]
+
+
+def _named(name: Any) -> Any:
+    for cls, known in NAMED.items():
+        if known == name:
+            return cls
+    raise NotImplementedError(f"Can't deserialize TreeSpec of namedtuple class {name}: it is not registered")
+
+
+# the function stands in a TreeSpec for every class that it has made; the class is the context
+register_pytree_node(
+    namedtuple, lambda x: (list(x), type(x)), lambda v, cls: cls(*v), serialized_type_name="collections.namedtuple",
+    to_dumpable_context=_name_of, from_dumpable_context=_named,
     flatten_with_keys_fn=lambda x: ([(GetAttrKey(n), v) for n, v in zip(x._fields, x, strict=True)], type(x)))  # fmt: skip
-
-
-class structseq:
-    """Stands in a TreeSpec for every class of C's named tuples, which is the context."""
-
-
-register_pytree_node(
-    structseq, lambda x: (list(x), type(x)), lambda v, cls: cls(v), flatten_with_keys_fn=lambda x: (_by_position(x), type(x)))  # fmt: skip
 
 BUILTIN_TYPES = frozenset((tuple, list, dict, namedtuple, OrderedDict, defaultdict, deque))
 STANDARD_DICT_TYPES = frozenset((dict, OrderedDict, defaultdict))
@@ -273,8 +302,13 @@ def _get_node_type(tree: Any) -> Any:
     if issubclass(cls, tuple):
         if is_namedtuple_class(cls):
             return namedtuple
-        if is_structseq_class(cls):
-            return structseq
+        if cls.__module__ == "torch.return_types" and is_structseq_class(cls):
+            register_pytree_node(
+                cls,
+                lambda x: (list(x), None),
+                lambda v, _: cls(v),
+                flatten_with_keys_fn=lambda x: (_by_position(x), None),
+            )
     return cls
 
 
@@ -387,12 +421,23 @@ class TreeSpec:
 
 
 PyTreeSpec = TreeSpec
-_LEAF_SPEC = TreeSpec(None, None, [])
 
 
-def LeafSpec() -> TreeSpec:
+class _IsLeaf(type):
+    def __instancecheck__(cls, spec: Any) -> bool:
+        return isinstance(spec, TreeSpec) and spec.is_leaf()
+
+
+class LeafSpec(TreeSpec, metaclass=_IsLeaf):
     """The structure of a leaf."""
-    return _LEAF_SPEC
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, None, [])
+
+
+_LEAF_SPEC = LeafSpec()
 
 
 def treespec_leaf() -> TreeSpec:

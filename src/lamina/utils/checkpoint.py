@@ -194,6 +194,9 @@ class _Frame:
     def keep_inputs(self, args: tuple[Any, ...]) -> None:
         self.at = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.rest = [None if isinstance(a, Tensor) else a for a in args]
+        self.kept = tuple(args[i] for i in self.at) if modes.mode().transforms else None
+        if self.kept is not None:
+            return  # at a level: a Function would have to know what becomes of its batch or tangents
         dummy = lamina.empty((0,), requires_grad=True)
         self.saver = _KeepInputs.apply(dummy, *(args[i] for i in self.at)).grad_fn
 
@@ -222,7 +225,8 @@ class _Frame:
 
     def _again(self, run: int) -> None:
         args = list(self.rest)
-        for i, t in zip(self.at, self.saver.saved_tensors, strict=True):
+        tensors = self.saver.saved_tensors if self.kept is None else self.kept
+        for i, t in zip(self.at, tensors, strict=True):
             args[i] = t
         second = _Second(self, run)
         with contextlib.ExitStack() as stack:
