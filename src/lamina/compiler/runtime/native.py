@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cpu, library
+from . import codegen, cpu, library
 from .memory import forever
 
 _CONSTANTS = {
@@ -27,7 +27,7 @@ _CONSTANTS = {
 def functions() -> dict[str, int]:
     """Addresses of the runtime's functions."""
     room = Path(__file__).parent / "native"
-    text = "\n".join((room / name).read_text() for name in ("entry.ll", "guards.ll", "pool.ll"))
+    text = codegen.READY + "\n".join((room / name).read_text() for name in ("entry.ll", "guards.ll", "pool.ll"))
     for name, value in _CONSTANTS.items():
         text = text.replace(name, str(value))
     [loaded] = library.load([(text, "entry")])
