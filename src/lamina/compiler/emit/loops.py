@@ -11,10 +11,10 @@ from lamina.compiler.emit.code import Code
 from lamina.compiler.emit.ir import TYPES, Writer
 from lamina.compiler.emit.place import STREAMED, Place
 from lamina.compiler.emit.reductions import POSITIONS, Reduction, State, splat
-from lamina.compiler.emit.scalars import cast
+from lamina.compiler.emit.scalars import STORED, cast
 from lamina.compiler.emit.schedule import Pass, schedule
 from lamina.compiler.emit.simplify import access_of
-from lamina.compiler.kernels import REDUCTIONS, Inst, Loop
+from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
 from lamina.compiler.runtime.codegen import READY
 
 BLOCK = 256
@@ -274,7 +274,10 @@ class Loops(Place):
             with self.inside():
                 if d == self.nest.vec:
                     self.lanes = lanes
-                self.step(d, counter, p.needed)
+                ahead = self.nest.ahead if p is self.nest.passes[-1] else []
+                self.step(d, counter, [*p.needed, *ahead])
+                if d == self.nest.vec:
+                    self._fetch_ahead(ahead)
                 inner = sum(1 << e for e in self.reduced[level + 1 :])
                 own = [i for i in p.needed if self.nest.depends[i] >> d & 1 and not self.nest.depends[i] & inner]
                 self.execute(own, p)
@@ -293,6 +296,17 @@ class Loops(Place):
         elif whole:
             state = self.carry("0", str(whole), lanes, reductions, state, lambda c, s: turn(c, lanes, s))
         return turn(str(whole), rest, state) if rest else state
+
+    def _fetch_ahead(self, insts: list[int]) -> None:
+        """Ask for the next row's elements: memory would else be idle while passes go over what is near."""
+        for i in insts:
+            access: Access = self.body[i].data
+            size = SIZES[access.dtype]
+            for first in range(0, self.lanes, max(64 // size, 1)):
+                far = access.strides[self.kept[-1]] + first
+                at = self.writer.let(f"getelementptr {STORED[access.dtype]}, ptr {self.pointers[access]}, i64 {far}")
+                self.writer.helpers.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+                self.writer.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
 
     def block_end(self, start: str, size: int, limit: int) -> str:
         """Where the block that begins at `start` ends."""

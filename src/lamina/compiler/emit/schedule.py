@@ -38,6 +38,12 @@ COLUMN_ROWS = 16
 COLUMN_BYTES = 1 << 14
 """Of such a block's accumulators."""
 
+NEAR_BYTES = 1 << 19
+"""What is smaller is in the second cache anyway."""
+
+ROW_BYTES = 1 << 17
+"""A row that is larger leaves no room there for the next one."""
+
 STREAM_BYTES = 1 << 25
 """Beyond this size an output does not stay in any cache."""
 
@@ -72,6 +78,7 @@ class Nest:
     turned: tuple[Access, ...] = ()  # loads that are contiguous along the kept dimension tile_dim: turned in squares
     tile_dim: int = -1
     tiles: int = 0  # where in scratch memory
+    ahead: list[int] = field(default_factory=list)  # loads of the first pass over a row whose next row the last pass asks for
     streams: bool = False  # the output is so large that its stores had better go past the caches
 
     @property
@@ -131,6 +138,7 @@ def schedule(loop: Loop) -> Nest:
     _choose_tiles(nest)
     _place_kept(nest)
     _choose_streaming(nest)
+    _choose_ahead(nest)
     _choose_units(nest)
     return nest
 
@@ -369,6 +377,20 @@ def _choose_streaming(nest: Nest) -> None:
         for a in stores
     )
     nest.streams = regular and size > STREAM_BYTES
+
+
+def _choose_ahead(nest: Nest) -> None:
+    """Where a row is gone over several times, its first pass waits for memory and the others do not use it."""
+    loop = nest.loop
+    if len(nest.passes) < 2 or not loop.keep or nest.vec < loop.keep:
+        return
+    loads: dict[Access, int] = {}
+    for i in nest.passes[0].needed:
+        access = access_of(loop.body[i])
+        if loop.body[i].op == "load" and access is not None and access.strides[nest.vec] == 1 and access.strides[loop.keep - 1]:
+            loads.setdefault(access, i)
+    if prod(loop.dims) * 4 * len(loads) > NEAR_BYTES and nest.row * 4 * len(loads) < ROW_BYTES:
+        nest.ahead = list(loads.values())
 
 
 def _place_kept(nest: Nest) -> None:
