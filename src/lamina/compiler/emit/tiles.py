@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamina.compiler.emit.ir import Writer, vector
+from lamina.compiler.emit.ir import Writer, suffix, vector
 from lamina.compiler.emit.scalars import STORED
 from lamina.compiler.kernels import SIZES, Access
 
@@ -68,7 +68,8 @@ def _turn(writer: Writer, access: Access, corner: str, stride: int, size: int, r
     for first in (0, half):
         pairs = [f"i32 {first + i // 2 + (i % 2) * size}" for i in range(size)]
         masks.append(f"<{size} x i32> <{', '.join(pairs)}>")
-    for _ in range(size.bit_length() - 1):
+    for k in range(size.bit_length() - 1):
+        rows = [_held(writer, kind, size * align // 4, row) for row in rows] if k else rows
         rows = [
             writer.let(f"shufflevector {kind} {rows[i]}, {kind} {rows[i + half]}, {mask}")
             for i in range(half)
@@ -77,3 +78,11 @@ def _turn(writer: Writer, access: Access, corner: str, stride: int, size: int, r
     for k, row in enumerate(rows):
         at = writer.let(f"getelementptr inbounds {element}, ptr {room}, i64 {k * size}") if k else room
         writer.do(f"store {kind} {row}, ptr {at}, align {align}")
+
+
+def _held(writer: Writer, kind: str, words: int, x: str) -> str:
+    """`x` itself. LLVM would look for one shuffle that does the work of several rounds: for a third of a second, in vain."""
+    floats = vector("float", words)
+    held = writer.let(f"bitcast {kind} {x} to {floats}")
+    held = writer.call(f"llvm.arithmetic.fence.{suffix('float', words)}", floats, (floats, held))
+    return writer.let(f"bitcast {floats} {held} to {kind}")
