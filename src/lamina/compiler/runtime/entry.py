@@ -21,7 +21,7 @@ TABLE = np.dtype(
         (name, np.int64)
         for name in (
             "pool", "arguments", "destinations", "launches", "count", "release", "lock", "scratch", "times", "operands",
-            "ndarray", "guards", "guard_count",
+            "ndarray", "guards", "guard_count", "workers",
         )
     ]
 )  # fmt: skip

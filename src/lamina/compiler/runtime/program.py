@@ -114,6 +114,7 @@ class _Segment:
         self.table["arguments"], self.table["destinations"] = len(arguments), self.destinations.ctypes.data
         self.table["launches"], self.table["count"] = rows.ctypes.data, self.number
         self.table["release"] = sum(launch.code.cost_ns for launch in launches) > _RELEASE_NS
+        self.table["workers"] = any(row[1] > 1 and row[4] > 1 for row in rows)
         self.table["operands"] = max((len(launch.operands) for launch in launches), default=0)
         self.table["ndarray"] = id(np.ndarray)
         self.held = (operands, rows, [kernel.code for kernel in kernels.values()])

@@ -4,9 +4,10 @@
 ; same arguments when they are wrong, and raises. With guards (guards.ll) it returns whether they hold, and runs only then; else None.
 ; TUPLE_ITEMS and COUNTED are filled in by native.py: where a tuple's items begin, and 1 where Python counts references to None. An object's type is 8 bytes into it, an ndarray's data pointer 16: native.py asserts that.
 
-%Table = type { ptr, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, i64, ptr, ptr, i64 }
+%Table = type { ptr, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, i64, ptr, ptr, i64, i64 }
 ; 0 pool, 1 arguments, 2 their slots, 3 launches, 4 their number, 5 whether to release the GIL, 6 lock of the program, 7 scratch,
-; 8 times or null, 9 most operands of a launch, 10 numpy.ndarray, 11 guards or null, 12 their number
+; 8 times or null, 9 most operands of a launch, 10 numpy.ndarray, 11 guards or null, 12 their number,
+; 13 whether workers will be wanted
 %Launch = type { ptr, i64, ptr, i64, i64, i64 }
 ; 0 kernel, 1 units, 2 operands, 3 their number, 4 how many threads it is worth, 5 bytes of scratch
 %Operand = type { ptr, i64 }
@@ -167,12 +168,20 @@ define void @run(ptr %table) noinline nounwind {
   %times.at = getelementptr %Table, ptr %table, i64 0, i32 8
   %times = load ptr, ptr %times.at
   %timed = icmp ne ptr %times, null
+  %wanted.at = getelementptr %Table, ptr %table, i64 0, i32 13
+  %wanted = load i64, ptr %wanted.at
+  %early = icmp ne i64 %wanted, 0
+  br i1 %early, label %rouse, label %begin
+rouse:                                            ; to be awake when their launch comes
+  call void @rouse(ptr %pool)
+  br label %begin
+begin:
   %start = call i64 @clock(i1 %timed)
   br label %head
 
 head:
-  %i = phi i64 [0, %0], [%i.next, %unnoted]
-  %since = phi i64 [%start, %0], [%now, %unnoted]
+  %i = phi i64 [0, %begin], [%i.next, %unnoted]
+  %since = phi i64 [%start, %begin], [%now, %unnoted]
   %ended = icmp eq i64 %i, %count
   br i1 %ended, label %end, label %body
 body:

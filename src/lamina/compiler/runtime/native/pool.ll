@@ -77,15 +77,7 @@ publish:
   %bits = sub i64 %power, 1
   %fresh = or i64 %high, %bits
   %published = atomicrmw xchg ptr %pool, i64 %fresh seq_cst
-  %sleepers.at = getelementptr %Pool, ptr %pool, i64 0, i32 13
-  %sleepers = load atomic i32, ptr %sleepers.at seq_cst, align 4
-  %asleep = icmp ne i32 %sleepers, 0
-  br i1 %asleep, label %wake, label %work
-wake:
-  store atomic i32 0, ptr %sleepers.at seq_cst, align 4
-  %futex = getelementptr %Pool, ptr %pool, i64 0, i32 12
-  %turn = atomicrmw add ptr %futex, i32 1 seq_cst
-  %woken = call i64 (i64, ...) @syscall(i64 202, ptr %futex, i32 129, i32 2147483647, ptr null, ptr null, i32 0)
+  call void @rouse(ptr %pool)
   br label %work
 
 work:
@@ -109,6 +101,28 @@ yield:                                            ; the worker may be waiting fo
   br label %wait
 leave:
   store atomic i32 0, ptr %busy.at release, align 4
+  ret void
+}
+
+; Wake whoever sleeps, if several threads are set.
+define internal void @rouse(ptr %pool) nounwind {
+  %cell.at = getelementptr %Pool, ptr %pool, i64 0, i32 15
+  %cell = load ptr, ptr %cell.at
+  %set = load atomic i64, ptr %cell monotonic, align 8
+  %several = icmp ugt i64 %set, 1
+  br i1 %several, label %look, label %awake
+look:
+  %sleepers.at = getelementptr %Pool, ptr %pool, i64 0, i32 13
+  %sleepers = load atomic i32, ptr %sleepers.at seq_cst, align 4
+  %asleep = icmp ne i32 %sleepers, 0
+  br i1 %asleep, label %wake, label %awake
+wake:
+  store atomic i32 0, ptr %sleepers.at seq_cst, align 4
+  %futex = getelementptr %Pool, ptr %pool, i64 0, i32 12
+  %turn = atomicrmw add ptr %futex, i32 1 seq_cst
+  %woken = call i64 (i64, ...) @syscall(i64 202, ptr %futex, i32 129, i32 2147483647, ptr null, ptr null, i32 0)
+  br label %awake
+awake:
   ret void
 }
 
