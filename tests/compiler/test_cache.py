@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import lamina
 from lamina.compiler.runtime import cache, cpu
 from lamina.compiler.runtime.image import Image
 
@@ -33,6 +34,13 @@ def test_what_is_put_is_got_back(store: cache.Store):
     assert store.clear() == 1
     assert store.get(["key"]) == {} and store.info().kernels == 0
     assert [path.stat().st_mode & 0o777 for path in (store.root, store.folder)] == [0o700, 0o700]
+
+
+def test_the_compiler_s_namespace_empties_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LAMINA_CACHE_DIR", str(tmp_path / "cache"))
+    cache.store().put("key", IMAGE)
+    assert lamina.compiler.clear_cache() == 1
+    assert lamina.compiler.clear_cache() == 0
 
 
 def test_what_was_never_made_is_empty(tmp_path: Path):

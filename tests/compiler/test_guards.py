@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lamina.compiler.runtime import cpu, guards
+from lamina.compiler.runtime import cpu, guards, native
 from lamina.compiler.runtime.guards import GuardTable, slot_offset
 from lamina.compiler.runtime.program import Launch, Program
 
@@ -158,3 +158,12 @@ def test_an_entry_runs_only_where_its_guards_hold():
     assert all(
         abs(sys.getrefcount(answer) - before) < 100 for answer, before in zip((True, False), references, strict=True)
     )
+
+
+def test_without_the_known_layout_nothing_is_left_unchecked(monkeypatch: pytest.MonkeyPatch):
+    program = Program([[]], slots=0)
+    table = GuardTable()
+    table.type_of(program)
+    monkeypatch.setattr(native, "layout_holds", lambda: False)
+    with pytest.raises(NotImplementedError, match="check them in Python"):
+        program.guarded(0, table)

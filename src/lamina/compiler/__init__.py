@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = [
+    "clear_cache",
     "compile",
     "cudagraph_mark_step_begin",
     "disable",
@@ -58,6 +59,13 @@ def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, **opti
 
 def reset() -> None:
     """Forget what was compiled."""
+
+
+def clear_cache() -> int:
+    """Delete the native code that is kept on disk; how many kernels there were. What is loaded stays in use."""
+    from lamina.compiler.runtime import cache  # as above
+
+    return cache.clear()
 
 
 def cudagraph_mark_step_begin() -> None:

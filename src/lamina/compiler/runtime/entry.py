@@ -7,6 +7,7 @@ points to. Where Python's objects are not laid out as native code reads them, a 
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NoReturn
@@ -32,6 +33,8 @@ Entry = Callable[..., Any]
 
 _FASTCALL = 0x80
 
+_one_at_a_time = threading.Lock()  # for callers through ctypes, which do not take the program's own lock
+
 
 class _MethodDef(ctypes.Structure):
     _fields_ = (
@@ -46,6 +49,10 @@ def segment(table: Table, destinations: NDArray[np.int64], keep: tuple[Any, ...]
     """The entry of the segment that `table` describes; its arguments' pointers go to the addresses `destinations`."""
     complain = partial(_complain, len(destinations))
     if not native.layout_holds():
+        if table["guards"]:
+            raise NotImplementedError(
+                "guards are not checked natively here (guards.available); check them in Python instead"
+            )
         return partial(_through_ctypes, complain, table, destinations, keep)
     return _builtin("entry", (table, complain, destinations, *keep))
 
@@ -83,6 +90,7 @@ def _complain(expected: int, *arrays: object) -> NoReturn:
 def _through_ctypes(complain: Entry, table: Table, destinations: NDArray[np.int64], keep: object, *arrays: Any) -> None:
     if len(arrays) != len(destinations) or not all(isinstance(array, np.ndarray) for array in arrays):
         complain(*arrays)
-    for destination, array in zip(destinations, arrays, strict=True):
-        ctypes.c_void_p.from_address(int(destination)).value = array.ctypes.data
-    _run()(table.ctypes.data)
+    with _one_at_a_time:
+        for destination, array in zip(destinations, arrays, strict=True):
+            ctypes.c_void_p.from_address(int(destination)).value = array.ctypes.data
+        _run()(table.ctypes.data)
