@@ -75,7 +75,9 @@ def check_pool(w, dtype, machine, seed, step=1):
         np.add.at(expected[n, c], places[n, c].ravel(), grad[n, c].ravel().astype(np.float64))
     back = np.full((w.batch, w.channels, *w.size), np.nan, np.float64 if dtype == "float64" else np.float32)
     body = (Inst("product", (), kind), Inst("store", (0,), kind, Access(2, strides(back), kind)))
-    kernel = MaxPoolInput(w, Access(0, strides(grad), dtype), Access(1, strides(where), "int64"), body)
+    kernel = MaxPoolInput(
+        w.batch, w.channels, w.size, w.out, Access(0, strides(grad), dtype), Access(1, strides(where), "int64"), body
+    )
     native(emit_max_pool(kernel, machine), (grad, where, back), unit_by_unit=True)
     np.testing.assert_allclose(back.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
 

@@ -147,10 +147,13 @@ class MaxPool(NamedTuple):
 class MaxPoolInput(NamedTuple):
     """The gradient of a maximum's input: P[n, c, h, w], the sum of the gradients of the windows that the pixel was chosen in."""
 
-    window: Window
-    grad: Access  # strides over (batch, channels, *window.out)
+    batch: int
+    channels: int
+    size: tuple[int, int]
+    out: tuple[int, int]
+    grad: Access  # strides over (batch, channels, *out)
     places: Access  # int64: where in the channel's image
-    body: tuple[Inst, ...]  # over (batch, channels, *window.size)
+    body: tuple[Inst, ...]  # over (batch, channels, *size)
 
 
 class Scatter(NamedTuple):

@@ -5,6 +5,8 @@ A unit is some channels of images. The image is read as a convolution's (image.p
 
 from __future__ import annotations
 
+from math import prod
+
 from .. import costs
 from ..kernels import SIZES, MaxPool, MaxPoolInput, NotNative
 from .builder import Builder, Index
@@ -20,28 +22,30 @@ from .vectors import FLOATS, Vec, computed, read, splat, write
 def emit_max_pool(kernel: MaxPool | MaxPoolInput, machine: costs.Machine | None = None) -> Code:
     """The kernel's text. Raises NotNative where the dtypes or the epilogue have no native form."""
     machine = machine or costs.machine()
-    w = kernel.window
     symbol = symbol_of(kernel, machine)
     access = kernel.input if isinstance(kernel, MaxPool) else kernel.grad
     if access.dtype not in FLOATS:
         raise NotNative(f"maxima of {access.dtype}")
     dtype = computed(access.dtype)
     v = Vec(dtype, machine.vector // SIZES[dtype])
-    b, scratch, planes = Builder(), Scratch(), w.batch * w.channels
-    pixels = max(w.out[0] * w.out[1], w.size[0] * w.size[1])
-    if not planes or not pixels:
-        return Code(b.finish(symbol), symbol, 0, 0, 0.0)
+    b, scratch = Builder(), Scratch()
     one: Forward | Backward
     if isinstance(kernel, MaxPool):
+        w = kernel.window
+        batch, channels = w.batch, w.channels
+        each = costs.POOL_NS * (prod(w.size) + prod(w.out) * prod(w.kernel))
         one = Forward(b, v, kernel, scratch)
-        each = pixels * costs.POOL_NS + w.out[0] * w.out[1] * w.kernel[0] * w.kernel[1] * costs.POOL_NS
     else:
+        batch, channels = kernel.batch, kernel.channels
+        each = costs.POOL_NS * prod(kernel.size) + costs.SCATTER_NS * prod(kernel.out)
         one = Backward(b, v, kernel, scratch)
-        each = pixels * costs.POOL_NS + w.out[0] * w.out[1] * costs.SCATTER_NS
+    planes = batch * channels
+    if not planes or not each:
+        return Code(b.finish(symbol), symbol, 0, 0, 0.0)
     group = costs.group(planes, each * planes)
 
     def plane(index: Index, _: list[str]) -> list[str]:
-        n, c = b.unravel(index, (w.batch, w.channels))
+        n, c = b.unravel(index, (batch, channels))
         one(n, c)
         return []
 
@@ -157,23 +161,21 @@ class Backward:
     """Writes the gradient of one channel of an image."""
 
     def __init__(self, b: Builder, v: Vec, kernel: MaxPoolInput, scratch: Scratch) -> None:
-        self.b, self.v, self.kernel, self.window = b, v, kernel, kernel.window
-        self.pixels = self.window.size[0] * self.window.size[1]
+        self.b, self.v, self.kernel = b, v, kernel
+        self.pixels = prod(kernel.size)
         # One place more, for gradients of places that are none.
         self.at = scratch.take((self.pixels + 1 + v.lanes) * v.size)
         self.epilogue = Epilogue(b, v, kernel.body, 4, False)
 
     def __call__(self, n: Index, c: Index) -> None:
-        b, v, w = self.b, self.v, self.window
+        b, v, k = self.b, self.v, self.kernel
         sums = b.at("%scratch", self.at)
         clear(b, v, sums, self.pixels * v.size)
-        grads, places = base_of(b, self.kernel.grad, (n, c)), base_of(b, self.kernel.places, (n, c))
+        grads, places = base_of(b, k.grad, (n, c)), base_of(b, k.places, (n, c))
 
         def window(y: Index, x: Index) -> None:
-            grad = read(
-                b, 1, self.kernel.grad.dtype, self._at(grads, self.kernel.grad.strides, self.kernel.grad.dtype, y, x)
-            )
-            place = read(b, 1, "int64", self._at(places, self.kernel.places.strides, "int64", y, x))
+            grad = read(b, 1, k.grad.dtype, self._at(grads, k.grad.strides, k.grad.dtype, y, x))
+            place = read(b, 1, "int64", self._at(places, k.places.strides, "int64", y, x))
             inside = b.let(f"icmp ult i64 {place}, {self.pixels}")
             place = b.let(f"select i1 {inside}, i64 {place}, i64 {self.pixels}")
             cell = b.at(sums, b.mul(place, v.size))
@@ -184,20 +186,20 @@ class Backward:
                 window(y, x)
                 return []
 
-            return b.loop(0, w.out[1], 1, one)
+            return b.loop(0, k.out[1], 1, one)
 
-        b.loop(0, w.out[0], 1, line)
+        b.loop(0, k.out[0], 1, line)
 
         def row(y: Index, _: list[str]) -> list[str]:
             def some(x: Index, live: int) -> None:
                 at = Row((n, c), y, x, [live])
-                place = b.at(sums, b.mul(b.add(b.mul(y, w.size[1]), x), v.size))
+                place = b.at(sums, b.mul(b.add(b.mul(y, k.size[1]), x), v.size))
                 self.epilogue.write(self.epilogue.pointers(at), at, 0, [read(b, v.lanes, v.dtype, place)], {})
 
-            b.split(w.size[1], v.lanes, w.size[1] % v.lanes, some)
+            b.split(k.size[1], v.lanes, k.size[1] % v.lanes, some)
             return []
 
-        b.loop(0, w.size[0], 1, row)
+        b.loop(0, k.size[0], 1, row)
 
     def _at(self, base: str, strides: tuple[int, ...], dtype: str, y: Index, x: Index) -> str:
         b = self.b

@@ -80,4 +80,14 @@ def elementwise(node: Node) -> Work:
     return Work(out.shape, len(out.shape), body.insts)
 
 
-from lamina.compiler.lowering import convolutions, distances, gathers, products, reductions, regions, shapes  # noqa: E402, F401 (their rules register themselves)
+from lamina.compiler.lowering import (  # noqa: E402, F401 (their rules register themselves)
+    convolutions,
+    distances,
+    gathers,
+    pooling,
+    products,
+    reductions,
+    regions,
+    scatters,
+    shapes,
+)
