@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 
 import numpy as np
@@ -158,3 +159,12 @@ def test_where_no_memory_may_be_executable_there_is_no_native_code(monkeypatch: 
     monkeypatch.setattr(library, "_loaded", {})
     monkeypatch.setattr(native, "functions", native.functions.__wrapped__)
     assert "mprotect for native code" in native.problem.__wrapped__()
+
+
+def test_the_cpu_is_known_where_proc_is_closed(monkeypatch: pytest.MonkeyPatch):
+    known = cpu.host()
+    monkeypatch.setattr(cpu, "_proc_cpuinfo", dict)
+    guessed = cpu.host.__wrapped__()
+    assert guessed.vector_bits == known.vector_bits
+    assert guessed.identity != known.identity  # so that code is not taken for another machine's
+    assert 1 <= cpu.cores() <= len(os.sched_getaffinity(0))

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Cpu(NamedTuple):
     """A kind of CPU, as far as code for it may differ."""
@@ -34,11 +36,6 @@ class Cpu(NamedTuple):
         return 256 if "avx2" in self.features else 128
 
     @property
-    def registers(self) -> int:
-        """How many vector registers there are."""
-        return 32 if "avx512f" in self.features else 16
-
-    @property
     def identity(self) -> str:
         """What two machines must share to share machine code."""
         return f"{self.vendor} {self.family} {self.model} {self.stepping} {' '.join(sorted(self.features))}"
@@ -48,12 +45,15 @@ class Cpu(NamedTuple):
 def host() -> Cpu:
     """The CPU that this process runs on."""
     fields = _proc_cpuinfo()
+    if "flags" not in fields:  # /proc is closed: what NumPy found, and code is for this machine alone
+        fields = {"vendor_id": platform.node(), "flags": _numpy_features()}
+    family, model, stepping = (int(f) if (f := fields.get(name, "")).isdigit() else 0 for name in _NUMBERS)
     return Cpu(
-        fields.get("vendor_id", platform.machine()),
-        int(fields.get("cpu family", "0")),
-        int(fields.get("model", "0")),
-        int(fields.get("stepping", "0")) if fields.get("stepping", "0").isdigit() else 0,
-        frozenset(fields.get("flags", "").split()),
+        fields.get("vendor_id", ""),
+        family,
+        model,
+        stepping,
+        frozenset(fields["flags"].split()),
         _cache_bytes(1, 32 << 10),
         _cache_bytes(2, 512 << 10),
         _cache_bytes(3, 8 << 20),
@@ -72,6 +72,9 @@ def unsupported() -> str:
     return ""
 
 
+_NUMBERS = ("cpu family", "model", "stepping")
+
+
 def _proc_cpuinfo() -> dict[str, str]:
     """The first processor's lines. One read: the whole file is long, and slow to make, on a large machine."""
     try:
@@ -81,6 +84,12 @@ def _proc_cpuinfo() -> dict[str, str]:
         return {}
     lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
     return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def _numpy_features() -> str:
+    known = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
+    found = [name.lower() for name, has in known.items() if has]
+    return " ".join(found + ["avx512bw", "avx512vl", "avx512dq"] * ("avx512_skx" in found))
 
 
 def _cache_bytes(level: int, default: int) -> int:
@@ -95,5 +104,10 @@ def _cache_bytes(level: int, default: int) -> int:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores' worth of time this process may use: its affinity, or the quota of its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(allowed, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # none, or "max"
+        return allowed
