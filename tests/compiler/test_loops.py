@@ -68,6 +68,7 @@ class Builder:
         self.exact: list[bool] = []  # the same bits for sure, natively and in NumPy
         self.row: list[bool] = []  # the same along a row
         self.operands: list[np.ndarray] = []
+        self.starts: list[int] = []  # where in them the addresses lie
         self.outputs: list[int] = []
         self.random = np.random.default_rng(draw(st.integers(0, 1 << 30)))
 
@@ -85,6 +86,15 @@ class Builder:
         self.row.append(bool(args) and all(self.row[a] for a in args) if row is None else row)
         return len(self.body) - 1
 
+    def reach(self, operand: int, strides: tuple[int, ...]) -> tuple[int, ...]:
+        """Perhaps walk an operand backwards along some dimensions: its address is then that of another element."""
+        turned = list(strides)
+        for d, stride in enumerate(strides):
+            if stride and self.dims[d] and self.draw(st.integers(0, 9)) == 0:
+                turned[d] = -stride
+                self.starts[operand] += (self.dims[d] - 1) * stride
+        return tuple(turned)
+
     def operand(self, size: int, dtype: str) -> int:
         kind = dtype_of(dtype)
         if dtype == "bool":
@@ -96,12 +106,13 @@ class Builder:
             if self.draw(st.integers(0, 5)) == 0 and size:
                 values[self.random.integers(0, size)] = self.random.choice([np.nan, np.inf, -np.inf, -0.0])
         self.operands.append(values.astype(kind))
+        self.starts.append(0)
         return len(self.operands) - 1
 
     def strides(self, broadcast: bool, dims: range) -> tuple[tuple[int, ...], int]:
         """Strides over all dims, 0 outside `dims` and sometimes inside; and the size of what they reach."""
         order = self.draw(st.permutations(list(dims))) if self.draw(st.booleans()) else list(dims)
-        strides, step = [0] * len(self.dims), self.draw(st.sampled_from([1, 1, 1, 2]))
+        strides, step = [0] * len(self.dims), self.draw(st.sampled_from([1, 1, 1, 2, 3, 4, 5]))
         for d in reversed(order):
             if broadcast and self.draw(st.integers(0, 4)) == 0:
                 continue
@@ -114,7 +125,8 @@ class Builder:
     def load(self) -> int:
         dtype = self.draw(st.sampled_from(["float32"] * 6 + ["float64", "float16", "bfloat16", "bool", *INTEGERS]))
         strides, size = self.strides(True, range(len(self.dims)))
-        access = Access(self.operand(size, dtype), strides, dtype)
+        operand = self.operand(size, dtype)
+        access = Access(operand, self.reach(operand, strides), dtype)
         return self.put("load", (), "float32" if SIZES[dtype] == 2 and "float" in dtype else dtype, access,
                         row=not any(strides[self.keep :]))  # fmt: skip
 
@@ -190,11 +202,11 @@ class Builder:
         strides, size = self.strides(False, dims)
         operand = self.operand(size, stored)
         self.outputs.append(operand)
-        self.put("store", (i,), stored, Access(operand, strides, stored))
+        self.put("store", (i,), stored, Access(operand, self.reach(operand, strides), stored))
 
 
 @st.composite
-def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray]]:
+def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray], list[int]]:
     b = Builder(draw)
     for _ in range(draw(st.integers(1, 3))):
         b.load()
@@ -202,7 +214,7 @@ def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray]]:
         b.step()
     for _ in range(draw(st.integers(1, 3))):
         b.store()
-    return Loop(b.dims, b.keep, tuple(b.body)), b.operands
+    return Loop(b.dims, b.keep, tuple(b.body)), b.operands, b.starts
 
 
 SMALL = {
@@ -215,15 +227,15 @@ SMALL = {
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(loops(), st.booleans(), st.sampled_from([{}, SMALL]))
 def test_native_code_does_what_the_loop_means(
-    case: tuple[Loop, list[np.ndarray]], together: bool, thresholds: dict[tuple[ModuleType, str], float]
+    case: tuple[Loop, list[np.ndarray], list[int]], together: bool, thresholds: dict[tuple[ModuleType, str], float]
 ) -> None:
-    loop, operands = case
+    loop, operands, starts = case
     expected = [a.copy() for a in operands]
-    interpret(loop, expected, FUNCTIONS)
+    interpret(loop, [a[start:] for a, start in zip(expected, starts, strict=True)], FUNCTIONS)
     with ExitStack() as patches:
         for (module, name), value in thresholds.items():
             patches.enter_context(mock.patch.object(module, name, value))
-        run(loop, operands, together)
+        run(loop, [a[start:] for a, start in zip(operands, starts, strict=True)], together)
     for got, want in zip(operands, expected, strict=True):
         if want.dtype.kind in "iub":
             np.testing.assert_array_equal(got, want)

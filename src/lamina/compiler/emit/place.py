@@ -142,23 +142,53 @@ class Place:
     # Elements
 
     def _load(self, access: Access, lanes: int) -> str:
-        element, pointer = STORED[access.dtype], self.tiles.get(access) or self.pointers[access]
-        stride = access.strides[self.nest.vec] if lanes > 1 and access not in self.tiles else 1
+        pointer = self.tiles.get(access)
+        stride = access.strides[self.nest.vec] if lanes > 1 and not pointer else 1
+        return self._elements(access, lanes, stride, pointer or self.pointers[access])
+
+    def _elements(self, access: Access, lanes: int, stride: int, pointer: str) -> str:
+        """Elements that are `stride` apart."""
+        if stride not in SHUFFLED:
+            x = self._gathered(access, lanes, self._lane_pointers(access, lanes, stride, pointer))
+            return widen(self.writer, access.dtype, lanes, x)
+        element, size = STORED[access.dtype], SIZES[access.dtype]
+        kind = vector(element, lanes)
+
+        def whole(first: int) -> str:
+            at = self.writer.let(f"getelementptr inbounds {element}, ptr {pointer}, i64 {first}") if first else pointer
+            return self.writer.let(f"load {kind}, ptr {at}, align {size}")
+
         if stride == 1:
-            x = self.writer.let(f"load {vector(element, lanes)}, ptr {pointer}, align {SIZES[access.dtype]}")
-        else:
-            x = self._gathered(access, lanes, self._lane_pointers(access, lanes))
+            return widen(self.writer, access.dtype, lanes, whole(0))
+        if stride == -1:
+            x = self._shuffled(kind, whole(1 - lanes), "poison", [lanes - 1 - i for i in range(lanes)])
+            return widen(self.writer, access.dtype, lanes, x)
+        # Whole vectors, the last one ending with the last element that is asked for: what lies behind may not be there.
+        starts = [k * lanes for k in range(stride - 1)] + [(stride - 1) * (lanes - 1)]
+        x = whole(0)
+        for k, start in enumerate(starts[1:], 1):
+            mask = []
+            for i in range(lanes):
+                place = i * stride
+                if place < k * lanes:  # found before, or by the first load
+                    mask.append(place if k == 1 else i)
+                else:
+                    mask.append(lanes + min(place - start, lanes - 1))
+            x = self._shuffled(kind, x, whole(start), mask)
         return widen(self.writer, access.dtype, lanes, x)
 
-    def _lane_pointers(self, access: Access, lanes: int, offsets: str = "") -> str:
+    def _shuffled(self, kind: str, x: str, y: str, mask: list[int]) -> str:
+        places = ", ".join([f"i32 {i}" for i in mask])
+        return self.writer.let(f"shufflevector {kind} {x}, {kind} {y}, <{len(mask)} x i32> <{places}>")
+
+    def _lane_pointers(self, access: Access, lanes: int, stride: int, pointer: str, offsets: str = "") -> str:
         """The address of each lane."""
-        stride = access.strides[self.nest.vec]
         steps = ramp(lanes, stride) if stride else ""
         if offsets and steps:
             offsets = self.writer.let(f"add {vector('i64', lanes)} {offsets}, {steps}")
         places = offsets or steps
         return self.writer.let(
-            f"getelementptr inbounds {STORED[access.dtype]}, ptr {self.pointers[access]}, {vector('i64', lanes)} {places}"
+            f"getelementptr inbounds {STORED[access.dtype]}, ptr {pointer}, {vector('i64', lanes)} {places}"
         )
 
     def _gathered(self, access: Access, lanes: int, pointers: str) -> str:
@@ -171,18 +201,17 @@ class Place:
 
     def _gather(self, inst: Inst, lanes: int) -> str:
         access, strides = inst.data
-        total = ""
+        own = lanes if any(self.nest.along_vec(a) for a in inst.args) else 1
+        total = "0"
         for a, stride in zip(inst.args, strides, strict=True):
-            place = cast(self.writer, self.body[a].dtype, "int64", lanes, self.value(a, lanes))
+            place = cast(self.writer, self.body[a].dtype, "int64", own, self.value(a, own))
             if stride != 1:
-                place = self.writer.let(f"mul {vector('i64', lanes)} {place}, {number('i64', lanes, stride)}")
-            total = self.writer.let(f"add {vector('i64', lanes)} {total}, {place}") if total else place
-        element = STORED[access.dtype]
-        if lanes > 1:
-            x = self._gathered(access, lanes, self._lane_pointers(access, lanes, total))
-        else:
-            at = self.writer.let(f"getelementptr inbounds {element}, ptr {self.pointers[access]}, i64 {total or '0'}")
-            x = self.writer.let(f"load {element}, ptr {at}, align {SIZES[access.dtype]}")
+                place = self.writer.let(f"mul {vector('i64', own)} {place}, {number('i64', own, stride)}")
+            total = place if total == "0" else self.writer.let(f"add {vector('i64', own)} {total}, {place}")
+        along = access.strides[self.nest.vec] if lanes > 1 else 1
+        if own == 1:
+            return self._elements(access, lanes, along, self.offset(self.pointers[access], access.dtype, total))
+        x = self._gathered(access, lanes, self._lane_pointers(access, lanes, along, self.pointers[access], total))
         return widen(self.writer, access.dtype, lanes, x)
 
     def _store(self, inst: Inst, lanes: int) -> None:
@@ -195,7 +224,8 @@ class Place:
         if stride == 1:
             self._store_row(element, size, lanes, x, self.pointers[access])
             return
-        pointers, kinds, truth = self._lane_pointers(access, lanes), vector("ptr", lanes), vector("i1", lanes)
+        pointers = self._lane_pointers(access, lanes, stride, self.pointers[access])
+        kinds, truth = vector("ptr", lanes), vector("i1", lanes)
         name = f"llvm.masked.scatter.{suffix(element, lanes)}.{suffix('ptr', lanes)}"
         self.writer.helpers.setdefault(name, f"declare void @{name}({kind}, {kinds}, i32, {truth})")
         every = number("i1", lanes, True)
@@ -245,6 +275,9 @@ class Place:
         x = self.writer.let(f"load {vector(STORED[dtype], lanes)}, ptr {pointer}, align {SIZES[dtype]}")
         return widen(self.writer, dtype, lanes, x)
 
+
+SHUFFLED = (1, 2, 3, 4, -1)
+"""Strides along the vectors for which whole vectors are loaded and picked from."""
 
 STREAMED = 16
 """Bytes of a store that goes past the caches, and what its address must be a multiple of."""

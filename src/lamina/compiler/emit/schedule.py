@@ -14,8 +14,8 @@ from lamina.compiler.emit.simplify import access_of, simplify
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
 
 VECTOR_BYTES = 64
-UNIT_NS = 6000.0
-CYCLE_NS = 0.3
+UNIT_NS = 10_000.0
+CYCLE_NS = 0.2
 
 COSTS = {
     "div": 6, "reciprocal": 6, "sqrt": 8, "rsqrt": 14, "exp": 18, "exp2": 16, "expm1": 24, "log": 22, "log2": 22, "log10": 24,
@@ -78,7 +78,9 @@ class Nest:
     turned: tuple[Access, ...] = ()  # loads that are contiguous along the kept dimension tile_dim: turned in squares
     tile_dim: int = -1
     tiles: int = 0  # where in scratch memory
-    ahead: list[int] = field(default_factory=list)  # loads of the first pass over a row whose next row the last pass asks for
+    ahead: list[int] = field(
+        default_factory=list
+    )  # loads of the first pass over a row whose next row the last pass asks for
     streams: bool = False  # the output is so large that its stores had better go past the caches
 
     @property
@@ -196,15 +198,26 @@ def _choose_vector(nest: Nest) -> None:
             if access is None:
                 if nest.depends[i]:
                     work += cost_of(nest, i)
-            elif access.strides[d] not in (0, 1) or (inst.op == "gather" and any(access.strides)):
-                work += (1.5 if inst.op == "store" else 1.2) * lanes
             else:
-                work += 1
+                work += _walk_cost(nest, i, d, lanes)
         cost = work * (total / n) * -(-n // lanes)
         if d >= loop.keep:
             cost += rows * reductions * 10
         if cost < best:
             best, nest.vec = cost, d
+
+
+def _walk_cost(nest: Nest, i: int, d: int, lanes: int) -> float:
+    """Cycles of a load, gather or store whose lanes lie along dimension d."""
+    inst = nest.loop.body[i]
+    access = access_of(inst)
+    assert access is not None
+    stride = access.strides[d]
+    if inst.op == "gather" and any(nest.depends[a] >> d & 1 for a in inst.args):
+        return 1.2 * lanes
+    if inst.op != "store" and -2 < stride < 5:
+        return max(2.0 * abs(stride) - 1, 1)
+    return 1 if stride in (0, 1) else (1.5 if inst.op == "store" else 1.2) * lanes
 
 
 def _plan_passes(nest: Nest) -> None:
@@ -274,12 +287,21 @@ def _choose_lanes(nest: Nest) -> None:
 
     def lanes(insts: list[int]) -> int:
         work = sum(cost_of(nest, i) for i in insts if nest.along_vec(i) or nest.loop.body[i].op in REDUCTIONS)
-        several = 1 if work > 20 or any(nest.loop.body[i].op == "gather" for i in insts) else 2 if work > 9 else 4
+        several = 1 if work > 20 or any(_scattered(nest, i) for i in insts) else 2 if work > 9 else 4
         return n if n <= base else min(base * several, n)
 
     nest.lanes = lanes(nest.alive)
     for p in nest.passes:
         p.lanes = lanes([*p.needed, *p.reductions])
+
+
+def _scattered(nest: Nest, i: int) -> bool:
+    """Whether an instruction has an address for each lane."""
+    inst = nest.loop.body[i]
+    access = access_of(inst)
+    if access is None or not nest.along_vec(i):
+        return False
+    return access.strides[nest.vec] not in (0, 1) or any(nest.along_vec(a) for a in inst.args if inst.op == "gather")
 
 
 def _base_lanes(nest: Nest) -> int:
@@ -345,7 +367,7 @@ def _choose_tiles(nest: Nest) -> None:
         return
     crossed = {
         a for i in nest.alive
-        if loop.body[i].op == "load" and (a := access_of(loop.body[i])) is not None and a.strides[vec] not in (0, 1)
+        if loop.body[i].op == "load" and (a := access_of(loop.body[i])) is not None and a.strides[vec] not in (0, 1, 2, 3, 4)
     }  # fmt: skip
     side = _base_lanes(nest)
     by_dim = {
@@ -387,7 +409,12 @@ def _choose_ahead(nest: Nest) -> None:
     loads: dict[Access, int] = {}
     for i in nest.passes[0].needed:
         access = access_of(loop.body[i])
-        if loop.body[i].op == "load" and access is not None and access.strides[nest.vec] == 1 and access.strides[loop.keep - 1]:
+        if (
+            loop.body[i].op == "load"
+            and access is not None
+            and access.strides[nest.vec] == 1
+            and access.strides[loop.keep - 1]
+        ):
             loads.setdefault(access, i)
     if prod(loop.dims) * 4 * len(loads) > NEAR_BYTES and nest.row * 4 * len(loads) < ROW_BYTES:
         nest.ahead = list(loads.values())
@@ -416,11 +443,10 @@ def _choose_units(nest: Nest) -> None:
         per_vector = cost_of(nest, i)
         if access is not None:
             moved += size * SIZES[access.dtype]
-            if nest.vec >= 0 and access.strides[nest.vec] not in (0, 1):
-                per_vector += 20
+            per_vector = _walk_cost(nest, i, nest.vec, 16) if nest.along_vec(i) else 1
         cycles += per_vector * -(-size // 16)
     vectors = total / max(nest.lanes, 1)
-    nest.cost_ns = 20 + (cycles + 2 * vectors) * CYCLE_NS + moved / (80.0 if moved < 1 << 21 else 12.0)
+    nest.cost_ns = 20 + max((cycles + 2 * vectors) * CYCLE_NS, moved / (100.0 if moved < 1 << 21 else 20.0))
     wanted = min(int(nest.cost_ns / UNIT_NS), 256)
     if wanted < 2 or not loop.keep:
         return
