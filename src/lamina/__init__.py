@@ -78,6 +78,7 @@ from lamina.core.size import Size
 from lamina.core.storage import TypedStorage, UntypedStorage
 from lamina.core.tensor import Tensor
 from lamina.primitives import methods as _methods
+from lamina.primitives import primitive as _primitive
 from lamina.primitives import refusals as _refusals
 from lamina.primitives.addmm import addbmm, addmm, addmv, addr, baddbmm
 from lamina.primitives.adjusted import (
@@ -568,3 +569,18 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY, *_WITHOUT_TENSORS})
+
+
+def _first_large(function: _Any, args: _Any, params: _Any) -> _Any:
+    """The first large array asks for native kernels: then, and not before, the compiler is loaded."""
+    _primitive.Slots.fuser = None
+    from lamina.compiler.available import available
+
+    if not available():
+        return NotImplemented
+    from lamina.compiler import eager
+
+    return eager.install()(function, args, params)
+
+
+_primitive.Slots.fuser = _first_large

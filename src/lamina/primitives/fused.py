@@ -86,7 +86,7 @@ def fused(
 
 
 def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, options: dict[str, Any]) -> Any:
-    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, **options)
+    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, large=body, **options)
     node_class = _node_class(name)
 
     @functools.wraps(body)

@@ -20,6 +20,7 @@ from lamina.autograd.graph import Node
 from lamina.primitives.dispatch import apply, record
 from lamina.primitives.fast import apply_operator, binary, unary
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, sum_to
+from lamina.primitives.large import large_forward, large_rule
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
 from lamina.primitives.straight import several, straight
@@ -63,6 +64,7 @@ def declare(
     batch: Any = None,
     promote: str = "same",
     elementwise: bool = False,
+    large: Any = False,
     restores: bool = False,
     wraps: bool = False,
     number: str | None = None,
@@ -85,6 +87,9 @@ def declare(
     p.native, p.alone, p.check = native, False, check
     p.refuses = {c: (NotImplementedError, m) if isinstance(m, str) else m for c, m in (refuses or {}).items()}
     _rules(p, () if grads is None else (grads,) if callable(grads) else tuple(grads))
+    if large:
+        p.forward = large_forward(forward, (lambda: p.function) if large is True else lambda: large)
+        p.rules = tuple(map(large_rule, p.rules))
     p.node_name = _node_name(node or "".join(part.capitalize() for part in name.split("_")))
     p.node = node_class(p)
     p.number = _number_form(p, number) if elementwise and len(p.rules) == 2 and p.rules[0] is not None else None
@@ -174,6 +179,7 @@ def primitive(
 
     forward: arrays (positional) and parameters (keyword only) -> array, or a tuple of `outputs` arrays. grads: a rule for each
     tensor input, or, with variadic=True, one rule that returns all. view=True: the result looks at the first input's memory.
+    large=True: large arrays may leave for native kernels (large.py), to be made of the function itself, or of the function given.
     Returns the function that applies it.
     """
     code = forward.__code__

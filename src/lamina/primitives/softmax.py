@@ -61,7 +61,7 @@ def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
     return np.subtract(weighted, np.multiply(out, _added(weighted, dim)), out=weighted)
 
 
-softmax_ = primitive("softmax", _softmax, grads=(_softmax_grad,))
+softmax_ = primitive("softmax", _softmax, grads=(_softmax_grad,), large=True)
 
 
 def _log_softmax(x: Array, *, dim: int) -> Array:
@@ -86,7 +86,7 @@ def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
     return np.subtract(g, powers, out=powers)
 
 
-log_softmax_ = primitive("log_softmax", _log_softmax, grads=(_log_softmax_grad,))
+log_softmax_ = primitive("log_softmax", _log_softmax, grads=(_log_softmax_grad,), large=True)
 
 
 def _along(op: Any, kernel: str, input: Tensor, dim: int, dtype: Any) -> Tensor:

@@ -51,7 +51,7 @@ def extent(array: Array) -> tuple[int, int]:
 class Recorder:
     """Listens to a run. `broken`: why the recording cannot be used, or None."""
 
-    def __init__(self, arguments: Sequence[Tensor]) -> None:
+    def __init__(self, arguments: Sequence[Tensor], before: Any = None) -> None:
         self.graph = Graph()
         self.buffers: dict[int, list[Buffer]] = {}
         self.broken: str | None = None
@@ -59,7 +59,7 @@ class Recorder:
         self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
         self.draws = 0
         self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
-        self.before = Before()
+        self.before: Any = Before() if before is None else before
         self.start = next_seq()
         self.alive: list[Any] = []
         for i, t in enumerate(arguments):

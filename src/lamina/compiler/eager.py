@@ -1,0 +1,166 @@
+"""Eager calls on large arrays through native kernels: softmax, normalisations, gelu, losses, convolutions and their gradients.
+
+A function that is asked for with the same shapes a few times is traced on Tensors and becomes a small program, from arrays to new arrays;
+what does not become kernels alone stays with NumPy. Here: these programs, and when they are made. Not here: which primitives ask
+(primitives/large.py), whole functions of the user's (api.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import modes
+from lamina.compiler import pipeline
+from lamina.compiler.calls import Call
+from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.graph import Origin, Ref, Value, plain
+from lamina.compiler.replay import Bound, elements_at, low_address
+from lamina.core.device import BY_NUMPY
+from lamina.core.strided import Array, owner_of
+from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.primitive import Slots
+
+PATIENCE = 2
+"""Calls with the same shapes before a program is made: shapes that change all the time are not worth it."""
+MOST = 256
+"""Programs that are kept; after that no more are made."""
+
+ndarray = np.ndarray
+
+
+class Eager(Bound):
+    """A program from arrays to new arrays. Called with the arrays among a function's arguments."""
+
+    def __init__(self, placed: Any, stages: Any, outs: list[Ref | None]) -> None:
+        super().__init__(placed)
+        self.outs, self.stages = outs, stages
+        self.passed = list(range(len(placed.dynamic)))
+        self.sources = [(k, w.which) for k, w in enumerate(placed.dynamic) if isinstance(w, Origin)]
+        self.made = [(k, v) for k, v in enumerate(placed.dynamic) if isinstance(v, Value)]
+        stages.place(self)
+        (self.entry,) = stages.calls(self)
+        self.refs = {r.value: r for r in outs if r is not None}
+        self.lock = Lock()
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array | None]:
+        memory: list[Any] = [None] * len(self.passed)
+        for k, n in self.sources:
+            memory[k] = arrays[n]
+        for k, v in self.made:
+            ref = self.refs[v]
+            memory[k] = np.empty(ref.shape, ref.dtype) if plain(ref) else np.empty(v.nbytes, np.uint8)
+        with self.lock:
+            self.entry(*memory)
+        found = {v: memory[k] for k, v in self.made}
+        return [None if r is None else _seen(found[r.value], r) for r in self.outs]
+
+
+def _seen(array: Array, ref: Ref) -> Array:
+    return array if plain(ref) else elements_at(low_address(array) + ref.offset, ref, array)
+
+
+class _Nothing:
+    """A run of which nothing was there before."""
+
+    owners: dict[int, Any] = {}
+    grads: dict[int, Any] = {}
+
+
+_programs: dict[Any, Any] = {}  # how often it was asked for; then its Eager, or None where there cannot be one
+_lock = Lock()
+
+
+def kernel(function: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """What `function` gives for these arrays, by a native program; NotImplemented where there is none (yet)."""
+    arrays: list[Array] = []
+    key = (function, *[_key(a, arrays) for a in args], *params.items())
+    try:
+        found = _programs.get(key, 0)
+    except TypeError:  # a parameter that cannot be a key
+        return NotImplemented
+    if found.__class__ is int:
+        if found < PATIENCE:
+            if len(_programs) < 16 * MOST:
+                _programs[key] = found + 1
+            return NotImplemented
+        with _lock:
+            if _programs.get(key).__class__ is int:
+                _programs[key] = _made(function, args, params, arrays)
+        found = _programs[key]
+    if found is None:
+        return NotImplemented
+    program, form = found
+    return form(program(arrays))
+
+
+def _key(value: Any, arrays: list[Array]) -> Any:
+    if value.__class__ is ndarray:
+        arrays.append(value)
+        return value.shape, value.strides, value.dtype
+    if value.__class__ is list or value.__class__ is tuple:
+        return (value.__class__, *[_key(v, arrays) for v in value])
+    return value
+
+
+def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, Any], arrays: list[Array]) -> Any:
+    """The program of a function, and what gives its results their form; None where there is none."""
+    if sum(v is not None and v.__class__ is tuple for v in _programs.values()) >= MOST:
+        return None
+    if any(a.dtype.itemsize < 4 and a.dtype.kind == "V" or a.dtype not in BY_NUMPY or not a.flags.aligned for a in arrays):
+        return None
+    tensors = [wrap(a) for a in arrays]
+    if len({id(owner_of(a)) for a in arrays}) < len({id(a) for a in arrays}):
+        return None  # arrays that share memory are met too seldom
+    numbers: dict[int, int] = {}
+    for i, a in enumerate(arrays):
+        numbers.setdefault(id(a), i)
+    waiting = iter(tensors)
+    recorder = Recorder(tensors, _Nothing())
+    token = modes.set_current(modes.Mode(grad=False, listener=recorder))
+    try:
+        result = function(*[_tensors(a, waiting) for a in args], **params)
+    except Exception:
+        return None
+    finally:
+        modes.reset(token)
+    many = isinstance(result, (tuple, list))
+    values = list(result) if many else [result]
+    if recorder.broken or recorder.escapes or recorder.draws or recorder.wrote() or not all(v is None or isinstance(v, Tensor) for v in values):
+        return None
+    outs: list[Ref | None] = []
+    for v in values:
+        if v is None:
+            outs.append(None)
+            continue
+        fresh = np.empty(v._array.shape, v._array.dtype)
+        recorder.copied(v._array, fresh)
+        outs.append(recorder.ref(fresh))
+    recorder.graph.results = [r for r in outs if r is not None]
+    placed, stages = pipeline.planned(recorder.graph, {}, [r.value for r in recorder.graph.results])
+    if len(stages.stages) != 1 or isinstance(stages.stages[0], Call):
+        return None
+    kind = type(result)
+    form: Callable[[list[Any]], Any] = (kind if many else _first)
+    return Eager(placed, stages, outs), form
+
+
+def _first(values: list[Any]) -> Any:
+    return values[0]
+
+
+def _tensors(value: Any, waiting: Any) -> Any:
+    if value.__class__ is ndarray:
+        return next(waiting)
+    if value.__class__ is list or value.__class__ is tuple:
+        return value.__class__(_tensors(v, waiting) for v in value)
+    return value
+
+
+def install() -> Any:
+    """Fill the slot of the primitives; returns what fills it."""
+    Slots.fuser = staticmethod(kernel)
+    return kernel

@@ -1,0 +1,57 @@
+"""Where large arrays leave for native kernels: a primitive's computation and its gradient rules, declared `large=True`.
+
+The compiler fills `Slots.fuser`; it answers NotImplemented where it has nothing (yet). Here: the two wrappers. Not here: what is compiled, and
+when (compiler/eager.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina.primitives.primitive import Rule, Slots
+
+ndarray = np.ndarray
+LARGE = 1 << 15
+"""Elements from which on a kernel of its own is worth the question."""
+
+
+def large_forward(compute: Callable[..., Any], tensors: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """`compute` on arrays, by a native kernel where they are large. tensors: gives the same function on Tensors."""
+
+    code = compute.__code__
+    count = code.co_argcount
+    names = code.co_varnames[count : count + code.co_kwonlyargcount]
+
+    def forward(*arrays: Any, **params: Any) -> Any:
+        if len(arrays) > count:  # parameters by position
+            params = dict(zip(names, arrays[count:], strict=False)) | params
+            arrays = arrays[:count]
+        if Slots.fuser is not None and arrays[0].size >= LARGE:
+            found = Slots.fuser(tensors(), arrays, params)
+            if found is not NotImplemented:
+                return found
+        return compute(*arrays, **params)
+
+    forward.__wrapped__ = compute  # type: ignore[attr-defined]
+    return forward
+
+
+def large_rule(rule: Rule | None) -> Rule | None:
+    """A gradient rule, which on arrays may leave for a native kernel."""
+    if rule is None:
+        return None
+    plain = rule
+
+    def vjp(g: Any, *saved: Any) -> Any:
+        if Slots.fuser is not None:
+            first = g[0] if g.__class__ is list else g
+            if first.__class__ is ndarray and first.size >= LARGE:
+                found = Slots.fuser(plain, (g, *saved), {})
+                if found is not NotImplemented:
+                    return found
+        return plain(g, *saved)
+
+    return vjp
