@@ -153,7 +153,9 @@ class Compiled:
             if not self.warm:
                 self.warm = True
                 if any(is_optimizer(o) and not o.state for o in pipeline.stateful()):
-                    return self._eagerly(args, kwargs)  # the first step of an optimizer makes its state: no other does what it does
+                    return self._eagerly(
+                        args, kwargs
+                    )  # the first step of an optimizer makes its state: no other does what it does
             if sys.getprofile() is not None:  # somebody else is watching: what runs could not be told
                 return self._eagerly(args, kwargs)
             return self._record(args, kwargs, tensors, key, mode)

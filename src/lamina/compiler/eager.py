@@ -76,6 +76,9 @@ _lock = Lock()
 
 def kernel(function: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]) -> Any:
     """What `function` gives for these arrays, by a native program; NotImplemented where there is none (yet)."""
+    now = modes.current()
+    if now is not None and now.listener is not None:  # a recording computes as NumPy does
+        return NotImplemented
     arrays: list[Array] = []
     key = (function, *[_key(a, arrays) for a in args], *params.items())
     try:
@@ -110,7 +113,9 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
     """The program of a function, and what gives its results their form; None where there is none."""
     if sum(v is not None and v.__class__ is tuple for v in _programs.values()) >= MOST:
         return None
-    if any(a.dtype.itemsize < 4 and a.dtype.kind == "V" or a.dtype not in BY_NUMPY or not a.flags.aligned for a in arrays):
+    if any(
+        a.dtype.itemsize < 4 and a.dtype.kind == "V" or a.dtype not in BY_NUMPY or not a.flags.aligned for a in arrays
+    ):
         return None
     tensors = [wrap(a) for a in arrays]
     if len({id(owner_of(a)) for a in arrays}) < len({id(a) for a in arrays}):
@@ -129,7 +134,13 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
         modes.reset(token)
     many = isinstance(result, (tuple, list))
     values = list(result) if many else [result]
-    if recorder.broken or recorder.escapes or recorder.draws or recorder.wrote() or not all(v is None or isinstance(v, Tensor) for v in values):
+    if (
+        recorder.broken
+        or recorder.escapes
+        or recorder.draws
+        or recorder.wrote()
+        or not all(v is None or isinstance(v, Tensor) for v in values)
+    ):
         return None
     outs: list[Ref | None] = []
     for v in values:
@@ -144,7 +155,7 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
     if len(stages.stages) != 1 or isinstance(stages.stages[0], Call):
         return None
     kind = type(result)
-    form: Callable[[list[Any]], Any] = (kind if many else _first)
+    form: Callable[[list[Any]], Any] = kind if many else _first
     return Eager(placed, stages, outs), form
 
 

@@ -26,7 +26,11 @@ from lamina.core.strided import address
 
 def stateful() -> list[Any]:
     """Library objects with Python state of their own that a run may change: they are told by classes that are loaded."""
-    places = (("lamina.optim.optimizer", "Optimizer"), ("lamina.optim.lr_scheduler", "LRScheduler"), ("lamina.amp.grad_scaler", "GradScaler"))
+    places = (
+        ("lamina.optim.optimizer", "Optimizer"),
+        ("lamina.optim.lr_scheduler", "LRScheduler"),
+        ("lamina.amp.grad_scaler", "GradScaler"),
+    )
     found = (getattr(sys.modules.get(module), name, None) for module, name in places)
     classes = tuple(cls for cls in found if isinstance(cls, type))
     return [o for o in gc.get_objects() if isinstance(o, classes)] if classes else []

@@ -106,7 +106,13 @@ class Unsupported(dtype):
     __module__, __qualname__ = "torch", "dtype"
 
     def __init__(self, name: str, itemsize: int, category: int, reason: str) -> None:
-        self.name, self.category, self.alias, self._itemsize, self._reason = name, category, f"{name}Tensor", itemsize, reason
+        self.name, self.category, self.alias, self._itemsize, self._reason = (
+            name,
+            category,
+            f"{name}Tensor",
+            itemsize,
+            reason,
+        )
         self.is_complex, self.is_floating_point, self.is_low = category == 3, category == 2, False
         self.is_signed = not name.startswith(("uint", "quint", "bits"))
 

@@ -304,6 +304,5 @@ def raise_not_capturable(names: Sequence[str]) -> None:
     tensors = ", ".join(["params", *scalars])
     listed = f"{tensors}, and" if len(scalars) > 1 else f"{tensors} and"
     raise AssertionError(
-        f"If capturable=True, {listed} state_steps must be on supported devices: "
-        f"{_get_capturable_supported_devices()}."
+        f"If capturable=True, {listed} state_steps must be on supported devices: {_get_capturable_supported_devices()}."
     )

@@ -52,7 +52,9 @@ def _r2c(x: Array, *, dims: Dims, norm: Any, forward: bool, onesided: bool) -> A
         return _c2c(x, dims=dims, norm=norm, forward=forward)
     mode: Any = norm if forward else SWAPPED[norm]
     with _quietly():
-        out: Array = np.fft.rfft(x, axis=dims[0], norm=mode) if len(dims) == 1 else np.fft.rfftn(x, axes=dims, norm=mode)
+        out: Array = (
+            np.fft.rfft(x, axis=dims[0], norm=mode) if len(dims) == 1 else np.fft.rfftn(x, axes=dims, norm=mode)
+        )
     return out if forward else out.conj()
 
 

@@ -54,4 +54,5 @@ def large_rule(rule: Rule | None) -> Rule | None:
                     return found
         return plain(g, *saved)
 
+    vjp.__wrapped__ = plain  # type: ignore[attr-defined]
     return vjp

@@ -19,8 +19,8 @@ import numpy as np
 from lamina.autograd.graph import Node
 from lamina.primitives.dispatch import apply, record
 from lamina.primitives.fast import apply_operator, binary, unary
-from lamina.primitives.nodes import PrimitiveNode, SeveralNode, sum_to
 from lamina.primitives.large import large_forward, large_rule
+from lamina.primitives.nodes import PrimitiveNode, SeveralNode, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
 from lamina.primitives.straight import several, straight
@@ -42,7 +42,7 @@ new = object.__new__
 
 
 def _argnames(f: Callable[..., Any]) -> tuple[str, ...]:
-    code = f.__code__
+    code = getattr(f, "__wrapped__", f).__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 

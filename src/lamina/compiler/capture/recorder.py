@@ -22,7 +22,6 @@ from lamina.core.strided import Array, address, owner_of
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import users_place
 
-
 FOLDED = 1 << 22
 """Bytes of a result that may be kept instead of computed anew."""
 
