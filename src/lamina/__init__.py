@@ -14,6 +14,7 @@ from lamina.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
+from lamina.core import draws_normal as _draws_normal
 from lamina.core import quiet as _quiet
 from lamina.core.device import (
     channels_last,
@@ -487,6 +488,7 @@ from lamina.version import __version__
 _methods.install()
 
 _quiet.install()
+_draws_normal.Native.lend = lambda: _importlib.import_module("lamina.compiler.draws").kernels()
 
 newaxis = None
 legacy_contiguous_format = contiguous_format

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,36 @@ _BLOCK = 1 << 15
 _TWO_PI = 2.0 * math.pi
 _MASK53 = np.uint64((1 << 53) - 1)
 _F = np.float32
+
+
+class Kernels(NamedTuple):
+    """Native loops, which give the bits of this file's NumPy: (words or uniforms, room for samples, count, mean, std)."""
+
+    normal32: Callable[..., np.ndarray]
+    normal64: Callable[..., np.ndarray]
+    pairs64: Callable[..., np.ndarray]
+
+    def fill32(self, words: np.ndarray, mean: float, std: float) -> np.ndarray:
+        return self.normal32(words, np.empty(words.size, _F), words.size // 16, mean, std)
+
+    def fill64(self, uniforms: np.ndarray, mean: float, std: float) -> np.ndarray:
+        return self.normal64(uniforms, np.empty(uniforms.size), uniforms.size // 16, mean, std)
+
+
+class Native:
+    """The slot for native loops. The compiler fills it, once NumPy has spent about as long on draws as loading them takes."""
+
+    lend: Callable[[], Kernels | None] | None = None
+    kernels: Kernels | None = None
+    _spent = 0  # in elements; a call counts as many as NumPy could do in the time that its calls take
+
+    @classmethod
+    def wanted(cls, count: int) -> Kernels | None:
+        cls._spent += count + 10_000
+        if cls.lend is not None and cls._spent > 2_000_000:
+            lend, cls.lend = cls.lend, None
+            cls.kernels = lend()
+        return cls.kernels
 
 
 def normal(
@@ -100,16 +131,25 @@ def standard_normals(generator: Generator, count: int) -> np.ndarray:
     if kept:
         result[0], generator.next_double = generator.next_double, None
     pairs = (count - kept + 1) // 2
-    u1, u2 = ((generator.words64(2 * pairs) & _MASK53) * 2.0**-53).reshape(pairs, 2).T
+    uniforms = (generator.words64(2 * pairs) & _MASK53) * 2.0**-53
     samples = np.empty((pairs, 2))
-    radius = np.sqrt(-2.0 * _each(math.log1p, -u2))
-    theta = _TWO_PI * u1
-    np.multiply(radius, _each(math.cos, theta), out=samples[:, 0])
-    np.multiply(radius, _each(math.sin, theta), out=samples[:, 1])
+    native = Native.kernels or Native.wanted(count)
+    if native is not None:
+        native.pairs64(uniforms, samples, pairs)
+    else:
+        _pairs(uniforms, samples)
     if kept + 2 * pairs > count:
         generator.next_double = float(samples[-1, 1])
     result[kept:] = samples.reshape(-1)[: count - kept]
     return result
+
+
+def _pairs(uniforms: np.ndarray, samples: np.ndarray) -> None:
+    u1, u2 = uniforms.reshape(samples.shape).T
+    radius = np.sqrt(-2.0 * _each(math.log1p, -u2))
+    theta = _TWO_PI * u1
+    np.multiply(radius, _each(math.cos, theta), out=samples[:, 0])
+    np.multiply(radius, _each(math.sin, theta), out=samples[:, 1])
 
 
 def box_muller(u1: float, u2: float) -> tuple[float, float]:
@@ -129,19 +169,21 @@ def _blocks64(generator: Generator, size: int, mean: float, std: float) -> np.nd
     uniforms = (generator.words64(size) & _MASK53) * 2.0**-53
     result = np.empty(size)
     whole = size // 16 * 16
-    result[:whole] = _fill64(uniforms[:whole])
+    native = Native.kernels or Native.wanted(size)
+    fill = _fill64 if native is None else native.fill64
+    result[:whole] = fill(uniforms[:whole], mean, std)
     if size > whole:
         again = (generator.words64(16) & _MASK53) * 2.0**-53
-        result[-16:] = _fill64(again)
-    return scaled(result, mean, std)
+        result[-16:] = fill(again, mean, std)
+    return result
 
 
-def _fill64(uniforms: np.ndarray) -> np.ndarray:
+def _fill64(uniforms: np.ndarray, mean: float, std: float) -> np.ndarray:
     first, second = uniforms.reshape(-1, 2, 8).swapaxes(0, 1)
     radius = np.sqrt(-2.0 * _each(math.log, (1.0 - first).ravel()))
     theta = _TWO_PI * second.ravel()
     samples = np.stack((radius * _each(math.cos, theta), radius * _each(math.sin, theta)))
-    return samples.reshape(2, -1, 8).swapaxes(0, 1).ravel()
+    return scaled(samples.reshape(2, -1, 8).swapaxes(0, 1).ravel(), mean, std)
 
 
 def _each(function: Callable[[float], float], x: np.ndarray) -> np.ndarray:
@@ -156,13 +198,20 @@ def _blocks32(generator: Generator, size: int, mean: float, std: float, dtype: n
     """
     result = np.empty(size, dtype)
     whole = size // 16 * 16
+    native = Native.kernels or Native.wanted(size)
+    fill = _fill32 if native is None else native.fill32
+    direct = native is not None and dtype == np.float32
     for start in range(0, whole, _BLOCK):
-        stop = min(start + _BLOCK, whole)
-        result[start:stop] = _fill32(generator.words(stop - start), mean, std)
+        part = result[start : min(start + _BLOCK, whole)]
+        words = generator.words(part.size)
+        if direct:
+            native.normal32(words, part, part.size // 16, mean, std)  # type: ignore[union-attr]
+        else:
+            part[...] = fill(words, mean, std)
     if size > whole:
         if dtype == np.float32:
             generator.words(size - whole)
-        result[-16:] = _fill32(generator.words(16), mean, std)
+        result[-16:] = fill(generator.words(16), mean, std)
     return result
 
 
