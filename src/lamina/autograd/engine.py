@@ -20,7 +20,7 @@ from lamina.autograd.schedule import Cell, by_heap, discover, prune
 from lamina.core.tensor import LEAF, Tensor, more, wrap
 from lamina.core.version import users_place
 
-ndarray = np.ndarray
+ndarray, add = np.ndarray, np.add
 
 
 def run(
@@ -84,26 +84,31 @@ def run(
             else:
                 results = _vjp(node, g, create)
             g = None
-            if release and node._holds:
-                node._release(place)
+            if release:
+                holds = node._holds
+                if holds is True:
+                    node._saved, node._versions = None, place
+                elif holds:
+                    node._release(place)
             edges = node._edges
             for target, value in zip(edges, results) if len(edges) < 4 else by_heap(zip(edges, results)):  # noqa: B905
                 if target is None:
                     continue
                 cell = cell_of(target)
-                if cell is None or value is None or cell[1] == 1:
-                    sums.deliver(target, value)
-                    continue
-                total = cell[0]
-                if total is None:
-                    cell[0] = value
-                elif cell[2]:
-                    total += value
-                else:
-                    cell[0] = total = total + value
-                    cell[2] = total.__class__ is ndarray
-                if cell[1]:  # a leaf that waits for more
-                    cell[1] -= 1
+                if cell is not None and value is not None:
+                    total, awaited, own = cell
+                    if awaited != 1:
+                        if total is None:
+                            cell[0] = value
+                        elif own:
+                            add(total, value, total)
+                        else:
+                            cell[0] = total = total + value
+                            cell[2] = total.__class__ is ndarray
+                        if awaited:  # a leaf that waits for more
+                            cell[1] = awaited - 1
+                        continue
+                sums.deliver(target, value)
             results = value = total = None
         for callback in sums.callbacks:  # they may add more
             callback()

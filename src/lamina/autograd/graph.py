@@ -21,6 +21,7 @@ from lamina.core.tensor import LEAF, Tensor, more, version
 from lamina.core.version import Place, users_place
 
 next_seq = count().__next__
+INSIDE = "inside"
 new = object.__new__
 
 
@@ -52,7 +53,9 @@ class Node:
     _extra: Extra | None
 
     _width = 1
-    _holds = False  # whether it saves tensors, so that a second backward must be refused
+    _holds: Any = (
+        False  # whether it saves tensors, so that a second backward must be refused; INSIDE: not in `_saved` alone
+    )
     _lists = False  # whether it counts as one of several outputs also when it has one
     _takes_none = False  # whether it runs also when no gradient came (a user's Function does)
     _scalars = False  # whether it takes NumPy's scalars for 0-d arrays

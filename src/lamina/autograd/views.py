@@ -12,7 +12,7 @@ from typing import Any
 from weakref import ref
 
 from lamina.autograd import errors, modes
-from lamina.autograd.graph import NOWHERE, Node, Output, edge_of, make, retain
+from lamina.autograd.graph import INSIDE, NOWHERE, Node, Output, edge_of, make, retain
 from lamina.core import strided
 from lamina.core.device import KINDS, Kind
 from lamina.core.once import warn_once
@@ -205,7 +205,7 @@ class CopySlices(Node):
     inner: Node
     geometry: Any
     like: Any
-    _holds = True
+    _holds = INSIDE
     _family = "torch::autograd::"
 
     @property

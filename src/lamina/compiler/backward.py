@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, errors, modes
-from lamina.autograd.graph import Node, Output, edge_of, make
+from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
 from lamina.compiler import pipeline
 from lamina.compiler.capture.recorder import Buffer, Recorder, extent
 from lamina.compiler.effects import leads_to_leaf
@@ -238,7 +238,7 @@ class CompiledFunctionBackward(Node):
     """The place of a compiled call in the graph."""
 
     __slots__ = ("joint", "tensors", "width")
-    _holds = True
+    _holds = INSIDE
     joint: Joint
     tensors: Any  # the call's arguments
 

@@ -142,11 +142,12 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: boo
                             or not differentiable
                         )
                         if free or (simple and kind.category == 2):
+                            shape = x.shape
                             try:
                                 # told to, NumPy makes an array of a 0-d result, not a scalar
-                                array = compute(x, y) if not ufunc or x.ndim else compute(x, y, out=...)
+                                array = compute(x, y) if shape or not ufunc else compute(x, y, out=...)
                             except ValueError:
-                                broadcast(x.shape, y.shape)
+                                broadcast(shape, y.shape)
                                 raise
                             if array.__class__ is not ndarray:
                                 array = np.asarray(array)
@@ -195,10 +196,10 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: boo
                                 v = kept._version_
                                 made._saved = (kept,)
                                 made._versions = (0 if v is None else v.n,)
-                            if x.shape == y.shape:
+                            if shape == y.shape:
                                 made._fix = None
                             else:
-                                made._fix = ((x.shape, x.dtype), (y.shape, y.dtype))
+                                made._fix = ((shape, x.dtype), (y.shape, y.dtype))
                             made._extra = None
                             frame = getframe(1)
                             made._code = code = frame.f_code

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.autograd import engine, errors, modes
-from lamina.autograd.graph import Node, Output, edge_of, make
+from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
 from lamina.core.dtype import float32
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import Place, users_place
@@ -156,7 +156,7 @@ class FusedNode(Node):
     """The node of a composite: the graph of its body is inside."""
 
     __slots__ = ("given", "inner", "leaves", "low", "_width")
-    _holds = True
+    _holds = INSIDE
     inner: Any  # the edges of the body's results
     leaves: list[Tensor]  # the body's own inputs, one for each edge
     given: dict[str, Any]

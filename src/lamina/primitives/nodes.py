@@ -90,33 +90,26 @@ class PrimitiveNode(Node):
             if i >= len(p.rules) or (p.rules[i] is not None and (numbers is None or numbers[i] is not None))
         )  # fmt: skip
 
-    def __getattr__(self, name: str) -> Any:
-        """`_saved_<what>` and `_raw_saved_<what>`, under PyTorch's names or the declaration's."""
-        raw = name.startswith("_raw_saved_")
-        if raw or name.startswith("_saved_"):
-            at = saved_names(self._primitive).get(name.removeprefix("_raw_saved_" if raw else "_saved_"))
-            if at is not None:
-                if raw:
-                    return SavedTensor(self, at)
-                if self._saved is None:
-                    raise errors.FreedGraphError(self)
-                value = self._unsaved(self._saved[at], self._versions[at], True)
-                return (
-                    wrap(np.asarray(value))
-                    if value.__class__ in (int, float) and at < len(self._primitive.inputs)
-                    else value
-                )
-            if (
-                name.endswith(("_saved_self", "_saved_other"))
-                and self._primitive.holds
-                and len(self._primitive.inputs) == 2
-            ):
-                return SavedTensor(self, -1) if raw else None  # the operand that no gradient needs
+    def _seen(self, what: str, raw: bool) -> Any:
+        """`_saved_<what>` or `_raw_saved_<what>`, under PyTorch's names or the declaration's."""
+        p = self._primitive
+        at = saved_names(p).get(what)
+        if at is not None:
+            if raw:
+                return SavedTensor(self, at)
+            if self._saved is None:
+                raise errors.FreedGraphError(self)
+            value = self._unsaved(self._saved[at], self._versions[at], True)
+            return wrap(np.asarray(value)) if value.__class__ in (int, float) and at < len(p.inputs) else value
+        if what in ("self", "other") and p.holds and len(p.inputs) == 2:
+            return SavedTensor(self, -1) if raw else None  # the operand that no gradient needs
+        name = f"_raw_saved_{what}" if raw else f"_saved_{what}"
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __dir__(self) -> list[str]:
         names = saved_names(self._primitive)
-        return [*super().__dir__(), *(f"_saved_{n}" for n in names), *(f"_raw_saved_{n}" for n in names)]
+        plain = [name for name in super().__dir__() if not name.startswith(("_saved_", "_raw_saved_"))]
+        return [*plain, *(f"_saved_{n}" for n in names), *(f"_raw_saved_{n}" for n in names)]
 
     def saved_values(self, create: bool) -> list[Any]:
         """What was saved, as arrays or as Tensors. Raises ModifiedError for what was written to since."""
@@ -189,6 +182,30 @@ class PrimitiveNode(Node):
                 r = _restored(r, shape if p.restores else None, dtype, create)
             done.append(r)
         return done
+
+
+class SavedName:
+    """What reads `_saved_<what>` from the nodes that have it. A `__getattr__` would make every access to a node a slow one."""
+
+    __slots__ = ("raw", "what")
+
+    def __init__(self, what: str, raw: bool) -> None:
+        self.what, self.raw = what, raw
+
+    def __get__(self, node: PrimitiveNode | None, owner: type[Any]) -> Any:
+        return self if node is None else node._seen(self.what, self.raw)
+
+
+_NAMED: set[str] = set()
+
+
+def name_saved(p: Primitive) -> None:
+    """Let nodes be asked for what the rules of `p` save."""
+    for what in ("self", "other", *saved_names(p)):
+        if what not in _NAMED:
+            _NAMED.add(what)
+            setattr(PrimitiveNode, f"_saved_{what}", SavedName(what, False))
+            setattr(PrimitiveNode, f"_raw_saved_{what}", SavedName(what, True))
 
 
 def saved_names(p: Primitive) -> dict[str, int]:

@@ -20,7 +20,7 @@ from lamina.autograd.graph import Node
 from lamina.primitives.dispatch import apply, record
 from lamina.primitives.fast import apply_operator, binary, unary
 from lamina.primitives.large import large_forward, large_rule
-from lamina.primitives.nodes import PrimitiveNode, SeveralNode, sum_to
+from lamina.primitives.nodes import PrimitiveNode, SeveralNode, name_saved, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
 from lamina.primitives.straight import several, straight
@@ -142,6 +142,8 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
 
 
 def node_class(p: Primitive) -> type[Node]:
+    """The class of the nodes that `p` records."""
+    name_saved(p)
     facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": p, "_holds": p.holds}
     if not p.outputs:
         return type(p.node_name, (SeveralNode,), facts)
