@@ -20,7 +20,9 @@ from lamina.version import __version__
 from lamina.version import lamina as own_version
 
 _PACKAGES = ("ml_dtypes", "llvmlite", "scipy", "safetensors", "tqdm", "matplotlib")
-_VARIABLES = ("LAMINA_NUM_THREADS", "LAMINA_CACHE_DIR", "LAMINA_JIT", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_VARIABLES = (
+    "LAMINA_NUM_THREADS", "LAMINA_CACHE_DIR", "LAMINA_CACHE_LIMIT", "LAMINA_JIT", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+)  # fmt: skip
 _FEATURES = ("SSE42", "AVX", "AVX2", "FMA3", "AVX512F", "AVX512_SKX", "AVX512_SPR", "NEON", "ASIMD", "SVE")
 
 # What PyTorch 2.13 prints for the three steps below.

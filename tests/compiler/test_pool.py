@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lamina
-from lamina.compiler.runtime import cpu, pool
+from lamina.compiler.runtime import cpu, library, pool
 from lamina.compiler.runtime.program import Launch, Program
 
 from . import native_ir
@@ -135,6 +136,28 @@ def test_a_child_is_not_locked_out_by_a_thread_that_it_does_not_have():
 
 
 SLEEPS = "  %z = call i32 @usleep(i32 20000)\n  %y = fadd double %x, 1.0"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_compiles_whatever_its_parent_s_threads_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("LAMINA_CACHE_DIR", str(tmp_path / "cache"))
+    codes = [native_ir.affine(1000.0 + i, 8) for i in range(40)]
+    compiling = threading.Thread(target=library.load, args=([(code.ir, code.symbol) for code in codes],))
+    compiling.start()
+    children = []
+    while compiling.is_alive() and len(children) < 5:
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(30)  # the end of a child that waits for what nobody does
+                _program(7 + len(children)).entries[0](np.zeros(100), np.zeros(100))
+                os._exit(0)
+            finally:
+                os._exit(100)
+        children.append(child)
+        time.sleep(0.02)
+    compiling.join()
+    assert {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children} == {0}
 
 
 def test_an_interrupt_waits_for_the_end_of_the_segment():

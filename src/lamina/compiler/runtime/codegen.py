@@ -7,6 +7,7 @@ file as a program, so it imports nothing of lamina's.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 import threading
@@ -18,6 +19,9 @@ READY = "; written as it is to run: passes would take longer than all else and c
 """The first line of text that goes to code generation without optimising passes."""
 
 _lock = threading.Lock()  # LLVM's passes share a target machine; two compiling threads gain nothing anyway
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)  # never amid LLVM's work
 
 
 def compile_ir(ir: str) -> bytes:

@@ -6,6 +6,7 @@ A function stays loaded as long as somebody holds the memory it came in.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -31,6 +32,15 @@ class Loaded(NamedTuple):
 
 _loaded: weakref.WeakValueDictionary[str, Code] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
+
+
+def _forked() -> None:
+    """The thread that was loading, if one was, is not there in a child."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def load(modules: Sequence[tuple[str, str]]) -> list[Loaded]:
