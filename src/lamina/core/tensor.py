@@ -290,10 +290,10 @@ class Tensor(TensorBase, metaclass=TensorType):
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self._scalar())
+        return float(self._real_scalar("double"))
 
     def __int__(self) -> int:
-        return int(self._scalar())
+        return int(self._real_scalar("int64_t"))
 
     def __complex__(self) -> complex:
         return complex(self._scalar())
@@ -306,7 +306,17 @@ class Tensor(TensorBase, metaclass=TensorType):
                 "Consider using tensor.detach() first.",
                 stacklevel=3,
             )
+        if self._array.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
         return self.item()
+
+    def _real_scalar(self, wanted: str) -> Any:
+        value = self._scalar()
+        if isinstance(value, complex):
+            if value.imag:
+                raise RuntimeError(f"value cannot be converted to type {wanted} without overflow")
+            return value.real
+        return value
 
     def __index__(self) -> int:
         if self._kind.dtype.category > 1 or self._array.size != 1:
@@ -344,6 +354,8 @@ class Tensor(TensorBase, metaclass=TensorType):
     ) -> Any:
         if self._node is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if stream is not None:
+            raise AssertionError("stream should be None on cpu.")
         return self.numpy().__dlpack__()
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -359,6 +371,10 @@ class Tensor(TensorBase, metaclass=TensorType):
         if self._kind.device is devices.meta:
             if what == "item":
                 raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+            if what == "numpy":
+                raise TypeError(
+                    "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+                )
             raise NotImplementedError(f"Cannot copy out of meta tensor; no data! ({what}() needs values)")
 
     def __dir__(self) -> list[str]:

@@ -5,6 +5,7 @@ Here: frombuffer, from_dlpack, to_dlpack, from_file, asarray. Not here: from_num
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from typing import Any
 
@@ -83,10 +84,21 @@ class _Capsule:
         return (1, 0)
 
 
+def _writable(array: Any) -> Any:
+    """The same memory to write to: NumPy takes what a bare capsule holds for read-only, PyTorch does not."""
+    if array.flags.writeable or not array.size or min(array.strides, default=0) < 0:
+        return array
+    reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) + array.itemsize
+    memory: Any = (ctypes.c_char * reach).from_address(array.__array_interface__["data"][0])
+    memory.owner = array  # lives as long as this memory is looked at
+    return np.ndarray(array.shape, array.dtype, memory, 0, array.strides)
+
+
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor over the memory of an object with `__dlpack__`, or of a capsule (which can be used once)."""
     if isinstance(ext_tensor, Tensor):
-        ext_tensor.__dlpack__()  # raises BufferError where it may not be given away
+        if ext_tensor._node is not None:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         out = ext_tensor.detach()
         return out.clone() if copy else out
     if hasattr(ext_tensor, "__dlpack__"):
@@ -108,7 +120,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
                 "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have "
                 "already constructed a tensor from it once."
             ) from None
-    return from_numpy(np.array(array) if copy else array)
+    return from_numpy(np.array(array) if copy else _writable(array))
 
 
 def to_dlpack(tensor: Tensor) -> Any:

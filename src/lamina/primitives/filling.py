@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import modes, views
+from lamina.autograd.errors import c_type
 from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.size import shape_of
@@ -137,7 +138,8 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
         self._array = np.empty(0, self._kind.np)
     elif isinstance(source, Tensor):
         if source._kind.dtype is not self._kind.dtype:
-            raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}")
+            given, own = (c_type(t) for t in (source, self))
+            raise RuntimeError(f"Could not set tensor of type {given} to a tensor of type {own}")
         if size is None:
             self._array = source._array
         else:
