@@ -21,6 +21,8 @@ NATIVE = {
     ),
     "max_pool2d of one image, dilated": (x[0], lambda x: F.max_pool2d(x, 2, 1, dilation=2)),
     "avg_pool2d": (x, lambda x: F.avg_pool2d(x, (2, 3))),
+    "avg_pool2d, overlapping": (x, lambda x: F.avg_pool2d(x, 3, 2, 1)),
+    "avg_pool2d, of pixels inside": (x, lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
     "adaptive_avg_pool2d": (x, lambda x: F.adaptive_avg_pool2d(x, (3, 1))),
     "embedding": (table, lambda w: F.embedding(rows, w)),
     "embedding, padded": (table, lambda w: F.embedding(rows, w, padding_idx=3)),
@@ -30,7 +32,6 @@ NATIVE = {
 }
 CALLS = {
     "max_pool2d, ceil_mode": (x, lambda x: F.max_pool2d(x, 5, 2, ceil_mode=True)),
-    "avg_pool2d, overlapping": (x, lambda x: F.avg_pool2d(x, 3, 2, 1)),
 }
 
 

@@ -6,13 +6,13 @@ body's writer that knows equal instructions when it sees them. Not here: which p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lamina.compiler.graph import Ref, Value
-from lamina.compiler.kernels import REDUCTIONS, SCALAR_OPS, SIZES, Access, Inst, Loop, Matmul
+from lamina.compiler.kernels import REDUCTIONS, SCALAR_OPS, SIZES, Access, Inst, Loop
 from lamina.compiler.kernels import NotNative as NotNative
 
 
@@ -206,24 +206,23 @@ def frozen(at: At, operands: dict[tuple[Value, int], int]) -> Access:
     return Access(operands.setdefault((at.value, at.offset), len(operands)), at.strides, at.dtype)
 
 
-class Product:
-    """The core of a matrix product."""
+class Core:
+    """A kernel that is no loop: what it reads, and `made(*accesses, body)`, the kernel."""
 
-    def __init__(self, batch: tuple[int, ...], m: int, n: int, k: int, a: At, b: At) -> None:
-        self.batch, self.m, self.n, self.k, self.a, self.b = batch, m, n, k, a, b
+    def __init__(self, made: Callable[..., Any], ats: Sequence[At], text: str) -> None:
+        self.made, self.ats, self.text = made, tuple(ats), text
 
     def reads(self) -> Iterator[Value]:
-        yield self.a.value
-        yield self.b.value
+        return (at.value for at in self.ats)
 
     def writes(self) -> Iterator[Value]:
         return iter(())
 
     def frozen(self, operands: dict[tuple[Value, int], int]) -> Any:
-        return frozen(self.a, operands), frozen(self.b, operands)
+        return [frozen(at, operands) for at in self.ats]
 
-    def kernel(self, frozen: Any, body: tuple[Inst, ...]) -> Matmul:
-        return Matmul(self.batch, self.m, self.n, self.k, *frozen, body)
+    def kernel(self, accesses: Any, body: tuple[Inst, ...]) -> Any:
+        return self.made(*accesses, body)
 
     def __repr__(self) -> str:
-        return f"({'x'.join(map(str, self.batch))}{' ' if self.batch else ''}{self.m}x{self.k} @ {self.k}x{self.n})"
+        return self.text

@@ -1,33 +1,33 @@
 """Lowering: what each primitive is as a loop, a matrix product or another kernel. What has no rule here runs as a call into NumPy.
 
-`lower(node)` gives a list of Work. Rules are found by the primitive's name; elementwise primitives need none: their `emit` is the
-rule. Here: the table and the elementwise rule. Not here: joining loops (passes/fuse.py).
+`lower(node)` gives a list of Work. Rules are found by the primitive's name; primitives with an `emit` in their declaration need none:
+it is the rule. Here: this choice. Not here: the rules (one file for each family), joining loops (passes/fuse.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lamina.compiler.calls import Call
-from lamina.compiler.graph import Node, Ref
-from lamina.compiler.loops import WIDE, Body, NotNative, Val, Work
+from lamina.compiler.graph import Node
+from lamina.compiler.loops import WIDE, Body, NotNative, Work
+from lamina.compiler.lowering import (
+    convolutions,
+    distances,
+    gathers,
+    pools,
+    products,
+    reductions,
+    regions,
+    scatters,
+    shapes,
+)
+from lamina.compiler.lowering.rules import RULES, name_of, operand
 
-Rule = Callable[[Node], Sequence[Any]]
-RULES: dict[str, Rule] = {}
-
-
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Let this function lower the primitives of these names. It may raise NotNative."""
-
-    def add(function: Rule) -> Rule:
-        for name in names:
-            RULES[name] = function
-        return function
-
-    return add
+FAMILIES = (convolutions, distances, gathers, pools, products, reductions, regions, scatters, shapes)
+"""The files whose rules are in the table."""
 
 
 def lower(node: Node) -> list[Any]:
@@ -47,23 +47,6 @@ def lower(node: Node) -> list[Any]:
     return [work for work in works if 0 not in work.dims or work.core is not None]
 
 
-def strides_in(ref: Ref, shape: Sequence[int]) -> tuple[int, ...]:
-    """The strides of a ref broadcast to `shape`, in bytes."""
-    lead = len(shape) - len(ref.shape)
-    return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(ref.shape, ref.strides, strict=True))
-
-
-def operand(body: Body, given: Any, shape: Sequence[int], dtype: str) -> Val:
-    """An input of a node as a value in the loop over `shape`."""
-    if given.__class__ is Ref:
-        return body.cast(body.load(given, strides_in(given, shape)), dtype)
-    return body.const(given.value.item(), WIDE.get(dtype, dtype))
-
-
-def name_of(given: Any) -> str:
-    return str(given.dtype.name if given.__class__ is Ref else given.value.dtype.name)
-
-
 def elementwise(node: Node) -> Work:
     """The primitive's own expression. Parameters are keywords of it."""
     p, out = node.primitive, node.outputs[0]
@@ -78,16 +61,3 @@ def elementwise(node: Node) -> Work:
     result = p.emit(body, *values, **node.params)
     body.store(out, out.strides, result)
     return Work(out.shape, len(out.shape), body.insts)
-
-
-from lamina.compiler.lowering import (  # noqa: E402, F401 (their rules register themselves)
-    convolutions,
-    distances,
-    gathers,
-    pooling,
-    products,
-    reductions,
-    regions,
-    scatters,
-    shapes,
-)

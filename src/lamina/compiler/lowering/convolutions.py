@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from lamina.compiler.graph import Node, Ref, Value
+from lamina.compiler.graph import Node, Ref
 from lamina.compiler.kernels import Conv, ConvInput, ConvWeight, Inst, Window
-from lamina.compiler.loops import WIDE, At, Body, NotNative, Val, Work, access, frozen
-from lamina.compiler.lowering import rule
+from lamina.compiler.loops import WIDE, Body, Core, NotNative, Val, Work, access
 from lamina.compiler.lowering.products import FLOATS
+from lamina.compiler.lowering.rules import rule
 
 
-class Convolution:
-    """The core of a convolution, or of a gradient of one; `kind` is the kernel's form."""
-
-    def __init__(self, kind: Any, window: Window, a: At, b: At) -> None:
-        self.kind, self.window, self.a, self.b = kind, window, a, b
-
-    def reads(self) -> Iterator[Value]:
-        yield self.a.value
-        yield self.b.value
-
-    def writes(self) -> Iterator[Value]:
-        return iter(())
-
-    def frozen(self, operands: dict[tuple[Value, int], int]) -> Any:
-        return frozen(self.a, operands), frozen(self.b, operands)
-
-    def kernel(self, operands: Any, body: tuple[Inst, ...]) -> Any:
-        return self.kind(self.window, *operands, body)
-
-    def __repr__(self) -> str:
-        w = self.window
-        taps = "x".join(map(str, w.kernel))
-        return f"({w.channels} -> {w.filters}, {taps} of {w.batch}x{'x'.join(map(str, w.size))})"
+def core(kind: Any, window: Window, *refs: Ref) -> Core:
+    """A kernel of this form over refs of four dimensions."""
+    taps = "x".join(map(str, window.kernel))
+    text = f"({window.channels} -> {window.filters}, {taps} of {window.batch}x{'x'.join(map(str, window.size))})"
+    return Core(partial(kind, window), [access(r, r.strides) for r in refs], text)
 
 
 def flat(ref: Ref) -> Ref:
@@ -75,7 +58,7 @@ def _made(node: Node, kind: Any, window: Window, a: Ref, b: Ref, bias: Any = Non
     if bias is not None:
         value = body.add(value, body.cast(body.load(bias, (0, bias.strides[0], 0, 0)), wide))
     body.store(out, out.strides, value)
-    return [Work(out.shape, 4, body.insts, core=Convolution(kind, window, access(a, a.strides), access(b, b.strides)))]
+    return [Work(out.shape, 4, body.insts, core=core(kind, window, a, b))]
 
 
 def _inputs(node: Node) -> list[Ref]:

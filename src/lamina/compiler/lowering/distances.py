@@ -8,9 +8,9 @@ from typing import Any
 
 from lamina.compiler.graph import Node, Ref
 from lamina.compiler.loops import Body, NotNative, Val, Work
-from lamina.compiler.lowering import rule, strides_in
 from lamina.compiler.lowering.products import FLOATS
 from lamina.compiler.lowering.reductions import Rows
+from lamina.compiler.lowering.rules import rule, strides_in
 
 
 def _norm(body: Body, value: Val, p: float) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lamina.compiler.graph import Node, Ref
 from lamina.compiler.loops import Body, NotNative, Val, Work
-from lamina.compiler.lowering import rule, strides_in
+from lamina.compiler.lowering.rules import rule, strides_in
 
 
 def _integers(body: Body, index: Ref, strides: Sequence[int]) -> Val:
@@ -34,25 +34,6 @@ def gather(node: Node) -> Sequence[Work]:
     at = bounded(body, _integers(body, index, index.strides), x.shape[dim], False)
     strides = [0 if d == dim else s for d, s in enumerate(x.strides)]
     body.store(out, out.strides, body.gather(x, strides, (at,), (x.strides[dim],)))
-    return [Work(out.shape, len(out.shape), body.insts)]
-
-
-@rule("gather_adjoint")
-def gather_adjoint(node: Node) -> Sequence[Work]:
-    """Where one index picks from each line, every element asks whether it was picked."""
-    g, index = node.inputs
-    out, dim = node.outputs[0], node.params["dim"]
-    assert out is not None
-    if (
-        not out.shape
-        or index.shape[dim] != 1
-        or any(a != b for d, (a, b) in enumerate(zip(index.shape, out.shape, strict=True)) if d != dim)
-    ):
-        raise NotNative("several addends")
-    body = Body()
-    at = _integers(body, index, strides_in(index, out.shape))
-    value = body.load(g, strides_in(g, out.shape))
-    body.store(out, out.strides, body.select(body.eq(at, body.index(dim)), value, 0))
     return [Work(out.shape, len(out.shape), body.insts)]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from lamina.compiler.graph import Node, Ref
-from lamina.compiler.kernels import Inst
-from lamina.compiler.loops import WIDE, Body, NotNative, Product, Val, Work, access
-from lamina.compiler.lowering import operand, rule, strides_in
+from lamina.compiler.kernels import Inst, Matmul
+from lamina.compiler.loops import WIDE, Body, Core, NotNative, Val, Work, access
+from lamina.compiler.lowering.rules import operand, rule, strides_in
 
 FLOATS = frozenset(("float32", "float64", "bfloat16", "float16"))
 
@@ -31,9 +32,9 @@ def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
         rows, into = _rows(a), _rows(out)
         if len(rows.shape) == len(into.shape) == 2:  # one matrix for the whole batch: it is one product
             return product(rows, Ref(b.value, b.offset, b.shape[-2:], b.strides[-2:], b.dtype), into)
-    core = Product(
-        tuple(batch), m, n, k, access(a, strides_in(a, (*batch, m, k))), access(b, strides_in(b, (*batch, k, n)))
-    )
+    ats = access(a, strides_in(a, (*batch, m, k))), access(b, strides_in(b, (*batch, k, n)))
+    text = f"({'x'.join(map(str, batch))}{' ' if batch else ''}{m}x{k} @ {k}x{n})"
+    core = Core(partial(Matmul, tuple(batch), m, n, k), ats, text)
     return [Work(out.shape, len(out.shape), body.insts, core=core)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lamina.compiler.graph import Node, Ref
 from lamina.compiler.loops import WIDE, Body, NotNative, Val, Work
-from lamina.compiler.lowering import rule
+from lamina.compiler.lowering.rules import rule
 
 
 class Rows:

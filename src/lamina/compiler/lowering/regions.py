@@ -10,7 +10,7 @@ import numpy as np
 
 from lamina.compiler.graph import Node, Ref, row_major
 from lamina.compiler.loops import NotNative, Work
-from lamina.compiler.lowering import rule
+from lamina.compiler.lowering.rules import rule
 from lamina.compiler.lowering.shapes import copied, filled, region
 from lamina.primitives.registry import PRIMITIVES
 

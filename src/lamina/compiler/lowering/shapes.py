@@ -7,7 +7,7 @@ from typing import Any
 
 from lamina.compiler.graph import Node, Ref, plain, row_major
 from lamina.compiler.loops import WIDE, Body, NotNative, Work
-from lamina.compiler.lowering import rule, strides_in
+from lamina.compiler.lowering.rules import rule, strides_in
 
 
 def copied(source: Any, out: Ref) -> Work:
