@@ -236,7 +236,7 @@ class Compiled:
             recording.facts.seen[0] = changes[0]
             why = recording.facts.unsure
         if joint is not None:
-            joint.function = lambda given, f=self._function, a=leaves_of(args, kwargs): f(*a(given)[0], **a(given)[1])  # type: ignore[misc]
+            joint.function = once_more(self._function, args, kwargs)
             joint.again = (
                 "it draws random numbers" if recorder.draws else "it writes to tensors" if recorder.wrote() else None
             )
@@ -269,19 +269,20 @@ def _described(s: Shape) -> str:
     return f"{s.kind.dtype.name}{list(s.shape)} (strides {list(s.strides)}){where}"
 
 
-def leaves_of(args: Any, kwargs: Any) -> Callable[[Sequence[Tensor]], Any]:
-    """A function that gives (args, kwargs) again with other tensors in the places of theirs."""
+def once_more(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[Sequence[Tensor]], Any]:
+    """`function` of these arguments, with other tensors in the places of theirs."""
     leaves, spec = pytree.tree_flatten((args, kwargs))
     frozen = [None if isinstance(v, Tensor) else v for v in leaves]
     places = [i for i, v in enumerate(leaves) if isinstance(v, Tensor)]
 
-    def put(given: Sequence[Tensor]) -> Any:
+    def call(given: Sequence[Tensor]) -> Any:
         values = list(frozen)
         for i, t in zip(places, given, strict=True):
             values[i] = t
-        return pytree.tree_unflatten(values, spec)
+        again, named = pytree.tree_unflatten(values, spec)
+        return function(*again, **named)
 
-    return put
+    return call
 
 
 def _missed(*args: Any) -> Any:
@@ -323,11 +324,10 @@ def _enliven(optimizers: Sequence[Any], recorder: Recorder) -> Callable[[], None
                 label = f"{type(optimizer).__name__}'s {key}"
                 if isinstance(value, tuple):
                     put: Any = tuple(
-                        recorder.live(v, lambda g=group, k=key, i=i: g[k][i], f"{label}[{i}]")
-                        for i, v in enumerate(value)  # type: ignore[misc]
+                        recorder.live(v, _reader(group, key, i), f"{label}[{i}]") for i, v in enumerate(value)
                     )
                 else:
-                    put = recorder.live(value, lambda g=group, k=key: g[k], label)  # type: ignore[misc]
+                    put = recorder.live(value, _reader(group, key), label)
                 changed.append((group, key, value, put))
     for group, key, _, put in changed:
         group[key] = put
@@ -338,6 +338,13 @@ def _enliven(optimizers: Sequence[Any], recorder: Recorder) -> Callable[[], None
                 group[key] = value
 
     return restore
+
+
+def _reader(group: dict[str, Any], key: str, at: int | None = None) -> Callable[[], float]:
+    """What reads an option, or one of its numbers, anew."""
+    if at is None:
+        return functools.partial(group.__getitem__, key)
+    return lambda: group[key][at]
 
 
 def _used(optimizer: Any, recorder: Recorder) -> bool:

@@ -14,11 +14,11 @@ import numpy as np
 from lamina.autograd import engine, errors, modes
 from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
 from lamina.compiler import pipeline
+from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.capture.recorder import Buffer, Recorder, extent
 from lamina.compiler.effects import leads_to_leaf
 from lamina.compiler.graph import Graph, Origin, Ref, Value, row_major
 from lamina.compiler.graph import Node as Call
-from lamina.compiler.replay import Bound, elements_at, low_address
 from lamina.core.strided import Array, owner_of
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import Place, users_place
@@ -165,7 +165,7 @@ class Joint:
             [None if t._version_ is None else t._version_.n for t in held],
             users_place(4),
         )
-        node.joint, node.tensors, node.width = self, tensors, len(self.shown)  # type: ignore[attr-defined]
+        node.joint, node.tensors, node.width = self, tensors, len(self.shown)
         for n, i in enumerate(self.shown):
             values[i]._node = Output(node, n)
 

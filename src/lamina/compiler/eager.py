@@ -15,10 +15,10 @@ import numpy as np
 
 from lamina.autograd import modes
 from lamina.compiler import pipeline
+from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.recorder import Recorder
 from lamina.compiler.graph import Origin, Ref, Value, plain
-from lamina.compiler.replay import Bound, elements_at, low_address
 from lamina.core.device import BY_NUMPY
 from lamina.core.strided import Array, owner_of
 from lamina.core.tensor import Tensor, wrap

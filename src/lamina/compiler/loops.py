@@ -28,7 +28,7 @@ class At(NamedTuple):
 class Val(NamedTuple):
     """The result of an instruction, while a body is written."""
 
-    index: int
+    at: int
     dtype: str
 
 
@@ -55,7 +55,7 @@ class Body:
         return found
 
     def op(self, name: str, args: Sequence[Val], dtype: str, data: Any = None) -> Val:
-        return Val(self.put(Inst(name, tuple(a.index for a in args), dtype, data)), dtype)
+        return Val(self.put(Inst(name, tuple(a.at for a in args), dtype, data)), dtype)
 
     def load(self, ref: Ref, strides: Sequence[int]) -> Val:
         """strides: in bytes, one for each dimension of the loop."""
@@ -73,7 +73,7 @@ class Body:
         at = access(ref, strides)
         wide = WIDE.get(at.dtype, at.dtype)
         value = self.cast(value if isinstance(value, Val) else self.const(value, wide), wide)
-        self.put(Inst("store", (value.index,), wide, at))
+        self.put(Inst("store", (value.at,), wide, at))
 
     def const(self, value: Any, dtype: str) -> Val:
         number = bool(value) if dtype == "bool" else float(value) if dtype.startswith("float") else int(value)
@@ -92,7 +92,7 @@ class Body:
 
     def known(self, value: Val) -> Any:
         """The number that a value is in every run, or None."""
-        inst = self.insts[value.index]
+        inst = self.insts[value.at]
         return inst.data if inst.op == "const" else None
 
     def refused(self, what: str) -> Exception:
@@ -136,7 +136,7 @@ def _elements(stride: int, dtype: Any) -> int:
     count, rest = divmod(stride, dtype.itemsize)
     if rest:
         raise NotNative("a stride between elements")
-    return count
+    return int(count)
 
 
 class Work:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from lamina.compiler import plan
 from lamina.compiler.available import available
+from lamina.compiler.bound import Bound
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts, is_optimizer
 from lamina.compiler.capture.recorder import Recorder
@@ -92,7 +92,7 @@ def _kernels(graph: Graph, needed: list[Value], inputs: list[Value]) -> list[Any
     inputs.append(flags)
     asked = [work for node in first for work in lower(node)]
     for n, question in enumerate(questions):
-        if question.index.size:
+        if question.places.size:
             asked.extend(asking(question, Ref(flags, n, (), (), np.dtype(np.bool_))))
     later = {v for work in main for v in work.reads()}
     return [*fuse(asked, [*needed, *later, flags]), Barrier(), *fuse(main, needed)]
@@ -144,7 +144,7 @@ class Stages:
         self.calls_python = any(isinstance(stage, Call) for stage in self.stages)
         self.program: Any = None
 
-    def place(self, replay: Replay) -> None:
+    def place(self, replay: Bound) -> None:
         """Compile, and bind what does not move: `replay` knows which slots are given at each call."""
         native = [stage for stage in self.stages if isinstance(stage, list)]
         if not native:
@@ -170,7 +170,7 @@ class Stages:
         if self.program is not None:
             self.program.bind(2 + k, where)
 
-    def calls(self, replay: Replay) -> list[Callable[..., Any]]:
+    def calls(self, replay: Bound) -> list[Any]:
         """What to call, in order, for one run; the first native one takes the arrays of the slots that are given."""
         entries = iter(() if self.program is None else self.program.entries)
         return [

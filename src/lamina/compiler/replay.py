@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.autograd import modes
+from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.capture.guards import MISSING, Fact, Facts
-from lamina.compiler.capture.recorder import extent
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.compiler.plan import Plan
 from lamina.core.changes import changes
@@ -69,31 +69,6 @@ class Gradient:
     def __init__(self, k: int, leaf: Tensor, out: Output) -> None:
         self.k, self.leaf, self.out = k, leaf, out
         self.tensor: Any = None
-
-
-class Bound:
-    """A plan with its memory: the arena, the constants, and what each dynamic slot looks at now."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.arena, self.constants = aligned(plan.arena), aligned(plan.constants)
-        for v in plan.constant_values:
-            at = plan.places[v].offset
-            self.constants[at : at + v.nbytes] = np.ascontiguousarray(v.origin.which).reshape(-1).view(np.uint8)
-        self.memory: list[Any] = [None] * len(plan.dynamic)  # what each dynamic slot looks at
-        self.passed: list[int] = []  # the dynamic slots whose arrays are given at each call
-
-    def view(self, ref: Ref) -> Array:
-        """The array of a ref, as memory is bound now."""
-        if not ref.size:  # perhaps without a place: what has no elements is not computed
-            return np.empty(ref.shape, ref.dtype)
-        slot, offset = self.plan.places[ref.value]
-        if slot < 2:
-            return np.ndarray(
-                ref.shape, ref.dtype, (self.arena, self.constants)[slot], offset + ref.offset, ref.strides
-            )  # type: ignore[call-overload,no-any-return]
-        held = self.memory[slot - 2]
-        return elements_at(low_address(held) + offset + ref.offset, ref, held)
 
 
 class Replay(Bound):
@@ -270,12 +245,12 @@ class Replay(Bound):
             changes=changes, self=self, written=self.written, mode=self.mode,
         )  # fmt: skip
         source = self._source()
-        exec(compile(source, "<replay>", "exec"), names)  # the text is made here, of numbers and names alone
+        exec(compile(source, "<replay>", "exec"), names)  # noqa: S102 (the text is made here, of numbers and names alone)
         return names["run"]  # type: ignore[no-any-return]
 
     def _source(self) -> str:
         names = self.names
-        lines = []
+        lines: list[str] = []
         add = lines.append
         arguments = [f"t{i}" for i in range(len(self.shapes))]
         add(f"def run({', '.join(arguments)}):")
@@ -329,7 +304,8 @@ class Replay(Bound):
             for g in self.gradients:
                 names[f"d{g.k}"] = g.leaf
                 tests.append(
-                    f"d{g.k}._more is None or d{g.k}._more.grad is not g{g.k} or getrefcount(g{g.k}) != {ALONE} or getrefcount(g{g.k}._array) != {ALONE_ARRAY}"
+                    f"d{g.k}._more is None or d{g.k}._more.grad is not g{g.k} or getrefcount(g{g.k}) != {ALONE}"
+                    f" or getrefcount(g{g.k}._array) != {ALONE_ARRAY}"
                 )
             add("    put = " + " or ".join(tests))
             add("    if put: self.regrad()")
@@ -341,7 +317,7 @@ class Replay(Bound):
             else:
                 names[f"x{k}"] = v
                 add(f"    m{k} = self.empty(x{k})")
-        number = {k: i for k, i in self.given}
+        number = dict(self.given)
         passed = [f"a{number[k]}" if k in number else f"m{k}" for k in self.passed]
         if self.program.calls_python:
             for k, name in zip(self.passed, passed, strict=True):
@@ -350,7 +326,7 @@ class Replay(Bound):
                 add(f"    self.memory[{g.k}] = g{g.k}._array")
         for n, work in enumerate(self.work):
             if work is None:  # a barrier
-                names["flags"] = memoryview(self.flags)
+                names["flags"] = self.flags.data
                 add(f"    if {' or '.join(f'flags[{i}]' for i in range(len(self.flags)))}: return MISSED")
                 continue
             names[f"work{n}"] = work
@@ -425,38 +401,10 @@ def _place_test(i: int, s: Shape) -> str:
     return f"t{i}._node is {'LEAF' if s.grad == 'leaf' else 'None'}"
 
 
-class _At:
-    """Elements at an address, as NumPy's array interface describes them. Keeps what owns the memory."""
-
-    __slots__ = ("__array_interface__", "owner")
-
-    def __init__(self, address: int, ref: Ref, owner: Any) -> None:
-        self.owner = owner
-        self.__array_interface__ = {
-            "version": 3, "shape": ref.shape, "strides": ref.strides, "typestr": f"|V{ref.dtype.itemsize}", "data": (address, False),
-        }  # fmt: skip
-
-
-def elements_at(address: int, ref: Ref, owner: Any) -> Array:
-    """The array of a ref whose value begins at `address`, in memory that `owner` holds."""
-    return np.asarray(_At(address, ref, owner)).view(ref.dtype)
-
-
-def low_address(array: Array) -> int:
-    return extent(array)[0]
-
-
-def aligned(nbytes: int) -> Array:
-    """Bytes whose address is a multiple of 64."""
-    block = np.empty(nbytes + 64, np.uint8)
-    at = -block.__array_interface__["data"][0] % 64
-    return block[at : at + nbytes]
-
-
 def _calibrated() -> tuple[int, int]:
     """How many references a tensor, and its array, have that only a replay's names and its leaf hold."""
     names: dict[str, Any] = {"getrefcount": getrefcount}
-    exec("def counted(): return getrefcount(g), getrefcount(g._array)", names)
+    exec("def counted(): return getrefcount(g), getrefcount(g._array)", names)  # noqa: S102
     t = wrap(np.zeros(1, np.float32))
     names["g"], leaf = t, [t]
     del t

@@ -71,7 +71,7 @@ class Facts:
     def __init__(self) -> None:
         self.facts: list[Fact] = []
         self.members: list[Members] = []
-        self.module_facts: list[Fact] = []  # hold as long as no module's attribute is set
+        self.module_facts: list[Fact | Members] = []  # hold as long as no module's attribute is set
         self.seen = [-1]  # the count of changes at which module_facts were last known to hold
         self.unsure: str | None = None
         self._seen: set[int] = set()
@@ -80,7 +80,10 @@ class Facts:
 
     def holds(self) -> bool:
         """Whether all is as it was."""
-        return all(fact.holds() for fact in (*self.facts, *self.members)) and self.modules_hold()
+        return all(fact.holds() for fact in self._all()) and self.modules_hold()
+
+    def _all(self) -> list[Fact | Members]:
+        return [*self.facts, *self.members]
 
     def modules_hold(self) -> bool:
         """Whether modules are as they were, asked only when some attribute of some module was set since."""
@@ -92,7 +95,7 @@ class Facts:
 
     def broken(self) -> str | None:
         """What does not hold any more, in words; None when all does."""
-        for fact in (*self.facts, *self.members, *self.module_facts):
+        for fact in (*self._all(), *self.module_facts):
             if not fact.holds():
                 return f"{fact.label} was {_short(fact.expected)} and is {_short(fact.get())}"
         return None
@@ -203,8 +206,7 @@ class Facts:
                 for key in tuple(value):
                     self._item(value, key, f"{label}.{key}", module=True)
             elif name.endswith("_hooks") and isinstance(value, dict):
-                self._add(lambda d=value: tuple(d.values()) == held, True, f"{label}.{name}", module=True)  # type: ignore[misc]
-                held = tuple(value.values())
+                self.module_facts.append(Members(value.values(), f"{label}.{name}"))
             elif name != "_non_persistent_buffers_set":
                 self._item(state, name, f"{label}.{name}", module=True)
 

@@ -227,7 +227,7 @@ class Recorder:
 
     def forget(self) -> None:
         """Let go of what only the recording needed."""
-        self.before = None  # type: ignore[assignment]
+        self.before = None
         self.buffers.clear()
         self.alive.clear()
 

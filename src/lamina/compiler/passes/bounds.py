@@ -17,7 +17,7 @@ from lamina.compiler.lowering.reductions import Rows
 class Question(NamedTuple):
     """Whether all of `index` is in lowest <= i < n."""
 
-    index: Ref
+    places: Ref
     lowest: int
     n: int
 
@@ -75,12 +75,12 @@ def bounds(graph: Graph) -> tuple[list[Node], list[Node], list[Question], set[in
     first: set[int] = set()
     for node in graph.nodes:
         found = questions_of(node)
-        if not all(q.index.__class__ is Ref and known(q.index.value) for q in found):
+        if not all(q.places.__class__ is Ref and known(q.places.value) for q in found):
             unsure.add(id(node))
             continue
         for q in found:
             asked[q] = None
-            _front(q.index.value, makers, first)
+            _front(q.places.value, makers, first)
     return (
         [n for n in graph.nodes if id(n) in first],
         [n for n in graph.nodes if id(n) not in first],
@@ -100,9 +100,9 @@ def _front(value: Value, makers: dict[Value, list[Node]], first: set[int]) -> No
 
 def asking(question: Question, flag: Ref) -> list[Any]:
     """The loop that sets `flag` where the index leaves its range."""
-    rows = Rows(question.index, None)
+    rows = Rows(question.places, None)
     body = rows.body
-    index = body.cast(rows.load(question.index), "int64")
+    index = body.cast(rows.load(question.places), "int64")
     outside = getattr(body, "or")(body.lt(index, question.lowest), body.ge(index, question.n))
     rows.store_row(flag, body.any(outside))
     (work,) = rows.work()

@@ -8,13 +8,14 @@ Not here: what a loop computes, where values live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 from typing import Any
 
 from lamina.compiler.graph import Value
 from lamina.compiler.kernels import REDUCTIONS, Inst
 from lamina.compiler.loops import WIDE, At, Body, Work
+from lamina.compiler.passes.dims import alike, rewalked, squeezed
 
 MOST_INSTS, MOST_OPERANDS = 160, 24
 """A loop beyond this is compiled slowly and keeps too much in registers."""
@@ -172,47 +173,6 @@ def alive(insts: Sequence[Inst], read: set[Value]) -> list[Inst]:
     return out
 
 
-# ---- one loop --------------------------------------------------------------------------------------------------------
-
-
-def squeezed(work: Work) -> Work:
-    """The loop without dimensions of size 1."""
-    if work.core is not None or 1 not in work.dims:
-        return work
-    kept = [d for d, n in enumerate(work.dims) if n != 1]
-    moved = rewalked(work.insts, kept, {d: i for i, d in enumerate(kept)})
-    return _like(work, [work.dims[d] for d in kept], sum(d < work.keep for d in kept), moved)
-
-
-def _like(work: Work, dims: Sequence[int], keep: int, insts: Sequence[Inst]) -> Work:
-    made = Work(dims, keep, insts, work.places, work.core)
-    made.names, made.follows = work.names, work.follows
-    return made
-
-
-def rewalked(insts: Sequence[Inst], order: Sequence[int | None], index: dict[int, int]) -> list[Inst]:
-    """The instructions in a loop whose dimension j is their dimension order[j] (None: they do not vary along it)."""
-    out = []
-    zero = None
-    for inst in insts:
-        if inst.op in ("load", "store"):
-            at = inst.data
-            inst = inst._replace(data=at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)))
-        elif inst.op == "gather":
-            at, steps = inst.data
-            inst = inst._replace(
-                data=(at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)), steps)
-            )
-        elif inst.op == "index":
-            if inst.data in index:
-                inst = inst._replace(data=index[inst.data])
-            else:
-                zero = Inst("const", (), "int64", 0)
-                inst = zero
-        out.append(inst)
-    return out
-
-
 # ---- two loops -------------------------------------------------------------------------------------------------------
 
 
@@ -232,7 +192,7 @@ def joined(first: Work, second: Work) -> Work | None:
     between = [at for at in second.ats("load") if at.value in stored]
     if any(len(stored[at.value]) != 1 or at.dtype in WIDE for at in between):
         return None
-    for one, two in _alike(first, second):
+    for one, two in alike(first, second):
         for dims, keep, a, b in _matches(one, two):
             merged = _merged(dims, keep, a, b, one, two)
             if merged is not None:
@@ -305,9 +265,9 @@ def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, 
                 yield (
                     second.dims,
                     second.keep,
-                    tuple(real[j] for j in sorted(range(m), key=lambda j, o=order: o[j])),
+                    tuple(real[j] for j in sorted(range(m), key=order.__getitem__)),
                     tuple(range(m)),
-                )  # type: ignore[misc]
+                )
             else:
                 place = dict(zip(real, order, strict=True))
                 yield first.dims, first.keep if one else n, tuple(range(n)), tuple(place.get(d) for d in range(n))
@@ -326,122 +286,6 @@ def _matches(first: Work, second: Work) -> Iterator[tuple[tuple[int, ...], int, 
         for order in _orders(second.dims[:n], first.dims):
             if _agree([(b, a) for a, b in pairs], range(n), order):
                 yield second.dims, second.keep, (*order, *(None,) * (m - n)), tuple(range(m))
-
-
-# ---- dimensions: cut and put together --------------------------------------------------------------------------------
-
-
-def _alike(first: Work, second: Work) -> Iterator[tuple[Work, Work]]:
-    """Both as they are; then with their dimensions cut, or put together, so that they could be the same."""
-    yield first, second
-    a, b = first.dims, second.dims
-    if sorted(a) == sorted(b) or not a or not b:
-        return
-    for m in {len(b), second.keep}:
-        for n in {len(a), first.keep}:
-            fine = _common(a[:n], b[:m])
-            if fine is None:
-                continue
-            one = first if fine == a[:n] else cut(first, (*fine, *a[n:]))
-            two = cut(second, (*fine, *b[m:]))
-            if one is not None and two is not None:
-                yield one, two
-            elif one is None:
-                whole = together(second, (*a[:n], *b[m:]))
-                if whole is not None:
-                    yield first, whole
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
-    """The coarsest dimensions of which both are made by putting neighbours together."""
-    out: list[int] = []
-    left, right = list(a[::-1]), list(b[::-1])
-    while left and right:
-        x, y = left.pop(), right.pop()
-        if x == y:
-            out.append(x)
-        elif x % y == 0:
-            out.append(y)
-            left.append(x // y)
-        elif y % x == 0:
-            out.append(x)
-            right.append(y // x)
-        else:
-            return None
-    return tuple(out) if not left and not right else None
-
-
-def cut(work: Work, dims: Sequence[int]) -> Work | None:
-    """The loop with its dimensions cut into finer ones, or None."""
-    if tuple(dims) == work.dims:
-        return work
-    if work.core is not None or any(i.op == "index" for i in work.insts):
-        return None
-    pieces: list[list[int]] = []  # for each of the work's dimensions the sizes it is cut into
-    rest = list(dims[::-1])
-    keep = 0
-    for d, size in enumerate(work.dims):
-        piece, got = [], 1
-        while got < size or (not piece and rest):
-            piece.append(rest.pop())
-            got *= piece[-1]
-        if got != size:
-            return None
-        pieces.append(piece)
-        keep += len(piece) if d < work.keep else 0
-    if rest:
-        return None
-
-    def walked(strides: Sequence[int]) -> tuple[int, ...]:
-        out: list[int] = []
-        for stride, piece in zip(strides, pieces, strict=True):
-            steps, step = [], stride
-            for size in reversed(piece):
-                steps.append(step)
-                step *= size
-            out.extend(reversed(steps))
-        return tuple(out)
-
-    return _like(work, dims, keep, [_walked(i, walked) for i in work.insts])
-
-
-def together(work: Work, dims: Sequence[int]) -> Work | None:
-    """The loop with neighbouring dimensions put together to `dims`, or None where some access has a gap between them."""
-    if work.core is not None or any(i.op == "index" for i in work.insts):
-        return None
-    groups: list[list[int]] = []
-    d = 0
-    for size in dims:
-        group, got = [], 1
-        while got < size and d < len(work.dims):
-            group.append(d)
-            got *= work.dims[d]
-            d += 1
-        if got != size or not group:
-            return None
-        groups.append(group)
-    if d != len(work.dims):
-        return None
-    keep = sum(group[-1] < work.keep for group in groups)
-    if any(group[0] < work.keep <= group[-1] for group in groups):
-        return None
-    for at in work.ats("load", "store", "gather"):
-        for group in groups:
-            for outer, inner in zip(group, group[1:], strict=False):
-                if at.strides[outer] != at.strides[inner] * work.dims[inner]:
-                    return None
-    return _like(
-        work, dims, keep, [_walked(i, lambda strides: tuple(strides[g[-1]] for g in groups)) for i in work.insts]
-    )
-
-
-def _walked(inst: Inst, strides: Callable[[Sequence[int]], tuple[int, ...]]) -> Inst:
-    if inst.op in ("load", "store"):
-        return inst._replace(data=inst.data._replace(strides=strides(inst.data.strides)))
-    if inst.op == "gather":
-        at, steps = inst.data
-        return inst._replace(data=(at._replace(strides=strides(at.strides)), steps))
-    return inst
 
 
 def _orders(dims: Sequence[int], others: Sequence[int]) -> Any:
