@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import cpu, entry, native
+from . import entry, native
 
 _SLOT, _ITEM, _REFERENCES = 0, 1, 2
 _TYPE_OFFSET = 8
@@ -87,7 +87,7 @@ class GuardTable:
 @cache
 def available() -> bool:
     """Whether guards can be checked natively here: where not, Python checks them."""
-    return not cpu.unsupported() and native.layout_holds() and _members_hold()
+    return not native.problem() and native.layout_holds() and _members_hold()
 
 
 def slot_offset(cls: type, name: str) -> int | None:

@@ -42,7 +42,7 @@ def problem() -> str:
         return reason
     try:
         functions()
-    except (OSError, LookupError, RuntimeError) as error:
+    except (OSError, LookupError, RuntimeError, ImportError) as error:
         return f"native code cannot be loaded ({error})"
     return ""
 
