@@ -121,6 +121,30 @@ def test_every_pass_and_persistent_workers(num_workers):
     assert sum(len(y) for _, y in loader) == 10
 
 
+class StopsAtTwo(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        if index == 2:
+            raise StopIteration
+        return index
+
+
+@pytest.mark.parametrize("num_workers", WORKERS)
+def test_a_dataset_that_stops_ends_the_pass(num_workers):
+    """As in PyTorch: the StopIteration comes out of the loader's own next()."""
+    assert [batch.item() for batch in DataLoader(StopsAtTwo(), num_workers=num_workers)] == [0, 1]
+
+
+def test_data_pipes_are_refused_by_name_and_absent_to_a_probe():
+    from lamina.utils import data
+
+    assert not hasattr(data, "IterDataPipe")
+    with pytest.raises(NotImplementedError, match="IterableDataset"):
+        data.IterDataPipe  # noqa: B018
+
+
 @pytest.mark.parametrize("num_workers", WORKERS)
 def test_single_samples(num_workers):
     assert list(DataLoader(Squares(4), batch_size=None, num_workers=num_workers)) == [0, 1, 4, 9]

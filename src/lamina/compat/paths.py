@@ -32,6 +32,7 @@ ABSENT: dict[str, str] = {
     "torch.utils.cpp_extension": "nothing native is built; write the operation in Python, torch.compile makes it fast",
     "torch.utils.flop_counter": "operations are not counted",
     "torch.utils.mobile_optimizer": "there is no mobile runtime",
+    "torch.utils.data.datapipes": "data pipes are deprecated in PyTorch too; use a Dataset or an IterableDataset",
     "torch.utils._python_dispatch": "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode",
     "torch.ao": "quantisation is not supported; run the model in float32 or bfloat16",
     "torch.export": "graphs are not exported; run the module itself",

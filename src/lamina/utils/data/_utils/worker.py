@@ -10,6 +10,7 @@ import numpy as np
 
 import lamina
 from lamina.utils.data._utils.errors import ExceptionWrapper
+from lamina.utils.data._utils.fetch import IterableFetcher
 from lamina.utils.data._utils.transport import packed
 
 PARENT_CHECK = 5.0  # seconds after which an idle worker looks whether its parent still lives
@@ -110,10 +111,9 @@ def worker_loop(job: Job, tasks: Any, results: Any, done: Any) -> None:
             if error is None and not ended:
                 try:
                     answer = fetcher.fetch(index)  # type: ignore[union-attr]
-                except StopIteration:
-                    answer, ended = IterableEnd(), True
-                except Exception:
-                    answer = ExceptionWrapper(where=where)
+                except Exception as problem:
+                    ended = isinstance(problem, StopIteration) and isinstance(fetcher, IterableFetcher)
+                    answer = IterableEnd() if ended else ExceptionWrapper(where=where)
             elif ended:
                 answer = IterableEnd()
             results.put((number, job.worker_id, _packed(answer, where)))
