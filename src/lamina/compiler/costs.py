@@ -38,6 +38,12 @@ BLOCK_NS = 60_000.0
 WEIGHT_BLOCK_NS = 100_000.0
 """The same for the gradient of a convolution's weight, where each block copies all images."""
 
+CROSSING = 1.6
+"""How much longer a register tile takes whose vectors all lie across two lines of the cache."""
+
+TURN_CYCLES = 0.7
+"""To transpose an element."""
+
 STRIDED = 4.0
 """Cycles to load or store an element of a vector whose elements are apart."""
 

@@ -1,123 +1,19 @@
 """The gradient of a convolution's weight: for each filter and tap the inner product of two images, output gradient and input.
 
-Both run along vectors of pixels; the register tile has a few filters by a few taps, whose vectors are folded to sums after each
-image. A unit is a block of filters and channels, through all images: no sum is split between threads.
+Here: which of the two ways it goes, along pixels or along filters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
 
 from .. import costs
-from ..kernels import SIZES, Access, ConvWeight, NotNative
-from .builder import Builder, Index
+from ..kernels import SIZES, ConvWeight, NotNative
+from . import weight_filters, weight_pixels
+from .builder import Builder
 from .code import Code
-from .conv import forward_taps
-from .correlate import Grid, Run, runs
-from .epilogue import Epilogue, Row
-from .image import Image, base_of, clear, fill, image, room
 from .names import symbol_of
-from .scratch import Scratch
-from .tile import multiply_add, zeros
-from .vectors import FLOATS, Vec, fold, read, write
-
-
-class Chunk(NamedTuple):
-    """Taps of a tile: so many channels, and of each the taps of some rows of the window (all, or one) and some of its columns."""
-
-    channels: int
-    rows: int
-    columns: tuple[int, int]  # from, to
-
-
-class Plan(NamedTuple):
-    """How the gradient is carried out."""
-
-    v: Vec
-    image: Image
-    grad: Image
-    grid: Grid
-    filters: int  # of a tile
-    chunks: tuple[Chunk, ...]
-    block: tuple[int, int]  # filters, channels
-    blocks: tuple[int, int]
-    lines: int
-    pictures: int  # images whose sums are folded together
-    nanoseconds: float
-
-
-def plan(kernel: ConvWeight, machine: costs.Machine) -> Plan:
-    """Tiles as square as the registers allow; blocks so that there are units to share."""
-    w = kernel.window
-    dtype = kernel.body[0].dtype
-    if dtype not in ("float32", "float64") or not {kernel.grad.dtype, kernel.input.dtype} <= FLOATS:
-        raise NotNative(f"a convolution of {kernel.grad.dtype} and {kernel.input.dtype} in {dtype}")
-    v = Vec(dtype, machine.vector // SIZES[dtype])
-    height, width = w.out
-    _, _, reach = forward_taps(w)
-    filters, channels = w.filters // w.groups, w.channels // w.groups
-    tile, chunks = _tile(machine, filters, channels, w.kernel)
-
-    flops = w.batch * w.filters * height * width * channels * prod(w.kernel)
-    total = flops / (v.lanes * machine.fma) * 1.2 / machine.ghz
-    wanted = max(1, min(8, int(total / costs.WEIGHT_BLOCK_NS)) // w.groups)
-    cut_filters, cut_channels = _cuts(
-        wanted, -(-filters // tile), -(-channels // chunks[0].channels), filters / channels
-    )
-    block_channels = costs.share(channels, cut_channels, chunks[0].channels)
-    block_filters = costs.share(filters, cut_filters, tile)
-    blocks = -(-filters // block_filters), -(-channels // block_channels)
-
-    parts = 1
-    while True:
-        lines = -(-height // parts)
-        im = image(kernel.input, w.size, w.padding, w.stride, lines + reach[0], width + reach[1], v)
-        grad = image(kernel.grad, w.out, (0, 0), (1, 1), lines, width, v)
-        by_row = grad.direct and width % v.lanes == 0 and height % lines == 0
-        if not by_row:  # flat: between the rows of the gradient stand zeros, and the input must have numbers there
-            im = im._replace(direct=False, pitch=width + reach[1])
-            grad = grad._replace(direct=False, pitch=im.pitch, slack=-lines * im.pitch % v.lanes)
-        bytes_both = room(im, block_channels, v) + room(grad, block_filters, v)
-        if lines <= 4 or bytes_both <= 0.7 * machine.l2:
-            break
-        parts += 1
-    g = Grid(lines, width, im.pitch, v.lanes, not by_row)
-    pictures = 1
-    if lines == height:  # few pixels: the folding of sums would count, if every image had one of its own
-        pictures = max(1, min(w.batch, -(-256 // g.vectors), int(0.5 * machine.l2 // max(bytes_both, 1))))
-    return Plan(v, im, grad, g, tile, chunks, (block_filters, block_channels), blocks, lines, pictures, total)
-
-
-def _cuts(wanted: int, most_filters: int, most_channels: int, ratio: float) -> tuple[int, int]:
-    """Blocks of filters and of channels, about `wanted` together: each block of the one copies all images of the other."""
-    best = (1, 1)
-    costs_of = []
-    for channels in range(1, min(wanted, most_channels) + 1):
-        filters = min(-(-wanted // channels), most_filters)
-        costs_of.append((-min(filters * channels, wanted), filters + ratio * channels, (filters, channels)))
-    if costs_of:
-        best = min(costs_of)[2]
-    return best
-
-
-def _tile(
-    machine: costs.Machine, filters: int, channels: int, kernel: tuple[int, int]
-) -> tuple[int, tuple[Chunk, ...]]:
-    """Filters and taps of a tile."""
-    down, along = kernel
-    room = machine.registers - 2
-    most = room // 3
-    if down * along <= most:
-        chunks = [Chunk(max(1, min(channels, most // 2 // (down * along))), down, (0, along))]
-    else:
-        pieces = -(-along // most)
-        edges = [along * i // pieces for i in range(pieces + 1)]
-        chunks = [Chunk(1, 1, (a, z)) for a, z in zip(edges, edges[1:], strict=False)]
-    taps = max(c.channels * c.rows * (c.columns[1] - c.columns[0]) for c in chunks)
-    tile = max(1, min(filters, room // (taps + 1)))
-    return tile, tuple(chunks)
+from .vectors import FLOATS, Vec
 
 
 def emit_conv_weight(kernel: ConvWeight, machine: costs.Machine | None = None) -> Code:
@@ -125,228 +21,18 @@ def emit_conv_weight(kernel: ConvWeight, machine: costs.Machine | None = None) -
     machine = machine or costs.machine()
     w = kernel.window
     symbol = symbol_of(kernel, machine)
+    dtype = kernel.body[0].dtype
+    if dtype not in ("float32", "float64") or not {kernel.grad.dtype, kernel.input.dtype} <= FLOATS:
+        raise NotNative(f"a convolution of {kernel.grad.dtype} and {kernel.input.dtype} in {dtype}")
     if not prod((w.filters, w.channels, *w.kernel)):
         return Code(Builder().finish(symbol), symbol, 0, 0, 0.0)
     if min(w.out) < 1:
         raise NotNative("a convolution without output")
-    p = plan(kernel, machine)
-    writer = Writer(kernel, p)
-    return Code(writer.text(symbol), symbol, w.groups * prod(p.blocks), writer.scratch.bytes, p.nanoseconds)
-
-
-class Writer:
-    """Writes one gradient."""
-
-    def __init__(self, kernel: ConvWeight, p: Plan) -> None:
-        self.kernel, self.p, self.window = kernel, p, kernel.window
-        self.b = Builder()
-        self.down, self.along, _ = forward_taps(self.window)
-        w = self.window
-        self.filters, self.channels = w.filters // w.groups, w.channels // w.groups
-        self.scratch = Scratch()
-        block_filters, block_channels = min(p.block[0], self.filters), min(p.block[1], self.channels)
-        size = p.v.size
-        image_bytes, grad_bytes = (
-            -(-n // 64) * 64 for n in (room(p.image, block_channels, p.v), room(p.grad, block_filters, p.v))
-        )
-        self.at_image = self.scratch.take(p.pictures * image_bytes)
-        self.at_grad = self.scratch.take(p.pictures * grad_bytes)
-        # From image to image, in bytes.
-        self.image_apart = kernel.input.strides[0] * size if p.image.direct else image_bytes
-        self.grad_apart = kernel.grad.strides[0] * size if p.grad.direct else grad_bytes
-        # Sums: [tile of filters][channel][row of taps][filter][column], of all taps and a vector behind them.
-        self.per_filter = prod(w.kernel)
-        self.cells = block_channels * self.per_filter
-        self.at_sums = self.scratch.take((block_filters * self.cells + 2 * p.v.lanes) * p.v.size)
-
-    def text(self, symbol: str) -> str:
-        b, w = self.b, self.window
-        count = w.groups * prod(self.p.blocks)
-        b.loop("%lo", b.min("%hi", count), 1, lambda index, _: self._block(index))
-        return b.finish(symbol)
-
-    def _block(self, index: Index) -> list[str]:
-        b, p, w, v = self.b, self.p, self.window, self.p.v
-        group, part, piece = b.unravel(index, (w.groups, *p.blocks))
-        first, channel = b.mul(part, p.block[0]), b.mul(piece, p.block[1])
-        filters = self.filters if p.blocks[0] == 1 else b.min(b.sub(self.filters, first), p.block[0])
-        channels = self.channels if p.blocks[1] == 1 else b.min(b.sub(self.channels, channel), p.block[1])
-        clear(b, v, b.at("%scratch", self.at_sums), self.scratch.bytes - self.at_sums)
-        parts = -(-w.out[0] // p.lines)
-        if parts == 1:
-            self._clear()
-
-        def pictures(n: Index, _: list[str]) -> list[str]:
-            whole = w.batch % p.pictures == 0
-            count = p.pictures if whole else b.min(b.sub(w.batch, n), p.pictures)
-            grads = base_of(b, self.kernel.grad, (n, b.add(b.mul(group, self.filters), first)))
-            images = base_of(b, self.kernel.input, (n, b.add(b.mul(group, self.channels), channel)))
-
-            def lines(line: Index, _: list[str]) -> list[str]:
-                if parts > 1:
-                    self._clear()
-                g = self._read(p.grad, self.kernel.grad, grads, self.at_grad, self.grad_apart, line, count, filters)
-                x = self._read(
-                    p.image, self.kernel.input, images, self.at_image, self.image_apart, line, count, channels
-                )
-                self._tiles(filters, channels, g, x, count)
-                return []
-
-            return b.loop(0, w.out[0], p.lines, lines)
-
-        b.loop(0, w.batch, p.pictures, pictures)
-        self._finish(b.add(b.mul(group, self.filters), first), filters, channel, channels)
-        return []
-
-    def _read(
-        self, im: Image, access: Access, base: str, place: int, apart: int, line: Index, count: Index, channels: Index
-    ) -> str:
-        """Where the images are to be read, after they were copied there if need be."""
-        b, v = self.b, self.p.v
-        if im.direct:
-            return b.at(base, b.mul(line, im.pitch * v.size))
-        start = b.at("%scratch", place)
-
-        def one(i: Index, _: list[str]) -> list[str]:
-            source = b.at(base, b.mul(i, access.strides[0] * SIZES[access.dtype]))
-            fill(b, v, im, source, channels, line, b.at(start, b.mul(i, apart)))
-            return []
-
-        b.loop(0, count, 1, one)
-        return start
-
-    def _clear(self) -> None:
-        b, v = self.b, self.p.v
-        for place, size in ((self.at_image, self.at_grad - self.at_image), (self.at_grad, self.at_sums - self.at_grad)):
-            clear(b, v, b.at("%scratch", place), size)
-
-    def _tiles(self, filters: Index, channels: Index, grads: str, images: str, pictures: Index) -> None:
-        """All sums of some images (or a block of lines of one)."""
-        b, p, v = self.b, self.p, self.p.v
-        size, im = v.size, p.image
-
-        def some(c: Index, count: int) -> None:
-            picture = b.at(images, b.mul(c, im.channel * size))
-
-            def tile(f: Index, height: int) -> None:
-                grad = b.at(grads, b.mul(f, p.grad.channel * size))
-                cell = b.add(b.mul(f, self.cells), b.mul(c, self.per_filter))
-                for chunk in p.chunks:
-                    self._chunk(chunk, height, count, grad, picture, cell, pictures)
-
-            b.split(filters, p.filters, self.filters % p.filters, tile)
-
-        step = p.chunks[0].channels
-        b.split(channels, step, self.channels % step, some)
-
-    def _chunk(
-        self, chunk: Chunk, height: int, count: int, grad: str, picture: str, cell: Index, pictures: Index
-    ) -> None:
-        b, p, v = self.b, self.p, self.p.v
-        along = self.along[chunk.columns[0] : chunk.columns[1]]
-        if chunk.rows > 1 or len(self.down) == 1:
-            places, cells = [], []
-            for c in range(count):
-                for offset, i in self.down:
-                    for across, j in along:
-                        places.append(c * p.image.channel + p.image.at(offset, 0) + p.image.at(0, across))
-                        cells.append(c * self.per_filter + i * self.window.kernel[1] + j)
-            self._sums(height, places, cells, grad, picture, cell, pictures)
-            return
-        places = [p.image.at(0, across) for across, _ in along]
-        cells = [j for _, j in along]
-        for run in runs([(p.image.at(offset, 0), i * self.window.kernel[1]) for offset, i in self.down]):
-
-            def row(i: Index, _: list[str], run: Run = run) -> list[str]:
-                pixel = b.add(run.start[0], b.mul(i, run.step[0]))
-                target = b.add(b.add(run.start[1], b.mul(i, run.step[1])), cell)
-                self._sums(height, places, cells, grad, b.at(picture, b.mul(pixel, v.size)), target, pictures)
-                return []
-
-            b.loop(0, run.times, 1, row)
-
-    def _sums(
-        self,
-        height: int,
-        places: Sequence[int],
-        cells: Sequence[int],
-        grad: str,
-        picture: str,
-        cell: Index,
-        pictures: Index,
-    ) -> None:
-        """One register tile: over the pixels, folded, added to what earlier images gave."""
-        b, p, v = self.b, self.p, self.p.v
-        wide = len(places)
-
-        def step(g: str, x: str, accs: Sequence[str], vector: int = 0) -> list[str]:
-            grads = [
-                read(b, v.lanes, v.dtype, b.at(g, (r * p.grad.channel + vector * v.lanes) * v.size))
-                for r in range(height)
-            ]
-            after = list(accs)
-            for c, place in enumerate(places):
-                pixels = read(b, v.lanes, v.dtype, b.at(x, (place + vector * v.lanes) * v.size))
-                for r in range(height):
-                    after[r * wide + c] = multiply_add(b, v, grads[r], pixels, after[r * wide + c])
-            return after
-
-        def pixel(_: Index, values: list[str]) -> list[str]:
-            g, x, *accs = values
-            return [b.at(g, v.bytes), b.at(x, v.bytes), *step(g, x, accs)]
-
-        def row(_: Index, values: list[str]) -> list[str]:
-            g, x, *accs = values
-            start = [("ptr", g), ("ptr", x), *((v.type, acc) for acc in accs)]
-            if p.grid.in_row * len(accs) <= 64:
-                for vector in range(p.grid.in_row):
-                    accs = step(g, x, accs, vector)
-            else:
-                accs = b.loop(0, p.grid.in_row, 1, pixel, start)[2:]
-            return [b.at(g, p.grad.pitch * v.size), b.at(x, p.image.pitch * v.size), *accs]
-
-        def one(_: Index, values: list[str]) -> list[str]:
-            g, x, *accs = values
-            start = [("ptr", g), ("ptr", x), *((v.type, acc) for acc in accs)]
-            if p.grid.flat:
-                accs = b.loop(0, p.grid.vectors, 1, pixel, start)[2:]
-            else:
-                accs = b.loop(0, p.grid.rows, 1, row, start)[2:]
-            return [b.at(g, self.grad_apart), b.at(x, self.image_apart), *accs]
-
-        start = [("ptr", grad), ("ptr", picture), *((v.type, acc) for acc in zeros(height * wide))]
-        accs = b.loop(0, pictures, 1, one, start, some=True)[2:]
-        goal = b.at("%scratch", b.add(self.at_sums, b.mul(cell, v.size)))
-        for first in range(0, len(accs), v.lanes):
-            sums = fold(b, v, accs[first : first + v.lanes])
-            for lane in range(min(v.lanes, len(accs) - first)):
-                r, c = divmod(first + lane, wide)
-                place = b.at(goal, (r * self.cells + cells[c]) * v.size)
-                total = b.let(f"extractelement {v.type} {sums}, i64 {lane}")
-                before = read(b, 1, v.dtype, place)
-                write(b, 1, v.dtype, b.let(f"fadd {v.scalar} {before}, {total}"), place)
-
-    def _finish(self, first: Index, filters: Index, channel: Index, channels: Index) -> None:
-        b, v = self.b, self.p.v
-        epilogue = Epilogue(b, v, self.kernel.body, 4, False)
-        down, along = self.window.kernel
-        lives = [min(v.lanes, along - c) for c in range(0, along, v.lanes)]
-
-        def filter_(f: Index, _: list[str]) -> list[str]:
-            def one(c: Index, _: list[str]) -> list[str]:
-                at = Row((b.add(first, f), b.add(channel, c)), 0, 0, lives)
-                pointers = epilogue.pointers(at)
-                cell = b.add(b.mul(f, self.cells), b.mul(c, self.per_filter))
-                start = b.at("%scratch", b.add(self.at_sums, b.mul(cell, v.size)))
-
-                def row(i: Index, _: list[str]) -> list[str]:
-                    place = b.at(start, b.mul(i, along * v.size))
-                    products = [read(b, v.lanes, v.dtype, b.at(place, k * v.bytes)) for k in range(len(lives))]
-                    epilogue.write(pointers, at, i, products, {})
-                    return []
-
-                return b.loop(0, down, 1, row)
-
-            return b.loop(0, channels, 1, one)
-
-        b.loop(0, filters, 1, filter_)
+    v = Vec(dtype, machine.vector // SIZES[dtype])
+    pixels, filters = weight_pixels.plan(kernel, v, machine), weight_filters.plan(kernel, v, machine)
+    if filters.nanoseconds < pixels.nanoseconds:
+        writer: weight_filters.Filters | weight_pixels.Pixels = weight_filters.Filters(kernel, filters)
+    else:
+        writer = weight_pixels.Pixels(kernel, pixels)
+    units = w.groups * prod(writer.blocks)
+    return Code(writer.text(symbol), symbol, units, writer.scratch.bytes, writer.p.nanoseconds)
