@@ -55,6 +55,9 @@ EXACT = (
 INT_ONLY = ("and", "or", "xor", "shl", "shr", "pow")
 
 
+MEMORY = ("load", "gather", "store")
+
+
 class Builder:
     """A random Loop and its operands, drawn step by step."""
 
@@ -198,11 +201,35 @@ class Builder:
         dtype = self.body[i].dtype
         stored = self.draw(st.sampled_from(STORED.get(dtype, (dtype,))))
         reduces = any(inst.op in REDUCTIONS for inst in self.body)
+        if self.draw(st.integers(0, 2)) == 0 and self.in_place(i, reduces):
+            return
         dims = range(self.keep if reduces and self.row[i] and self.draw(st.booleans()) else len(self.dims))
         strides, size = self.strides(False, dims)
         operand = self.operand(size, stored)
         self.outputs.append(operand)
         self.put("store", (i,), stored, Access(operand, self.reach(operand, strides), stored))
+
+    def in_place(self, i: int, reduces: bool) -> bool:
+        """Store value i where a load finds what it loads, if there is such a place that no other element uses."""
+        accesses = [
+            (inst.op, inst.data[0] if inst.op == "gather" else inst.data) for inst in self.body if inst.op in MEMORY
+        ]
+        for op, access in accesses:
+            alone = sum(a.operand == access.operand for _, a in accesses) == 1
+            whole = all(stride or n < 2 for stride, n in zip(access.strides, self.dims, strict=True))
+            of_row = reduces and self.row[i] and not any(access.strides[self.keep :])
+            whole = whole or (
+                of_row and all(s or n < 2 for s, n in zip(access.strides, self.dims[: self.keep], strict=False))
+            )
+            if (
+                op == "load"
+                and alone
+                and whole
+                and access.dtype in STORED.get(self.body[i].dtype, (self.body[i].dtype,))
+            ):
+                self.put("store", (i,), access.dtype, access)
+                return True
+        return False
 
 
 @st.composite

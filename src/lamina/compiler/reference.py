@@ -34,7 +34,7 @@ def interpret(loop: Loop, operands: Sequence[np.ndarray], functions: dict[str, C
             args = [values[a] for a in inst.args]
             result = None
             if inst.op == "load":
-                result = _view(operands, inst.data, loop.dims)
+                result = _view(operands, inst.data, _extents(inst.data, loop.dims))
                 result = result.astype(np.float32) if inst.data.dtype in _NARROW else result.copy()
             elif inst.op == "gather":
                 result = _gather(operands, inst, args, loop.dims)
@@ -64,6 +64,11 @@ def _along(value: Any, keep: int, rank: int) -> bool:
     return bool(value.ndim == rank and any(n != 1 for n in value.shape[keep:]))
 
 
+def _extents(access: Access, dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of what an Access reaches: 1 along the dimensions it does not vary along."""
+    return tuple([n if stride else 1 for n, stride in zip(dims, access.strides, strict=True)])
+
+
 def _view(operands: Sequence[np.ndarray], access: Access, dims: tuple[int, ...]) -> np.ndarray:
     array = operands[access.operand]
     assert array.dtype == dtype_of(access.dtype)
@@ -76,7 +81,7 @@ def _gather(operands: Sequence[np.ndarray], inst: Inst, args: list[Any], dims: t
     for d, stride in enumerate(access.strides):
         along = [1] * len(dims)
         along[d] = -1
-        place = place + np.arange(dims[d]).reshape(along) * stride
+        place = place + np.arange(_extents(access, dims)[d]).reshape(along) * stride
     for arg, stride in zip(args, strides, strict=True):
         place = place + arg.astype(np.int64) * stride
     found = operands[access.operand][place]

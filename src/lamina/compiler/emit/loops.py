@@ -24,7 +24,8 @@ BLOCK = 256
 def emit_loop(loop: Loop) -> Code:
     """The native function of `loop`."""
     symbol = "k" + hashlib.blake2b(repr(loop).encode(), digest_size=10).hexdigest()
-    if 0 in loop.dims[: loop.keep]:
+    reduces = any(inst.op in REDUCTIONS for inst in loop.body)
+    if 0 in loop.dims[: loop.keep if reduces else None]:
         writer = Writer()
         writer.do("ret void")
         return Code(READY + writer.module(symbol), symbol, 0, 0, 0.0)

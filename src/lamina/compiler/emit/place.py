@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from lamina.compiler.emit.ir import TYPES, Writer, number, suffix, vector
 from lamina.compiler.emit.reductions import splat
-from lamina.compiler.emit.scalars import STORED, cast, narrow, scalar, widen
+from lamina.compiler.emit.scalars import STORED, cast, constant_power, narrow, power_of, scalar, widen
 from lamina.compiler.emit.schedule import Nest, Pass
 from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import SIZES, Access, Inst
@@ -127,8 +127,11 @@ class Place:
             return self._gather(inst, lanes)
         if inst.op == "index":
             return self._index(inst, lanes)
-        args = [self.value(a, lanes) for a in inst.args]
         dtype = self.body[inst.args[-1]].dtype
+        exponent = constant_power(self.body, inst)
+        if exponent is not None:
+            return power_of(self.writer, dtype, lanes, self.value(inst.args[0], lanes), exponent)
+        args = [self.value(a, lanes) for a in inst.args]
         return scalar(self.writer, inst.op, dtype, inst.dtype, lanes, args)
 
     def _index(self, inst: Inst, lanes: int) -> str:

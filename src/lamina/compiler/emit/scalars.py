@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from lamina.compiler.emit import math
 from lamina.compiler.emit.ir import BITS, TYPES, Floats, Writer, floats, number, suffix, vector
+from lamina.compiler.kernels import Inst
 
 FLOATING = ("float32", "float64")
 Rule = Callable[[Writer, str, int, list[str]], str]
@@ -76,6 +77,37 @@ def _test(writer: Writer, op: str, dtype: str, lanes: int, x: str) -> str:
     if op == "isnan":
         return f.compare("uno", x, x)
     return f.compare("oeq" if op == "isinf" else "olt", f.abs(x), float("inf"))
+
+
+def constant_power(body: tuple[Inst, ...], inst: Inst) -> float | None:
+    """The exponent of a power that is made of a few products, if it is one."""
+    if inst.op != "pow" or body[inst.args[1]].op != "const":
+        return None
+    exponent = float(body[inst.args[1]].data)
+    few = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, -0.5, -1.0, -2.0) if inst.dtype in FLOATING else range(9)
+    return exponent if exponent in few else None
+
+
+def power_of(writer: Writer, dtype: str, lanes: int, x: str, exponent: float) -> str:
+    """x to one of those powers."""
+    kind = vector(TYPES[dtype], lanes)
+    if dtype == "bool":
+        return x if exponent else number("i1", lanes, True)
+    if dtype not in FLOATING:
+        result, base, left = number(TYPES[dtype], lanes, 1), x, int(exponent)
+        while left:
+            if left & 1:
+                result = writer.let(f"mul {kind} {result}, {base}")
+            left >>= 1
+            base = writer.let(f"mul {kind} {base}, {base}") if left else base
+        return result
+    f = floats(writer, dtype, lanes)
+    size = abs(exponent)
+    y = f.of(1.0) if not size else f.unary("sqrt", x) if size == 0.5 else x
+    if size >= 2:
+        square = f.mul(x, x)
+        y = square if size == 2 else f.mul(square, x if size == 3 else square)
+    return f.div(1.0, y) if exponent < 0 else y
 
 
 def _floating(writer: Writer, op: str, dtype: str, lanes: int, args: list[str]) -> str:

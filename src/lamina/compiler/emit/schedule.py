@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from math import prod
 
 from lamina.compiler.emit.ir import BITS
-from lamina.compiler.emit.reductions import registers
+from lamina.compiler.emit.reductions import POSITIONS, registers
+from lamina.compiler.emit.scalars import constant_power
 from lamina.compiler.emit.simplify import access_of, simplify
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
 
@@ -177,6 +178,8 @@ def cost_of(nest: Nest, i: int) -> float:
     """Rough cycles of instruction i on a vector of 16."""
     inst = nest.loop.body[i]
     wide = 2 if inst.dtype in ("float64", "int64") else 1
+    if constant_power(nest.loop.body, inst) is not None:
+        return 4 * wide
     return COSTS.get(inst.op, 1) * wide
 
 
@@ -188,8 +191,11 @@ def _choose_vector(nest: Nest) -> None:
     total = prod(loop.dims)
     rows = prod(loop.dims[: loop.keep])
     reductions = sum(inst.op in REDUCTIONS for inst in loop.body)
+    ordered = any(inst.op in POSITIONS for inst in loop.body)
     best = float("inf")
     for d in range(len(loop.dims) - 1, -1, -1):
+        if ordered and loop.keep <= d < len(loop.dims) - 1:
+            continue  # each lane must meet positions in their order
         n = loop.dims[d]
         lanes = min(n, 16)
         work = 2.0
