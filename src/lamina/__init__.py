@@ -576,13 +576,9 @@ def __dir__() -> list[str]:
 def _first_large(function: _Any, args: _Any, params: _Any) -> _Any:
     """The first large array asks for native kernels: then, and not before, the compiler is loaded."""
     _primitive.Slots.fuser = None
-    from lamina.compiler.available import available
-
-    if not available():
+    if not _importlib.import_module("lamina.compiler.available").available():
         return NotImplemented
-    from lamina.compiler import eager
-
-    return eager.install()(function, args, params)
+    return _importlib.import_module("lamina.compiler.eager").install()(function, args, params)
 
 
 _primitive.Slots.fuser = _first_large

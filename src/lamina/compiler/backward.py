@@ -179,7 +179,7 @@ class Way(Bound):
     """The program of a backward: from cotangents and what was kept to gradients."""
 
     def __init__(self, graph: Graph, grads: list[Ref | None], width: int) -> None:
-        placed, stages = pipeline.planned(graph, {}, [g.value for g in graph.results])
+        placed, stages = pipeline.planned(graph, {}, [g.value for g in graph.results], asks=False)
         super().__init__(placed)
         self.grads, self.stages = grads, stages
         self.kept: list[tuple[int, int]] = []
@@ -193,8 +193,6 @@ class Way(Bound):
                 self.kept.append((k, what.which))
             elif what.kind == "cotangent":
                 self.cotangents.append((k, what.which))
-            elif what.kind == "flags":
-                raise NotImplementedError("a backward that asks about indices of its own")
             else:
                 self.given.append((k, what.which))
         self.passed = list(range(len(placed.dynamic)))

@@ -37,7 +37,8 @@ def effects_of(
         if out is None or now._node is not None:
             return None, "a gradient that the run left is not one that it computed, or has a graph"
         grads.append((leaf, out))
-    versions: dict[int, tuple[Tensor, int]] = {}
+    versions: dict[int, tuple[Any, int]] = {}
+    numbers = {id(t): i for i, t in reversed(list(enumerate(tensors)))}
     for t, counter, n in recorder.before.versions:
         after = t._version_
         if after is not counter and counter is not None:
@@ -45,6 +46,8 @@ def effects_of(
         if t._node is not recorder.before.nodes[id(t)]:
             return None, "the place of a tensor in the graph changed"
         if after is not None and not (t._more is not None and t._more.inference) and after.n != n:
+            if id(t) in numbers:
+                versions[id(after)] = (numbers[id(t)], after.n - n)
             versions.setdefault(id(after), (t, after.n - n))
     leaves, spec = pytree.tree_flatten(result)
     outputs: list[Any] = []

@@ -64,13 +64,17 @@ def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects,
     return Replay(placed, stages, shapes, facts, recorder.questions, effects, mode)
 
 
-def planned(graph: Graph, finals: dict[Value, Value], owned: list[Value]) -> tuple[plan.Plan, Stages]:
-    """A graph as work in its order, with the place of every value. owned: values that get memory of their own."""
+def planned(
+    graph: Graph, finals: dict[Value, Value], owned: list[Value], asks: bool = True
+) -> tuple[plan.Plan, Stages]:
+    """A graph as work in its order, with the place of every value. owned: values that get memory of their own; asks: whether
+    indices are to be looked at (else somebody has done so).
+    """
     needed = owned + list(finals.values())
     simplify(graph, needed)
     inputs = [*graph.inputs, *(v for v in finals if v not in graph.inputs)]
     if available():
-        items = _kernels(graph, needed, inputs)
+        items = _kernels(graph, needed, inputs, asks)
     else:
         items = [Call(node) for node in graph.nodes]
     placed = plan.make(items, inputs, finals, owned)
@@ -82,11 +86,12 @@ def planned(graph: Graph, finals: dict[Value, Value], owned: list[Value]) -> tup
     return placed, Stages(work, placed)
 
 
-def _kernels(graph: Graph, needed: list[Value], inputs: list[Value]) -> list[Any]:
+def _kernels(graph: Graph, needed: list[Value], inputs: list[Value], asks: bool) -> list[Any]:
     """The nodes as loops, joined; where they pick elements by integers, what asks about these stands in front."""
     first, rest, questions, unsure = bounds(graph)
     main = [work for node in rest for work in ([Call(node)] if id(node) in unsure else lower(node))]
-    if not questions:
+    if not questions or not asks:
+        main = [work for node in graph.nodes for work in lower(node)] if not asks else main
         return fuse(main, needed)
     flags = graph.value(len(questions), Origin("flags", len(questions)))
     inputs.append(flags)

@@ -49,7 +49,7 @@ class Effects(NamedTuple):
     grads: list[
         tuple[Tensor, Output]
     ]  # leaves whose `.grad` is another one afterwards (Output.ref and .tensor None: no gradient)
-    versions: list[tuple[Tensor, int]]
+    versions: list[tuple[Any, int]]  # whose versions grew (a tensor, or the number of an argument), and by how much
     outputs: list[Any]  # an Output for a tensor, else the value itself
     rebuild: Callable[[list[Any]], Any]
     single: bool  # the result is one tensor
@@ -339,6 +339,10 @@ class Replay(Bound):
                 add(f"    self.memory[{g.k}] = None")
         counters: dict[int, str] = {}
         for n, (t, by) in enumerate(self.effects.versions):
+            if t.__class__ is int:
+                names["version"] = version
+                add(f"    version(t{t}).n += {by}")
+                continue
             names[f"n{n}"] = counter = version(t)
             if id(counter) not in counters:
                 counters[id(counter)] = f"n{n}"

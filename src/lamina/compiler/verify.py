@@ -26,11 +26,17 @@ def verified(replay: Replay, tensors: Sequence[Tensor], eager: Callable[[], Any]
     """The eager result (MISSED where the replay does not fit), and what differed in the replay, or None."""
     leaves = [leaf for leaf, _ in replay.effects.grads]
     grads = [None if leaf._more is None else leaf._more.grad for leaf in leaves]
-    written = [replay.memory[k] for k, _, _ in replay.held if id(replay.memory[k]) in replay.written]
+    held = [(replay.memory[k], t._array) for k, t, _ in replay.held if id(replay.memory[k]) in replay.written]
+    written = [
+        owner if owner.dtype == array.dtype else array for owner, array in held
+    ]  # bytes are compared as what they are
     written += [leaf._more.grad._array for _, leaf in replay.read_grads]  # type: ignore[union-attr]
     written += [t._array for t in tensors]
     before = [a.copy() for a in written]
-    versions = [(t, t._version_, None if t._version_ is None else t._version_.n) for t, _ in replay.effects.versions]
+    versions = [
+        (t, t._version_, None if t._version_ is None else t._version_.n)
+        for t in (tensors[w] if w.__class__ is int else w for w, _ in replay.effects.versions)
+    ]
     state = default_generator.get_state_array()
     result = replay.run(*tensors)
     if result is MISSED:

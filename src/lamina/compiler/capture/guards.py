@@ -212,6 +212,15 @@ class Facts:
 
     def _optimizer(self, label: str, optimizer: Any) -> None:
         groups = optimizer.param_groups
+        for name in ("param_groups", "state"):
+            self._add(
+                _attribute(optimizer, name),
+                getattr(optimizer, name),
+                f"{label}.{name}",
+                False,
+                optimizer.__dict__,
+                name,
+            )
         self.members.append(Members(groups, f"{label}.param_groups"))
         for n, group in enumerate(groups):
             self.members.append(Members(group["params"], f"{label}.param_groups[{n}]['params']"))
@@ -223,6 +232,10 @@ class Facts:
         for state in tuple(states.values()):
             if isinstance(state, dict):
                 self.members.append(Members(state.values(), f"{label}.state[...]"))
+
+
+def _attribute(value: Any, name: str) -> Callable[[], Any]:
+    return lambda: getattr(value, name, MISSING)
 
 
 def is_module(value: Any) -> bool:

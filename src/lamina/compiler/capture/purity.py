@@ -22,6 +22,8 @@ from lamina.core.version import OWN_FILES, Place, is_own
 
 _SITE = ("/site-packages/", "/dist-packages/")
 _BELOW = tuple(f"-packages/{name}/" for name in ("numpy", "scipy", "ml_dtypes", "llvmlite", "safetensors"))
+_TENSORS = ("/autograd/tensor_api.py", "/primitives/indexing.py", "/core/tensor.py")
+"""Where the setters of a tensor's attributes and elements are: a store that comes there is one into a tensor."""
 _STORES = {"STORE_ATTR": "sets the attribute", "STORE_SUBSCR": "stores into a container", "DELETE_ATTR": "deletes the attribute",
            "DELETE_SUBSCR": "deletes from a container"}  # fmt: skip
 _NAMES = {"STORE_GLOBAL": "sets the global", "DELETE_GLOBAL": "deletes the global"}
@@ -71,12 +73,15 @@ class Watch:
         self._last: tuple[str, int] = ("", 0)
 
     def __enter__(self) -> Watch:
-        self._before = sys.getprofile()
+        self._before, self._collects = sys.getprofile(), gc.isenabled()
+        gc.disable()  # its callbacks would be taken for the program's
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._before)
+        if self._collects:
+            gc.enable()
         if self.unclean is None:
             for code in self.codes:
                 found = self._effects(code)
@@ -93,7 +98,7 @@ class Watch:
             code = frame.f_code
             back = frame.f_back
             if _library(code.co_filename):
-                if back is not None and not _library(back.f_code.co_filename):
+                if back is not None and code.co_filename.endswith(_TENSORS) and not _library(back.f_code.co_filename):
                     self.stored.add((back.f_code, back.f_lasti))
                 return
             if back is not None and not self._reached(code, back, frame):
