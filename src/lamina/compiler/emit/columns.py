@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lamina.compiler.emit.costs import cost_of
+from lamina.compiler.emit.nest import Pass
 from lamina.compiler.emit.reductions import Reduction, State
-from lamina.compiler.emit.schedule import Pass, cost_of
 
 if TYPE_CHECKING:
     from lamina.compiler.emit.loops import Loops

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from lamina.compiler.emit import columns, tiles
 from lamina.compiler.emit.code import Code
 from lamina.compiler.emit.ir import TYPES, Writer
+from lamina.compiler.emit.nest import Pass
 from lamina.compiler.emit.place import STREAMED, Place
 from lamina.compiler.emit.reductions import POSITIONS, Reduction, State, splat
 from lamina.compiler.emit.scalars import STORED, cast
-from lamina.compiler.emit.schedule import Pass, schedule
+from lamina.compiler.emit.schedule import schedule
 from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
 from lamina.compiler.runtime.codegen import READY

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lamina.compiler.emit.ir import TYPES, Writer, number, suffix, vector
+from lamina.compiler.emit.nest import Nest, Pass
 from lamina.compiler.emit.reductions import splat
 from lamina.compiler.emit.scalars import STORED, cast, constant_power, narrow, power_of, scalar, widen
-from lamina.compiler.emit.schedule import Nest, Pass
 from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import SIZES, Access, Inst
 

@@ -5,26 +5,17 @@ Here: decisions, as data. Not here: text (loops.py, reductions.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
 
+from lamina.compiler.emit.costs import cost_of, time_of, walk_cost
 from lamina.compiler.emit.ir import BITS
+from lamina.compiler.emit.nest import Nest, Pass
 from lamina.compiler.emit.reductions import POSITIONS, registers
-from lamina.compiler.emit.scalars import constant_power
 from lamina.compiler.emit.simplify import access_of, simplify
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
 
 VECTOR_BYTES = 64
 UNIT_NS = 10_000.0
-CYCLE_NS = 0.2
-
-COSTS = {
-    "div": 6, "reciprocal": 6, "sqrt": 8, "rsqrt": 14, "exp": 18, "exp2": 16, "expm1": 24, "log": 22, "log2": 22, "log10": 24,
-    "log1p": 28, "tanh": 28, "sigmoid": 26, "erf": 34, "erfc": 60, "sin": 40, "cos": 40, "pow": 160, "floor_div": 200, "mod": 200,
-    "fmod": 200, "trunc_div": 60, "tan": 300, "asin": 300, "acos": 300, "atan": 300, "sinh": 300, "cosh": 300, "asinh": 300,
-    "acosh": 300, "atanh": 300, "atan2": 300, "gather": 24, "argmax": 5, "argmin": 5, "max": 4, "min": 4, "const": 0,
-}  # fmt: skip
-"""Rough cycles of an instruction on a whole vector of float32; 1 where not named. float64 costs twice that."""
 
 EXPENSIVE = 12
 """From this cost on a value needed in several passes over a row is kept rather than computed again."""
@@ -47,86 +38,6 @@ ROW_BYTES = 1 << 17
 
 STREAM_BYTES = 1 << 25
 """Beyond this size an output does not stay in any cache."""
-
-
-@dataclass(slots=True)
-class Nest:
-    """A Loop with everything decided."""
-
-    loop: Loop
-    weights: tuple[int, ...]
-    depends: list[int] = field(
-        default_factory=list
-    )  # for each instruction: bits of the dimensions its value varies along
-    stage: list[int] = field(default_factory=list)  # how many reductions, one after the other, its value needs
-    live: list[bool] = field(default_factory=list)
-    vec: int = -1  # the dimension that becomes vectors; -1: none
-    lanes: int = 1
-    passes: list[Pass] = field(default_factory=list)
-    scratch: int = 0
-    rows: dict[int, int] = field(default_factory=dict)  # values kept in scratch memory: where
-    unit_dim: int = -1
-    block: int = 1  # indices along unit_dim of one unit
-    units: int = 1
-    cost_ns: float = 0.0
-    columns: int = (
-        0  # where rows are reduced side by side, streamed: how many of them at a time; 0: as many as there are lanes
-    )
-    saved: dict[int, int] = field(
-        default_factory=dict
-    )  # what is kept for each column, by instruction: where in scratch memory
-    states: dict[tuple[int, int], int] = field(default_factory=dict)  # their accumulators, by reduction and register
-    turned: tuple[Access, ...] = ()  # loads that are contiguous along the kept dimension tile_dim: turned in squares
-    tile_dim: int = -1
-    tiles: int = 0  # where in scratch memory
-    ahead: list[int] = field(
-        default_factory=list
-    )  # loads of the first pass over a row whose next row the last pass asks for
-    streams: bool = False  # the output is so large that its stores had better go past the caches
-
-    @property
-    def reduced_mask(self) -> int:
-        """Bits of the reduced dimensions."""
-        return (1 << len(self.loop.dims)) - (1 << self.loop.keep)
-
-    @property
-    def row(self) -> int:
-        """Elements of a row."""
-        return prod(self.loop.dims[self.loop.keep :])
-
-    @property
-    def alive(self) -> list[int]:
-        """Instructions that matter to a store, but constants."""
-        return [i for i, live in enumerate(self.live) if live and self.loop.body[i].op != "const"]
-
-    def after(self, s: int) -> list[int]:
-        """What is computed once for a row from the results of its pass s, but stores."""
-        return [
-            i for i in self.alive
-            if not self.depends[i] & self.reduced_mask and self.stage[i] == s + 1
-            and self.loop.body[i].op not in REDUCTIONS and self.loop.body[i].op != "store"
-        ]  # fmt: skip
-
-    @property
-    def row_stores(self) -> list[int]:
-        """Stores made once for a row."""
-        return [i for i in self.alive if self.loop.body[i].op == "store" and not self.depends[i] & self.reduced_mask]
-
-    def along_vec(self, i: int) -> bool:
-        """Whether instruction i has a value for each lane."""
-        return self.vec >= 0 and bool(self.depends[i] >> self.vec & 1)
-
-
-@dataclass(slots=True)
-class Pass:
-    """One walk over a row: what it computes, reduces and stores."""
-
-    reductions: list[int]
-    stores: list[int]
-    needed: list[int] = field(default_factory=list)  # in order; what varies along the row
-    kept: set[int] = field(default_factory=set)  # of these: taken from scratch memory
-    keeps: set[int] = field(default_factory=set)  # of these: put there
-    lanes: int = 1  # where vectors are along the row: of this pass
 
 
 def schedule(loop: Loop) -> Nest:
@@ -174,15 +85,6 @@ def _analyse(nest: Nest) -> None:
     nest.live = live
 
 
-def cost_of(nest: Nest, i: int) -> float:
-    """Rough cycles of instruction i on a vector of 16."""
-    inst = nest.loop.body[i]
-    wide = 2 if inst.dtype in ("float64", "int64") else 1
-    if constant_power(nest.loop.body, inst) is not None:
-        return 4 * wide
-    return COSTS.get(inst.op, 1) * wide
-
-
 def _choose_vector(nest: Nest) -> None:
     """The dimension along which vectors cost least, counting what is not contiguous along it."""
     loop = nest.loop
@@ -205,25 +107,12 @@ def _choose_vector(nest: Nest) -> None:
                 if nest.depends[i]:
                     work += cost_of(nest, i)
             else:
-                work += _walk_cost(nest, i, d, lanes)
+                work += walk_cost(nest, i, d, lanes)
         cost = work * (total / n) * -(-n // lanes)
         if d >= loop.keep:
             cost += rows * reductions * 10
         if cost < best:
             best, nest.vec = cost, d
-
-
-def _walk_cost(nest: Nest, i: int, d: int, lanes: int) -> float:
-    """Cycles of a load, gather or store whose lanes lie along dimension d."""
-    inst = nest.loop.body[i]
-    access = access_of(inst)
-    assert access is not None
-    stride = access.strides[d]
-    if inst.op == "gather" and any(nest.depends[a] >> d & 1 for a in inst.args):
-        return 1.2 * lanes
-    if inst.op != "store" and -2 < stride < 5:
-        return max(2.0 * abs(stride) - 1, 1)
-    return 1 if stride in (0, 1) else (1.5 if inst.op == "store" else 1.2) * lanes
 
 
 def _plan_passes(nest: Nest) -> None:
@@ -437,22 +326,7 @@ def _place_kept(nest: Nest) -> None:
 
 def _choose_units(nest: Nest) -> None:
     loop = nest.loop
-    total = prod(loop.dims)
-    cycles, moved = 0.0, 0
-    for i, inst in enumerate(loop.body):
-        if not nest.live[i]:
-            continue
-        size = prod([n for d, n in enumerate(loop.dims) if nest.depends[i] >> d & 1])
-        if inst.op in REDUCTIONS:
-            size = prod([n for d, n in enumerate(loop.dims) if nest.depends[inst.args[0]] >> d & 1])
-        access = access_of(inst)
-        per_vector = cost_of(nest, i)
-        if access is not None:
-            moved += size * SIZES[access.dtype]
-            per_vector = _walk_cost(nest, i, nest.vec, 16) if nest.along_vec(i) else 1
-        cycles += per_vector * -(-size // 16)
-    vectors = total / max(nest.lanes, 1)
-    nest.cost_ns = 20 + max((cycles + 2 * vectors) * CYCLE_NS, moved / (100.0 if moved < 1 << 21 else 20.0))
+    nest.cost_ns = time_of(nest)
     wanted = min(int(nest.cost_ns / UNIT_NS), 256)
     if wanted < 2 or not loop.keep:
         return
