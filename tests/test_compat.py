@@ -177,7 +177,9 @@ def test_versions_compare_as_versions(smaller, larger):
 
 
 def test_names_without_meaning_on_a_cpu_answer_or_refuse_by_name():
-    run(INSTALL + """
+    run(
+        INSTALL
+        + """
 import torch, torch.nn.attention, torch.nn.parallel, torch.utils.benchmark, torch.utils._contextlib
 assert {str(torch.qint8), str(torch.complex32), torch.bfloat16.abbr} == {"torch.qint8", "torch.complex32", "bf16"}
 assert torch.zeros(2).dtype not in (torch.quint8, torch.uint4)
@@ -203,4 +205,5 @@ assert torch.utils.benchmark.Timer("x + 1", globals={"x": torch.ones(2)}).timeit
 a, b = torch.ones(2), torch.zeros(3)
 torch.utils.swap_tensors(a, b)
 assert a.shape == (3,) and b.tolist() == [1.0, 1.0]
-""")
+"""
+    )

@@ -44,7 +44,8 @@ def test_segment_reduce(reduce, cut, initial):
 @pytest.mark.parametrize("dim", [None, 0, (0, 1), -1])
 def test_hash_tensor(dim, dtype):
     ours, theirs = (
-        lib.hash_tensor(lib.tensor(VALUES).to(getattr(lib, dtype)), *(() if dim is None else (dim,))) for lib in (lamina, torch)
+        lib.hash_tensor(lib.tensor(VALUES).to(getattr(lib, dtype)), *(() if dim is None else (dim,)))
+        for lib in (lamina, torch)
     )
     assert str(ours.dtype) == str(theirs.dtype)
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -32,7 +32,7 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
     """For each primitive: (arrays, parameters) of calls."""
     found: dict[str, list[Sample]] = {}
     for family in FAMILIES:
-        for name, rows in importlib.import_module(f"samples_{family}").samples(rng).items():
+        for name, rows in importlib.import_module(f"samples_{family}").samples(type(rng)()).items():
             if name in NAMES:
                 scalars = not name.startswith("linalg")
                 calls = [

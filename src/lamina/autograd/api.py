@@ -12,6 +12,7 @@ import numpy as np
 
 from lamina.autograd import engine, errors, modes, tensor_api
 from lamina.autograd.graph import GradientEdge
+from lamina.core.strided import writable
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import overrides
 from lamina.primitives.creation import ones_like
@@ -156,7 +157,7 @@ def _run(
     # a cotangent that passed through unchanged is the same Tensor
     known = {id(g._array): g for g in grad_outputs or () if isinstance(g, Tensor)}
     results = [
-        f if f is None or tensors else known[id(f)] if id(f) in known else known.setdefault(id(f), wrap(f))
+        f if f is None or tensors else known[id(f)] if id(f) in known else known.setdefault(id(f), wrap(writable(f)))
         for f in found
     ]
     return tuple([results[at] for at in places])

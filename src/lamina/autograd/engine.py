@@ -121,6 +121,7 @@ def run(
 def _vjp(node: Node, g: Any, create: bool) -> Sequence[Any]:
     """The cotangents of a node's inputs from what came, whatever it is: NumPy's scalar for a 0-d array, or nothing."""
     if g is None and not node._takes_none:
+        node._check()
         return (None,) * len(node._edges)
     return node._vjp(_array(g), create)
 
@@ -209,6 +210,7 @@ def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any)
         if extra.pre_hooks:
             g = leaves.pre_hooks(node, extra, g, create)
     if g is None and not node._takes_none:
+        node._check()
         results: Any = (None,) * len(node._edges)
     else:
         results = node._vjp(g, create) if anomaly is None else anomaly.checked(node, g, create)

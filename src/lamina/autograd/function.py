@@ -19,6 +19,7 @@ from lamina.autograd import engine, errors, modes
 from lamina.autograd.function_call import applied
 from lamina.autograd.graph import Node, edge_of, make
 from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
+from lamina.core.strided import writable
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
@@ -152,7 +153,7 @@ class BackwardCFunction(Node, FunctionCtx):
 
     def _cotangent(self, i: int, value: Any, create: bool) -> Any:
         if value is not None:
-            return value if create else wrap(value)
+            return value if create else wrap(writable(value))
         like = self._ends[i]
         if like is None or not self.materialize_grads:
             return None

@@ -65,6 +65,9 @@ class Node:
         """Cotangents of the inputs from that of the output: arrays, or Tensors where `create`."""
         raise NotImplementedError
 
+    def _check(self) -> None:
+        """Raise where what is saved cannot be used: PyTorch looks at it also when there is no gradient to compute with."""
+
     def _release(self, place: Place | None) -> None:
         """Forget what was saved."""
         if self._holds:

@@ -15,7 +15,7 @@ import numpy as np
 from lamina.autograd import errors, modes
 from lamina.autograd.graph import NOWHERE, Node, accumulator, several
 from lamina.core.device import contiguous_format
-from lamina.core.strided import Array, is_dense, overlaps_itself
+from lamina.core.strided import Array, is_dense, overlaps_itself, writable
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 
 _LOCKS = tuple(Lock() for _ in range(64))
@@ -111,7 +111,7 @@ def _alone(g: Any) -> bool:
 
 def through(hooks: Any, value: Any, create: bool) -> Any:
     """The gradient after a tensor's hooks, each of which may replace it. They see None where no gradient came."""
-    t = value if create or value is None else wrap(value)
+    t = value if create or value is None else wrap(writable(value))
     for hook in tuple(hooks.values()):
         result = hook(t)
         if result is not None:
@@ -191,7 +191,7 @@ def after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
 
 
 def _shown(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
-    return values if create else tuple(None if v is None else wrap(v) for v in values)
+    return values if create else tuple(None if v is None else wrap(writable(v)) for v in values)
 
 
 def _bare(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:

@@ -118,6 +118,16 @@ def partly_overlap(written: Array, read: Array, whole: bool) -> bool:
     return True
 
 
+def writable(array: Array) -> Array:
+    """The array, or (of one that NumPy protects: it was broadcast) another with the same strides that may be written to."""
+    if array.flags.writeable:
+        return array
+    own = array[tuple([slice(0, 1) if s == 0 else slice(None) for s in array.strides])].copy()
+    made = np.broadcast_to(own, array.shape)
+    made.flags.writeable = True
+    return made
+
+
 def is_dense(array: Array) -> bool:
     """Whether the elements lie side by side, each once, in any order of dimensions."""
     if not array.size:

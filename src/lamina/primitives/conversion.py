@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors, modes
+from lamina.autograd.views import Strided, geometry
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided
 from lamina.core.device import BY_NUMPY, KINDS
 from lamina.core.dtype import dtype as dtype_class
 from lamina.core.factories import kind_of
-from lamina.core.strided import Array
+from lamina.core.strided import Array, element_strides
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.registry import apply, primitive
 
@@ -184,7 +185,7 @@ real_ = primitive(
     "real", lambda x: x.real, grads=(lambda g: _complexed(g, 1.0),), view=True, holomorphic=False, node="Select"
 )
 imag_ = primitive(
-    "imag", lambda x: x.imag, grads=(lambda g: _complexed(g, 1.0j),), view=True, holomorphic=False, node="Imag"
+    "imag", lambda x: x.imag, grads=(lambda g: _complexed(g, 1.0j),), view=True, holomorphic=False, node="Select"
 )
 view_as_real_ = primitive(
     "view_as_real", lambda x: _parts(x),
@@ -213,14 +214,14 @@ def _parts(x: Array) -> Array:
 
 def real(input: Tensor) -> Tensor:
     """The real part of a complex tensor, as a view; a real tensor itself."""
-    return _replayed(real_, input) if input.is_complex() else input
+    return _part(real_, input, 0) if input.is_complex() else input
 
 
 def imag(input: Tensor) -> Tensor:
     """The imaginary part of a complex tensor, as a view. Raises RuntimeError for real ones."""
     if not input.is_complex():
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return _replayed(imag_, input)
+    return _part(imag_, input, 1)
 
 
 def set_real(self: Tensor, value: Any) -> None:
@@ -235,8 +236,18 @@ def set_imag(self: Tensor, value: Any) -> None:
     part.copy_(value) if isinstance(value, Tensor) else part.fill_(value)
 
 
-def _replayed(op: Any, input: Tensor) -> Tensor:
+def _part(op: Any, input: Tensor, nr: int) -> Tensor:
     out: Tensor = op(input)
+    size, stride = out._array.shape, element_strides(out._array)
+    return _remembered(out, lambda z: Strided.take(view_as_real_(z), size, stride, nr), input)
+
+
+def _replayed(op: Any, input: Tensor) -> Tensor:
+    return _remembered(op(input), op, input)
+
+
+def _remembered(out: Tensor, op: Any, input: Tensor) -> Tensor:
+    """Let the view `out` know how it comes from its base again: by `op`, from what `input` is there."""
     if out._more is not None and out._more.view is not None and out._more.view.replay is None:
         base_view = input._more.view.replay if input._more is not None and input._more.view is not None else None
         if input._more is None or input._more.base is None:
@@ -244,8 +255,6 @@ def _replayed(op: Any, input: Tensor) -> Tensor:
         elif base_view is not None:
             out._more.view.replay = lambda b: op(base_view(b))
         else:
-            from lamina.autograd.views import Strided, geometry
-
             where = geometry(input, input._more.base)
             out._more.view.replay = lambda b: op(Strided.take(b, *where))
     return out

@@ -343,8 +343,9 @@ polar_ = elementwise(
     grads=(lambda g, out: (conj_(g) * sgn(out)).real, lambda g, out: (conj_(g) * (out * 1j)).real),
     promote="complex", holomorphic=False)  # fmt: skip
 complex_ = elementwise(
-    "complex", lambda x, y: _complex(x, y), grads=(lambda g: g.real, lambda g: g.imag), promote="complex",
-    holomorphic=False)  # fmt: skip
+    "complex", lambda x, y: _complex(x, y),
+    grads=(lambda g, x, y: g.real, lambda g, x, y: g.imag),  # both are saved, and may not be written to: as PyTorch has it
+    promote="complex", holomorphic=False)  # fmt: skip
 
 
 def _complex(x: Any, y: Any) -> Any:

@@ -162,15 +162,21 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     view, at, indices = read(self, key)
     if not at:
         shape = view._array.shape
-        while value._array.ndim > len(shape) and value._array.shape[0] == 1:
-            value = value[0]
+        if value._array.shape != shape and value._array.ndim:
+            value = _without_leading_ones(value).expand(shape)
         if value._array.ndim or not shape:
             view.copy_(value)
         else:
             view.fill_(value)
         return
-    value = _of_dtype(view, value, key if isinstance(key, tuple) else (key,))
+    value = _of_dtype(view, _without_leading_ones(value), key if isinstance(key, tuple) else (key,))
     _put_into(view, at, indices, value, False, "index_put_")
+
+
+def _without_leading_ones(value: Tensor) -> Tensor:
+    shape = value._array.shape
+    first = next((d for d, n in enumerate(shape) if n != 1), len(shape))
+    return s.view_(value, shape=shape[first:]) if first else value
 
 
 def _bare_key(self: Tensor, key: Tensor) -> Array | None:

@@ -118,7 +118,7 @@ def write(
 ) -> Tensor:
     """Put `compute(self)` into self's memory, with its history. Nothing is changed when anything is wrong.
 
-    composite: the node keeps a graph inside, which sees the old values.
+    composite: the node keeps a graph inside, which sees the old values; so do the user's hooks of saved tensors.
     """
     mode = modes.current()
     if not isinstance(self, Tensor):
@@ -132,7 +132,8 @@ def write(
     views.check_inplace(self, name, recorded)
     views.check_memory(self, name, args)
     listener = None if mode is None else mode.listener
-    old = wrap(_kept(self._array, listener) if composite and recorded else self._array, self._kind)
+    apart = recorded and (composite or (mode is not None and bool(mode.saved_hooks)))
+    old = wrap(_kept(self._array, listener) if apart else self._array, self._kind)
     old._node = None if self._node is LEAF else self._node
     result = compute(old)
     views.check_memory(self, name, args, computed=True)

@@ -77,6 +77,11 @@ class PrimitiveNode(Node):
                 raise errors.GradientShapeError(self, i, list(r.shape), list(shape))
         return results
 
+    def _check(self) -> None:
+        if self._saved is None:
+            raise errors.FreedGraphError(self)
+        self.saved_values(False)
+
     @property
     def _shown(self) -> Sequence[int]:
         """Which edges users see: those of PyTorch's tensor arguments, not of indices, masks and numbers."""
