@@ -5,7 +5,8 @@
 Each library runs in a process of its own (worker.py) and they take turns, A B A B ...: the ratio of a round is of two
 times measured within a fraction of a second, so a slow drift of the machine cancels. Printed are the median time and
 the median ratio, lamina over PyTorch (below 1: lamina is faster); `~` where the quartiles of the ratio are over 10 %
-apart. Where PyTorch is not installed, only lamina's times are printed.
+apart. Below the table: the geometric mean of each group, and its worst. Where PyTorch is not installed, only lamina's times are
+printed.
 """
 
 import argparse
@@ -65,13 +66,26 @@ def row(case: str, times: dict[str, list[float] | str]) -> str:
     for found in times.values():
         cells.append(f"{_time(statistics.median(found)):>10}" if isinstance(found, list) else f"{'-':>10}")
     line = f"{case:28} {' '.join(cells)}"
-    ours, theirs = times.get("lamina"), times.get("torch")
-    if isinstance(ours, list) and isinstance(theirs, list):
-        ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    ratios = ratios_of(times)
+    if ratios:
         low, middle, high = statistics.quantiles(ratios, n=4)
         line += f"  {middle:6.2f}{' ~' if high / low > 1.1 else ''}"
     problems = [f"{name}: {found}" for name, found in times.items() if isinstance(found, str)]
     return line + "".join(f"  {problem}" for problem in problems)
+
+
+def ratios_of(times: dict[str, list[float] | str]) -> list[float]:
+    """lamina's time over PyTorch's in each round; none where one of them has no time."""
+    ours, theirs = times.get("lamina"), times.get("torch")
+    if not isinstance(ours, list) or not isinstance(theirs, list):
+        return []
+    return sorted(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def middle_ratio(times: dict[str, list[float] | str]) -> float | None:
+    """The ratio of the table."""
+    ratios = ratios_of(times)
+    return statistics.median(ratios) if ratios else None
 
 
 def _time(seconds: float) -> str:
@@ -95,15 +109,24 @@ def main() -> int:
     names = ["lamina"] + (["torch"] if importlib.util.find_spec("torch") else [])
     libraries = [Library(name) for name in names]
     print(f"{'':28} {' '.join(f'{name:>10}' for name in names)}  {'lamina / torch' if len(names) > 1 else ''}".rstrip())
+    ratios: dict[str, list[float]] = {}  # by group
     try:
         for case in chosen:
-            print(row(case, measure(libraries, case, args.rounds, args.slice)), flush=True)
+            times = measure(libraries, case, args.rounds, args.slice)
+            print(row(case, times), flush=True)
+            found = middle_ratio(times)
+            if found is not None:
+                ratios.setdefault(case.partition("/")[0], []).append(found)
     except (EOFError, connection.AuthenticationError) as error:
         print(f"a library's process has ended: {error!r}", file=sys.stderr)
         return 1
     finally:
         for library in libraries:
             library.close()
+    for group, found in ratios.items():
+        print(
+            f"{group}: lamina takes {statistics.geometric_mean(found):.2f} of PyTorch's time, at most {max(found):.2f}"
+        )
     return 0
 
 

@@ -31,35 +31,43 @@ def _single(name: str, operation: Callable[..., Any], inputs: int = 1) -> None:
 _single("add", lambda torch, a, b: a + b, inputs=2)
 _single("mul", lambda torch, a, b: a * b, inputs=2)
 _single("mul_scalar", lambda torch, a: a * 2.0)
+_single("div", lambda torch, a, b: a / b, inputs=2)
 _single("matmul", lambda torch, a, b: a @ b, inputs=2)
 _single("exp", lambda torch, a: a.exp())
-_single("sum", lambda torch, a: a.sum())
-_single("view", lambda torch, a: a.view(9))
-_single("index", lambda torch, a: a[0])
+_single("tanh", lambda torch, a: a.tanh())
 _single("relu", lambda torch, a: torch.relu(a))
+_single("sum", lambda torch, a: a.sum())
+_single("mean", lambda torch, a: a.mean())
+_single("view", lambda torch, a: a.view(9))
+_single("transpose", lambda torch, a: a.transpose(0, 1))
+_single("index", lambda torch, a: a[0])
+_single("slice", lambda torch, a: a[1:])
+_single("cat", lambda torch, a, b: torch.cat((a, b)), inputs=2)
 _single("softmax", lambda torch, a: torch.softmax(a, dim=-1))
 
 
-def _chain(name: str, shape: tuple[int, ...], grad: bool) -> None:
+def _chain(name: str, shape: tuple[int, ...], links: int, link: Callable[[Any, Any], Any], grad: bool = True) -> None:
     @case(f"chain/{name}")
     def build(torch: Any) -> Callable[[], Any]:
-        leaf, factor = torch.rand(shape, requires_grad=grad), torch.rand(shape)
+        leaf, factor = (torch.rand(shape, requires_grad=grad) for _ in range(2))
+        cotangent = torch.ones(shape)
 
         def run() -> Any:
             out = leaf
-            for _ in range(50):
-                out = out * factor
+            for _ in range(links):
+                out = link(out, factor)
             if grad:
-                leaf.grad = None
-                out.sum().backward()
+                leaf.grad = factor.grad = None
+                out.backward(cotangent)
             return out
 
         return run
 
 
-_chain("50 mul 3x3", (3, 3), grad=True)
-_chain("50 mul 0-d", (), grad=True)
-_chain("50 mul 3x3 no grad", (3, 3), grad=False)
+_chain("50 mul 3x3", (3, 3), 50, lambda x, y: x * y)
+_chain("50 mul 0-d", (), 50, lambda x, y: x * y)
+_chain("25 mul and tanh 0-d", (), 25, lambda x, y: (x * y).tanh())
+_chain("50 mul 3x3 no grad", (3, 3), 50, lambda x, y: x * y, grad=False)
 
 
 def _large(name: str, operation: Callable[..., Any], *shapes: tuple[int, ...]) -> None:
@@ -101,6 +109,33 @@ def tiny_mlp(torch: Any) -> Callable[[], Any]:
     model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
     return _step(
         torch, model, torch.optim.SGD(model.parameters(), lr=0.1), torch.randn(32, 2), torch.randint(0, 2, (32,))
+    )
+
+
+@case("step/mlp 2-16-16-2 AdamW")
+def tiny_mlp_adamw(torch: Any) -> Callable[[], Any]:
+    """The same, where the optimizer's overhead counts too."""
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+    return _step(torch, model, torch.optim.AdamW(model.parameters()), torch.randn(32, 2), torch.randint(0, 2, (32,)))
+
+
+@case("step/lstm 28-128 Adam")
+def lstm(torch: Any) -> Callable[[], Any]:
+    """A classifier of sequences: many small steps in a row."""
+    nn = torch.nn
+
+    class Classifier(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(28, 128, batch_first=True), nn.Linear(128, 10)
+
+        def forward(self, input: Any) -> Any:
+            return self.head(self.lstm(input)[0][:, -1])
+
+    model = Classifier()
+    return _step(
+        torch, model, torch.optim.Adam(model.parameters()), torch.randn(32, 28, 28), torch.randint(0, 10, (32,))
     )
 
 
