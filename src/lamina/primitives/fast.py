@@ -24,7 +24,7 @@ from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import OWN_FILES, Version, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, without_history
 from lamina.primitives.primitive import Primitive
-from lamina.primitives.straight import several
+from lamina.primitives.straight_many import several
 
 ndarray = np.ndarray
 new = object.__new__

@@ -165,20 +165,23 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return dot_(input, tensor)  # type: ignore[no-any-return]
 
 
-def matmul_operator(self: Tensor, other: Any) -> Tensor:
-    return _matmul(self, other) if isinstance(other, Tensor) else NotImplemented
-
-
 def plain_matrices(input: Any, other: Any) -> bool:
     """Whether two operands are matrices of one floating dtype in the default mode: nothing but their sizes is to be checked."""
+    cls, other_cls = input.__class__, other.__class__
     return (
-        input.__class__ in PLAIN
-        and other.__class__ in PLAIN
+        (cls is Tensor or cls is Parameter)
+        and (other_cls is Tensor or other_cls is Parameter)
         and input._kind is other._kind
         and input._kind.category == 2
         and input._array.ndim == 2 == other._array.ndim
         and modes.current() is None
     )
+
+
+def matmul_operator(self: Tensor, other: Any) -> Tensor:
+    if plain_matrices(self, other) and self._array.shape[1] == other._array.shape[0]:
+        return mm_(self, other)  # type: ignore[no-any-return]
+    return _matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
 def _matmul(input: Tensor, other: Tensor) -> Tensor:

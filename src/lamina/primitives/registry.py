@@ -23,7 +23,8 @@ from lamina.primitives.large import large_forward, large_rule
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, name_saved, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
-from lamina.primitives.straight import several, straight
+from lamina.primitives.straight import straight
+from lamina.primitives.straight_many import several
 
 __all__ = [
     "PRIMITIVES",
