@@ -276,10 +276,11 @@ class Loops(Place):
             with self.inside():
                 if d == self.nest.vec:
                     self.lanes = lanes
-                ahead = self.nest.ahead if p is self.nest.passes[-1] else []
-                self.step(d, counter, [*p.needed, *ahead])
+                last = self.nest.passes[-1]
+                extra = self.nest.ahead if p is last else last.stores if self.nest.ahead else []
+                self.step(d, counter, [*p.needed, *extra])
                 if d == self.nest.vec:
-                    self._fetch_ahead(ahead)
+                    self._fetch_ahead(p)
                 inner = sum(1 << e for e in self.reduced[level + 1 :])
                 own = [i for i in p.needed if self.nest.depends[i] >> d & 1 and not self.nest.depends[i] & inner]
                 self.execute(own, p)
@@ -299,16 +300,27 @@ class Loops(Place):
             state = self.carry("0", str(whole), lanes, reductions, state, lambda c, s: turn(c, lanes, s))
         return turn(str(whole), rest, state) if rest else state
 
-    def _fetch_ahead(self, insts: list[int]) -> None:
-        """Ask for the next row's elements: memory would else be idle while passes go over what is near."""
-        for i in insts:
-            access: Access = self.body[i].data
-            size = SIZES[access.dtype]
-            for first in range(0, self.lanes, max(64 // size, 1)):
-                far = access.strides[self.kept[-1]] + first
-                at = self.writer.let(f"getelementptr {STORED[access.dtype]}, ptr {self.pointers[access]}, i64 {far}")
-                self.writer.helpers.setdefault("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-                self.writer.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 3, i32 1)")
+    def _fetch_ahead(self, p: Pass) -> None:
+        """Ask for what comes next, lest memory be idle while passes go over what is near: the first pass for the lines that the
+        last one writes, the last one for a row that comes soon."""
+        if not self.nest.ahead:
+            return
+        if p is self.nest.passes[0]:
+            for i in self.nest.passes[-1].stores:
+                self._fetch(self.body[i].data, 0, write=True)
+        elif p is self.nest.passes[-1]:
+            for i in self.nest.ahead:
+                self._fetch(
+                    self.body[i].data, self.nest.distance * self.body[i].data.strides[self.kept[-1]], write=False
+                )
+
+    def _fetch(self, access: Access, far: int, write: bool) -> None:
+        self.writer.helpers["llvm.prefetch.p0"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+        for first in range(0, self.lanes, 64 // SIZES[access.dtype]):
+            at = self.writer.let(
+                f"getelementptr {STORED[access.dtype]}, ptr {self.pointers[access]}, i64 {far + first}"
+            )
+            self.writer.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 {int(write)}, i32 3, i32 1)")
 
     def block_end(self, start: str, size: int, limit: int) -> str:
         """Where the block that begins at `start` ends."""

@@ -34,7 +34,9 @@ class Nest:
     turned: tuple[Access, ...] = ()
     tile_dim: int = -1
     tiles: int = 0
-    ahead: list[int] = field(default_factory=list)  # loads of the first pass whose next row the last pass asks for
+    # Loads of the first pass over a row, for which the last pass asks so many rows before.
+    ahead: list[int] = field(default_factory=list)
+    distance: int = 1
     streams: bool = False  # the output is so large that its stores had better go past the caches
     unit_dim: int = -1
     block: int = 1  # indices along unit_dim of one unit

@@ -36,6 +36,9 @@ NEAR_BYTES = 1 << 19
 ROW_BYTES = 1 << 17
 """A row that is larger leaves no room there for the next one."""
 
+AHEAD_BYTES = 3 << 12
+"""So far ahead of its use memory is asked for: it takes longer than a pass over a short row."""
+
 STREAM_BYTES = 1 << 25
 """Beyond this size an output does not stay in any cache."""
 
@@ -313,6 +316,7 @@ def _choose_ahead(nest: Nest) -> None:
             loads.setdefault(access, i)
     if prod(loop.dims) * 4 * len(loads) > NEAR_BYTES and nest.row * 4 * len(loads) < ROW_BYTES:
         nest.ahead = list(loads.values())
+        nest.distance = min(max(AHEAD_BYTES // (nest.row * 4), 1), 16)
 
 
 def _place_kept(nest: Nest) -> None:
