@@ -32,7 +32,7 @@ AVX512 = Machine(vector=64, registers=32, l1=32 << 10, l2=1 << 20)
 UNIT_NS = 8_000.0
 """A unit of work that threads share is not made smaller than this."""
 
-BLOCK_NS = 60_000.0
+BLOCK_NS = 120_000.0
 """A large product is cut into blocks of about this, or more: smaller ones read and pack their operands too often."""
 
 WEIGHT_BLOCK_NS = 100_000.0
@@ -99,8 +99,8 @@ def best_tile(
 
 def depth_block(depth: int) -> int:
     """How deep a block of a product is. What it needs streams from the second cache; only sums that wait there cost time."""
-    blocks = -(-depth // 1024)
-    return depth if blocks <= 1 else -(-depth // (blocks * 16)) * 16
+    blocks = 1 if depth <= 1024 else -(-depth // 512)
+    return depth if blocks == 1 else -(-depth // (blocks * 16)) * 16
 
 
 def pack_cycles(elements: int, lanes: int, straight: bool, square: bool) -> float:
@@ -124,7 +124,8 @@ def blocks(
     `tile`: its rows and columns; `nanoseconds`: of one product; `weights`: what it costs a block to bring in an element of the
     rows' side and of the columns' side.
     """
-    wanted = max(1.0, min(16.0, nanoseconds * products / BLOCK_NS) / products)
+    total = nanoseconds * products
+    wanted = max(1.0, min(16.0, max(total / BLOCK_NS, min(4.0, total / (2 * UNIT_NS)))) / products)
     best, least = (rows, columns), float("inf")
     for down in range(1, min(-(-rows // tile[0]), 64) + 1):
         block_rows = share(rows, down, tile[0])

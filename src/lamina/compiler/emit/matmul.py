@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from .. import costs
 from ..kernels import SIZES, Matmul, NotNative
+from . import pack
 from .builder import Builder, Index
 from .code import Code
 from .epilogue import Epilogue, Row
 from .names import symbol_of
-from .pack import copy, panels
 from .scratch import Scratch
 from .tile import Operand, run, zeros
 from .vectors import FLOATS, Vec, read, write
@@ -91,8 +91,10 @@ def _plan(kernel: Matmul, machine: costs.Machine, dtype: str, swapped: bool) -> 
     steps = costs.depth_block(depth)
     far = w.step * SIZES[w.dtype] >= 2048 and depth >= 64 and rows >= 4 * tile_rows
     pack_columns = w.dtype != dtype or w.apart != 1 or far
-    spread = (u.apart if u.step == 1 else u.step) * SIZES[u.dtype]
-    crowded = depth >= 64 and columns >= 4 * width and (spread % 2048 == 0 or (u.step != 1 and spread >= 2048))
+    # Rows a page apart share a set of the first cache; steps far apart share few sets of the second one.
+    apart, ahead = u.apart * SIZES[u.dtype], u.step * SIZES[u.dtype]
+    crowded = apart % 4096 == 0 and tile_rows > 8 if u.step == 1 else ahead >= 2048
+    crowded = crowded and depth >= 64 and columns >= 4 * width
     pack_rows = u.dtype != dtype or crowded or steps < depth
     if pack_columns:
         cycles += costs.pack_cycles(columns * depth, v.lanes, w.apart == 1, w.step == 1 and depth >= v.lanes)
@@ -142,10 +144,10 @@ class Writer:
         panel_count = -(-min(p.block[1], p.columns) // p.width)
         self.at_panels = self.scratch.take(panel_count * p.steps * p.width * size if p.pack_columns else 0)
         # A row's pitch is an odd number of vectors, so that rows spread over the cache's sets.
-        length = p.steps if self.u.step == 1 else min(p.block[0], p.rows)
-        self.pitch = (-(-length // p.v.lanes) | 1) * p.v.lanes
-        count = min(p.block[0], p.rows) if self.u.step == 1 else p.steps
-        self.at_rows = self.scratch.take(count * self.pitch * size if p.pack_rows else 0)
+        self.pitch = (-(-p.steps // p.v.lanes) | 1) * p.v.lanes
+        most = min(p.block[0], p.rows)
+        room = most * self.pitch if self.u.step == 1 else (most + p.tile[0]) * p.steps + p.v.lanes
+        self.at_rows = self.scratch.take(room * size if p.pack_rows else 0)
         self.tile_bytes = p.tile[0] * p.width * size
         self.tiles = -(-min(p.block[0], p.rows) // p.tile[0])
         self.at_sums = self.scratch.take(self.tile_bytes * (self.tiles * panel_count if self.several else 1))
@@ -219,7 +221,7 @@ class Writer:
         if p.pack_columns:
             place = b.at("%scratch", self.at_panels)
             strides = self.w.step, self.w.apart
-            panels(b, v, self.w.dtype, w, strides, steps, column, columns, p.columns, p.tile[1], p.steps, place)
+            pack.panels(b, v, self.w.dtype, w, strides, steps, column, columns, p.columns, p.tile[1], p.steps, place)
             across = Operand(place, p.width * v.size, v.bytes)
             w_panel = p.steps * p.width * v.size
         else:
@@ -227,18 +229,13 @@ class Writer:
         if p.pack_rows:
             place = b.at("%scratch", self.at_rows)
             source = b.at(u, b.mul(row, self.u.apart * SIZES[self.u.dtype]))
-            across_rows = self.u.step == 1
-            outer, inner = (rows, steps) if across_rows else (steps, rows)
-            apart, stride = (self.u.apart, 1) if across_rows else (self.u.step, self.u.apart)
-
-            def line(i: Index, _: list[str]) -> list[str]:
-                start = b.at(source, b.mul(i, apart * SIZES[self.u.dtype]))
-                copy(b, v, self.u.dtype, start, stride, inner, b.at(place, b.mul(i, self.pitch * v.size)))
-                return []
-
-            b.loop(0, outer, 1, line)
-            u_row, step = (self.pitch * v.size, v.size) if across_rows else (v.size, self.pitch * v.size)
-            down = Operand(place, step, u_row)
+            if self.u.step == 1:
+                pack.rows(b, v, self.u.dtype, source, self.u.apart, rows, steps, self.pitch, place)
+                down, u_row = Operand(place, v.size, self.pitch * v.size), self.pitch * v.size
+            else:
+                strides = self.u.step, self.u.apart
+                pack.strips(b, v, self.u.dtype, source, strides, steps, rows, p.rows, p.tile[0], p.steps, place)
+                down, u_row = Operand(place, p.tile[0] * v.size, v.size), p.steps * v.size
         else:
             down = down._replace(pointer=b.at(u, b.mul(row, self.u.apart * v.size)))
 
