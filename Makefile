@@ -1,5 +1,5 @@
 # Each target sets up what it needs, from nothing but Python 3.11 or newer; a stamp file says that it is done.
-#   make demo     train on handwritten digits            make oracle   compare with PyTorch 2.13
+#   make demo     train on handwritten digits, compiled  make oracle   compare with PyTorch 2.13
 #   make test     everything that needs no PyTorch       make fuzz     the property tests at full length
 #   make bench    times beside PyTorch's                 make clean    remove what these made
 SHELL := /bin/bash
@@ -19,7 +19,7 @@ PYTEST := -m pytest -n $(JOBS) --dist loadgroup
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 demo: $(DEMO)
-	.venv/bin/lamina run examples/mnist.py
+	.venv/bin/lamina run examples/mnist.py --compile
 
 test: lint types unit doctest slim short-demo
 
@@ -46,7 +46,7 @@ slim: $(SLIM)
 	    $(wildcard tests/core tests/autograd tests/primitives tests/slim)
 
 short-demo: $(DEV)
-	.venv/bin/lamina run examples/mnist.py --steps 30 --out build/demo
+	.venv/bin/lamina run examples/mnist.py --compile --steps 30 --out build/demo
 
 oracle: $(ORACLE)
 	$(ONE_THREAD) .venv-oracle/bin/python $(PYTEST) tests/oracle

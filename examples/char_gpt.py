@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train a character-level GPT.")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--compile", action="store_true", help="run the steps through torch.compile")
     parser.add_argument("--every", type=int, default=20, help="print the loss every so many steps")
     args = parser.parse_args()
 
@@ -88,16 +89,24 @@ def main() -> None:
     print(f"{len(text):,} characters, {len(characters)} different; {parameters:,} parameters")
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-    for step in range(args.steps):
-        starts = torch.randint(len(tokens) - CONTEXT, (args.batch_size,))
-        windows = torch.stack([tokens[start : start + CONTEXT + 1] for start in starts.tolist()])
-        loss = F.cross_entropy(model(windows[:, :-1]).flatten(0, 1), windows[:, 1:].flatten())
+
+    def step(inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step of training; the loss before it, and the norm of its gradient."""
+        loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step % args.every == 0 or step == args.steps - 1:
-            print(f"step {step:4d}  loss {loss.item():.4f}  gradient norm {norm.item():.3f}")
+        return loss, norm
+
+    if args.compile:
+        step = torch.compile(step)
+    for number in range(args.steps):
+        starts = torch.randint(len(tokens) - CONTEXT, (args.batch_size,))
+        windows = torch.stack([tokens[start : start + CONTEXT + 1] for start in starts.tolist()])
+        loss, norm = step(windows[:, :-1], windows[:, 1:])
+        if number % args.every == 0 or number == args.steps - 1:
+            print(f"step {number:4d}  loss {loss.item():.4f}  gradient norm {norm.item():.3f}")
 
     prompt = torch.tensor([[index[character] for character in "ROMEO:"]])
     written = model.continue_text(prompt, 60)[0].tolist()

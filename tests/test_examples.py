@@ -15,6 +15,17 @@ def test_prints_what_pytorch_printed(name, tmp_path: Path):
             assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["char_gpt", "mnist"])
+def test_compiled_it_prints_the_same(name, tmp_path: Path):
+    compiled = output(name, LAMINA, tmp_path, *RUNS[name], "--compile").splitlines()
+    expected = (EXPECTED / f"{name}.txt").read_text().splitlines()
+    if name == "mnist":  # a digit near a border may be taken for another one: the losses tell
+        assert [line.split()[0] for line in compiled if "  " in line][-2:] == ["eager", "compiled"]
+        compiled, expected = ([line for line in lines if "mean loss" in line] for lines in (compiled, expected))
+    assert first_difference("\n".join(compiled), "\n".join(expected)) == ""
+
+
 @pytest.mark.parametrize(
     "got, expected, same",
     [
