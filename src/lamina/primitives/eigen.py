@@ -69,7 +69,8 @@ def _eigh_back(gs: Any, out_0: Any, out_1: Any) -> Any:
             diagonal_of(inner).imag,
             f"linalg_eigh_backward: The eigenvectors in the {_PHASE} quantity, so it is ill-defined.",
         )
-    inner = inner / _gaps(out_0)
+    # only what turns the vectors counts: so the gradient is Hermitian, as the matrix is
+    inner = (inner - adjoint(inner)) * 0.5 / _gaps(out_0)
     inner = inner - diagonal_matrix(diagonal_of(inner))
     if gw is not None:
         inner = inner + diagonal_matrix(gw)

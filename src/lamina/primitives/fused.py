@@ -18,6 +18,7 @@ from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import Place, users_place
 from lamina.primitives import registry
 from lamina.primitives.conversion import to
+from lamina.primitives.second import recorded
 from lamina.primitives.transforms import alias
 
 Body = Callable[..., Any]
@@ -203,7 +204,7 @@ class FusedNode(Node):
             captures: dict[Any, int] = {}
             first = [captures.setdefault(edge_of(aliases[id(t)]), len(captures)) for t in inputs]
             found = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False)
-            return [found[at] if at not in first[:i] else None for i, at in enumerate(first)]
+            return recorded(self, [found[at] if at not in first[:i] else None for i, at in enumerate(first)])
         finally:
             modes.reset(token)
 

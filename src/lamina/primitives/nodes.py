@@ -21,6 +21,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.kernels import sums
 from lamina.primitives.primitive import Primitive
+from lamina.primitives.second import recorded
 
 ndarray = np.ndarray
 
@@ -44,8 +45,10 @@ class PrimitiveNode(Node):
             return _on_tensors(self, g)
         values = self.saved_values(create)
         if any(kept.__class__ is Packed for kept in self._saved):
-            return self._unpacked(g, values, create)
-        return self._ruled(g, values, create)
+            results = self._unpacked(g, values, create)
+        else:
+            results = self._ruled(g, values, create)
+        return recorded(self, results) if create else results
 
     def _ruled(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
         p = self._primitive
