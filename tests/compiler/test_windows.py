@@ -13,6 +13,7 @@ from lamina.compiler.emit import emit
 from lamina.compiler.emit.pool import emit_max_pool
 from lamina.compiler.emit.scatter import emit_scatter
 from lamina.compiler.kernels import Access, Inst, MaxPool, MaxPoolInput, NotNative, Scatter, Window
+from lamina.compiler.reference_cores import interpret_core
 
 pytestmark = pytest.mark.full
 
@@ -27,6 +28,15 @@ def computed(dtype):
 
 def strides(array):
     return tuple(stride // array.itemsize for stride in array.strides)
+
+
+def native_units(code, kernel, operands):
+    native(code, operands, unit_by_unit=True)
+
+
+def reference(code, kernel, operands):
+    memory = [np.lib.stride_tricks.as_strided(a, (max(a.size, 1),), (a.itemsize,)) for a in operands]
+    interpret_core(kernel, memory, {})
 
 
 def maxima(w, x):
@@ -65,9 +75,14 @@ def check_pool(w, dtype, machine, seed, step=1):
         Inst("store", (0,), kind, Access(1, strides(out), dtype)),
         Inst("store", (1,), "int64", Access(2, strides(where), "int64")),
     )
-    native(emit_max_pool(MaxPool(w, Access(0, strides(x), dtype), body), machine), (x, out, where))
+    kernel = MaxPool(w, Access(0, strides(x), dtype), body)
+    native(emit_max_pool(kernel, machine), (x, out, where))
     np.testing.assert_array_equal(out.astype(np.float64), values.astype(np.float64))
     np.testing.assert_array_equal(where, places)
+    if step == 1:
+        reference(None, kernel, (x, out, where))
+        np.testing.assert_array_equal(out.astype(np.float64), values.astype(np.float64))
+        np.testing.assert_array_equal(where, places)
 
     grad = rng.standard_normal(values.shape).astype(NUMPY[dtype])
     expected = np.zeros((*x.shape[:2], w.size[0] * w.size[1]))
@@ -78,8 +93,10 @@ def check_pool(w, dtype, machine, seed, step=1):
     kernel = MaxPoolInput(
         w.batch, w.channels, w.size, w.out, Access(0, strides(grad), dtype), Access(1, strides(where), "int64"), body
     )
-    native(emit_max_pool(kernel, machine), (grad, where, back), unit_by_unit=True)
-    np.testing.assert_allclose(back.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
+    for way in (native_units, reference):
+        back[...] = np.nan
+        way(emit_max_pool(kernel, machine), kernel, (grad, where, back))
+        np.testing.assert_allclose(back.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -148,8 +165,11 @@ def test_scatter(machine, batch, size, dtype, integer, skip, turned):
     kernel = Scatter(
         batch, rows, width, count, Access(0, strides(indices), integer), Access(1, strides(values), dtype), body, skip
     )
-    native(emit_scatter(kernel, machine), (indices, values, table), unit_by_unit=True)
-    np.testing.assert_allclose(table, expected, rtol=1e-5, atol=1e-5)
+    before = table.copy()
+    for way in (native_units, reference):
+        table[...] = before
+        way(emit_scatter(kernel, machine), kernel, (indices, values, table))
+        np.testing.assert_allclose(table, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_has_no_native_form():

@@ -1,4 +1,5 @@
-"""What a Loop means, in NumPy: slow and plain, the measure of what `emit` makes. Not here: matrix products."""
+"""What a Loop means, in NumPy: slow and plain, the measure of what `emit` makes. Not here: matrix products and their
+like (reference_cores.py)."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def interpret(loop: Loop, operands: Sequence[np.ndarray], functions: dict[str, C
             args = [values[a] for a in inst.args]
             result = None
             if inst.op == "load":
-                result = _view(operands, inst.data, _extents(inst.data, loop.dims))
+                result = view(operands, inst.data, _extents(inst.data, loop.dims))
                 result = result.astype(np.float32) if inst.data.dtype in _NARROW else result.copy()
             elif inst.op == "gather":
                 result = _gather(operands, inst, args, loop.dims)
@@ -56,7 +57,7 @@ def interpret(loop: Loop, operands: Sequence[np.ndarray], functions: dict[str, C
                 value = value.astype(np.float32)
             once = keep < rank and not any(access.strides[keep:]) and not _along(value, keep, rank)
             dims = loop.dims[:keep] + (1,) * (rank - keep) if once else loop.dims
-            _view(operands, access, dims)[...] = value.astype(dtype_of(access.dtype))
+            view(operands, access, dims)[...] = value.astype(dtype_of(access.dtype))
 
 
 def _along(value: Any, keep: int, rank: int) -> bool:
@@ -69,7 +70,8 @@ def _extents(access: Access, dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([n if stride else 1 for n, stride in zip(dims, access.strides, strict=True)])
 
 
-def _view(operands: Sequence[np.ndarray], access: Access, dims: tuple[int, ...]) -> np.ndarray:
+def view(operands: Sequence[np.ndarray], access: Access, dims: tuple[int, ...]) -> np.ndarray:
+    """What an Access reaches, at every index of `dims`."""
     array = operands[access.operand]
     assert array.dtype == dtype_of(access.dtype)
     return as_strided(array, dims, [s * array.itemsize for s in access.strides])
