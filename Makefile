@@ -14,6 +14,7 @@ SLIM := .venv-slim/.done
 ORACLE := .venv-oracle/.done
 JOBS ?= 2
 FUZZ_PROGRAMS ?= 5000
+FUZZ_STEPS ?= 2000
 # Parallel tests share the cores among themselves: more BLAS threads would only wait for each other.
 PYTEST := -m pytest -n $(JOBS) --dist loadgroup
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -52,7 +53,7 @@ oracle: $(ORACLE)
 	$(ONE_THREAD) .venv-oracle/bin/python $(PYTEST) tests/oracle
 
 fuzz: $(ORACLE)
-	LAMINA_FUZZ_PROGRAMS=$(FUZZ_PROGRAMS) $(ONE_THREAD) .venv-oracle/bin/python $(PYTEST) -m fuzz tests
+	LAMINA_FUZZ_PROGRAMS=$(FUZZ_PROGRAMS) LAMINA_FUZZ_STEPS=$(FUZZ_STEPS) $(ONE_THREAD) .venv-oracle/bin/python $(PYTEST) -m fuzz tests
 
 bench: $(DEMO)
 	if [ -e $(ORACLE) ]; then bin=.venv-oracle/bin; else bin=.venv/bin; fi

@@ -70,16 +70,21 @@ class Watch:
         self.stored: set[tuple[CodeType, int]] = set()  # instructions at which the library was called
         self.codes: dict[CodeType, None] = {}
         self.containers = {id(o) for o in gc.get_objects() if isinstance(o, (list, dict, set))}
-        self._last: tuple[str, int] = ("", 0)
+        self.lines: set[tuple[CodeType, int]] | None = None  # that ran, where that is known
 
     def __enter__(self) -> Watch:
         self._before, self._collects = sys.getprofile(), gc.isenabled()
         gc.disable()  # its callbacks would be taken for the program's
+        if sys.gettrace() is None:  # a debugger, or a measure of coverage, keeps its place: then all lines count as run
+            self.lines = set()
+            sys.settrace(self._entered)
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._before)
+        if self.lines is not None:
+            sys.settrace(None)
         if self._collects:
             gc.enable()
         if self.unclean is None:
@@ -92,6 +97,15 @@ class Watch:
     def blame(self, what: str, place: Place | None) -> None:
         if self.unclean is None:
             self.unclean = (what, place)
+
+    def _entered(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """A frame begins: of those that are looked at, each line is noted."""
+        return None if _library(frame.f_code.co_filename) else self._line
+
+    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line" and self.lines is not None:
+            self.lines.add((frame.f_code, frame.f_lineno))
+        return self._line
 
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "call":
@@ -197,7 +211,9 @@ class Watch:
     def _effects(self, code: CodeType) -> tuple[str, Place] | None:
         """The first store of `code` that is neither into a local nor into a tensor."""
         for offset, op, name in _stores(code):
-            if (code, offset) in self.stored:
+            if (code, offset) in self.stored or (
+                self.lines is not None and (code, _line_of(code, offset)) not in self.lines
+            ):
                 continue
             return (f"{op} {name}".rstrip(), (code, offset))
         return None
@@ -222,6 +238,14 @@ def _stores(code: CodeType) -> tuple[tuple[int, str, str], ...]:
         elif i.opname == "STORE_NAME":
             found.append((i.offset, "sets the global", str(i.argval)))
     return tuple(found)
+
+
+def _line_of(code: CodeType, offset: int) -> int:
+    """The line that a `line` event would tell for an instruction."""
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
 
 
 @functools.lru_cache(4096)
