@@ -26,6 +26,9 @@ class _Filters(list[Any]):
     def insert(self, index: SupportsIndex, item: Any) -> None:
         super().insert(max(int(index), 1), item)
 
+    def remove(self, item: Any) -> None:
+        del self[self.index(item, 1)]  # a program may set a filter that is equal to ours: it replaces only its own
+
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
         return _Filters(found) if isinstance(index, slice) else found

@@ -17,7 +17,7 @@ from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import is_number, is_tensor, number_tensor
 from lamina.primitives.inplace import NAMES, put_out, with_out
-from lamina.primitives.signature import not_implemented, not_tensor
+from lamina.primitives.signature import no_overload, not_implemented, not_tensor
 
 
 def _operand(name: str, input: Any, other: Any) -> Any:
@@ -114,7 +114,7 @@ def subtract(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """other - alpha * input."""
     if not is_tensor(input):
-        raise not_tensor("rsub", "input", 1, input)
+        raise no_overload("rsub", (input, other), "Tensor input, Tensor other", "Tensor input, Number other")
     if alpha.__class__ is int and alpha == 1:
         return e._rsub(input, other)  # type: ignore[no-any-return]
     _check_alpha(alpha, input, other)
@@ -153,7 +153,9 @@ def _double(x: Any) -> Any:
 def float_power(input: Any, exponent: Any) -> Tensor:
     """input ** exponent in float64, or complex128."""
     if not is_tensor(input) and not is_tensor(exponent):
-        raise not_tensor("float_power", "input", 1, input)
+        raise no_overload(
+            "float_power", (input, exponent), "Tensor input, Tensor exponent", "Number self, Tensor exponent", "Tensor input, Number exponent"
+        )  # fmt: skip
     if not isinstance(input, Tensor):
         return division.rpow(_double(exponent), _double(input))  # type: ignore[no-any-return]
     return division.pow(_double(input), _double(exponent))  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from lamina.primitives import elementwise as e
 from lamina.primitives import special_functions as s
 from lamina.primitives.dispatch import apply
 from lamina.primitives.inplace import put_out, with_out
-from lamina.primitives.signature import not_tensor
+from lamina.primitives.signature import no_overload, not_tensor
 
 
 def is_tensor(value: Any) -> bool:
@@ -52,19 +52,29 @@ def number_tensor(value: Any) -> Tensor:
     return wrap(np.asarray(value, number_dtype(value).np))
 
 
+_PAIR, _NUMBER_FIRST, _NUMBER_LAST = (
+    "Tensor input, Tensor other",
+    "Number self, Tensor other",
+    "Tensor input, Number other",
+)
+
+
 def binary(op: Any, name: str, numbers: str = "other") -> Any:
     """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other",
     "either", "both".
     """
+    forms = () if numbers == "none" or name == "mul" else (_PAIR, *((_NUMBER_FIRST,) if numbers == "either" else ()), _NUMBER_LAST)
 
     def checked(p: Any, operands: Any, params: Any) -> Any:
         input, other = operands
         if numbers == "both" and is_number(input) and is_number(other):
             return apply(p, (number_tensor(as_operand(input)), other), params)
-        if not is_tensor(input) and not (numbers in ("either", "both") and is_number(input) and is_tensor(other)):
-            raise not_tensor(name, "input", 1, input)
-        if not is_tensor(other) and not (numbers != "none" and is_number(other)):
-            raise not_tensor(name, "other", 2, other)
+        first = is_tensor(input) or (numbers in ("either", "both") and is_number(input) and is_tensor(other))
+        second = is_tensor(other) or (numbers != "none" and is_number(other))
+        if not (first and second):
+            if forms:
+                raise no_overload(name, operands, *forms)
+            raise not_tensor(name, "other" if first else "input", 2 if first else 1, other if first else input)
         return apply(p, operands, params)
 
     plain = fast.binary(op.primitive, checked, takes_arrays=False, numbers=numbers != "none")

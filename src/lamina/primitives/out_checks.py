@@ -10,7 +10,7 @@ import numpy as np
 
 from lamina.core.tensor import Tensor
 from lamina.primitives.inplace import put_out
-from lamina.primitives.signature import parsed
+from lamina.primitives.signature import in_c, parsed
 
 
 def _check_apart(out: Any, given: Iterable[Any]) -> None:
@@ -52,7 +52,7 @@ def exact_out(function: Callable[..., Any]) -> Any:
             return result
         if isinstance(out, Tensor) and out._kind.dtype is not result._kind.dtype:
             raise RuntimeError(
-                f"Expected out tensor to have dtype {result._kind.dtype.name}, but got {out._kind.dtype.name} instead"
+                f"Expected out tensor to have dtype {in_c(result._kind.dtype)}, but got {in_c(out._kind.dtype)} instead"
             )
         _check_apart(out, (*args, *kwargs.values()))
         return put_out(function.__name__, result, out)

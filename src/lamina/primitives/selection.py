@@ -19,7 +19,7 @@ from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
 from lamina.primitives.inplace import NAMES, put_out, with_out
 from lamina.primitives.registry import primitive
-from lamina.primitives.signature import not_implemented, not_tensor
+from lamina.primitives.signature import no_overload, not_implemented, not_tensor
 
 BOOL = CPU[dtypes.bool_]
 
@@ -129,7 +129,7 @@ def _bound(value: Any) -> int:
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """`input`, at least `min`."""
     if not is_tensor(input):
-        raise not_tensor("clamp_min", "input", 1, input)
+        raise no_overload("clamp_min", (input, min), "Tensor input, Tensor min", "Tensor input, Number min")
     if not is_tensor(min) and input.dtype.category == 0:
         _refuse_bool(input, min, None)
     return elementwise.clamp_min(input, min)  # type: ignore[no-any-return]
@@ -139,7 +139,7 @@ def clamp_min(input: Tensor, min: Any) -> Tensor:
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """`input`, at most `max`."""
     if not is_tensor(input):
-        raise not_tensor("clamp_max", "input", 1, input)
+        raise no_overload("clamp_max", (input, max), "Tensor input, Tensor max", "Tensor input, Number max")
     if not is_tensor(max) and input.dtype.category == 0:
         _refuse_bool(input, None, max)
     return elementwise.clamp_max(input, max)  # type: ignore[no-any-return]

@@ -74,6 +74,11 @@ _IN_C = {
 }
 
 
+def in_c(d: dtype_class) -> str:
+    """C's name of an element type, as messages about `out=` spell it."""
+    return _IN_C.get(d.name, d.name)
+
+
 def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> None:
     pairs = (
         zip(result, out, strict=False)
@@ -82,8 +87,7 @@ def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> N
     )
     for r, o in pairs:
         if exact and isinstance(o, Tensor) and r.dtype != o.dtype:
-            wanted, got = (_IN_C.get(t.dtype.name, t.dtype.name) for t in (r, o))
-            raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
+            raise RuntimeError(f"Expected out tensor to have dtype {in_c(r.dtype)}, but got {in_c(o.dtype)} instead")
         if apart and isinstance(o, Tensor) and np.may_share_memory(o._array, given._array):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
@@ -95,6 +99,15 @@ def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> N
 def not_tensor(function: str, argument: str, position: int, given: Any) -> TypeError:
     return TypeError(
         f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {type(given).__name__}"
+    )
+
+
+def no_overload(function: str, given: tuple[Any, ...], *forms: str) -> TypeError:
+    """The error of arguments that fit none of a function's forms, each written as "Tensor input, Number other"."""
+    kinds = ", ".join(type(v).__name__ for v in given)
+    listed = "\n".join(f" * ({form}, *, Tensor out = None)" for form in forms)
+    return TypeError(
+        f"{function}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n{listed}"
     )
 
 

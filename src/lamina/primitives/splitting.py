@@ -12,6 +12,7 @@ from lamina.core.size import wrap_dim
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 from lamina.primitives.registry import primitive
+from lamina.primitives.signature import no_overload
 
 # ---- by sizes --------------------------------------------------------------------------------------------------------
 
@@ -144,6 +145,8 @@ def _along(name: str, dim: int, at_least: int) -> Any:
                 f"torch.{name} requires a tensor with at least {at_least} dimension, but got a tensor with {n} dimensions!"
             )
         given = wanted[0] if len(wanted) == 1 else wanted or (indices if indices is not None else sections)
+        if not isinstance(given, (tuple, list)) and not hasattr(given, "__index__"):
+            raise no_overload(name, (input, *wanted), "Tensor input, int sections", "Tensor input, tuple of ints indices")
         d = 0 if n == 1 else dim
         if not isinstance(given, (tuple, list)):
             k = operator.index(given)
