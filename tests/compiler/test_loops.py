@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from compiler.native import run
 from lamina.compiler.emit import columns, schedule
 from lamina.compiler.emit import loops as native_loops
+from lamina.compiler.emit.nest import Nest
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
 from lamina.compiler.reference import dtype_of, interpret
 
@@ -158,7 +159,7 @@ class Builder:
             if op == "pow":
                 j = self.put("const", (), dtype, draw(st.integers(0 if dtype == "uint8" else -2, 5)), row=True)
             if op in ("shl", "shr"):
-                j = self.put("const", (), dtype, draw(st.integers(0, 7)), row=True)
+                j = self.put("const", (), dtype, draw(st.sampled_from([0, 1, 3, 7, 8, 31, 64, 70])), row=True)
             self.put(op, (i, j), "bool" if op in ("eq", "lt", "ge", "ne") else dtype)
         elif choice == "reduce":
             ops, empty = ["sum", "prod", "max", "min"], 0 in self.dims[self.keep :]
@@ -246,7 +247,7 @@ def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray], list[int]]:
 
 SMALL = {
     (schedule, "UNIT_NS"): 50.0, (schedule, "COLUMN_ROWS"): 2, (schedule, "COLUMN_BYTES"): 256, (schedule, "STREAM_BYTES"): 0,
-    (columns, "HEIGHT"): 8, (native_loops, "BLOCK"): 2,
+    (schedule, "VECTOR_BYTES"): 16, (columns, "HEIGHT"): 8, (native_loops, "BLOCK"): 2,
 }  # fmt: skip
 """Thresholds that make small loops be walked as large ones are."""
 
@@ -270,3 +271,56 @@ def test_native_code_does_what_the_loop_means(
             low = want.dtype.itemsize == 2
             tolerance = 1e-2 if low else 2e-5
             np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), tolerance, tolerance * 4)
+
+
+def _load(operand: int, *strides: int, dtype: str = "float32") -> Inst:
+    return Inst("load", (), dtype, Access(operand, strides, dtype))
+
+
+def _store(value: int, operand: int, *strides: int, dtype: str = "float32") -> Inst:
+    return Inst("store", (value,), dtype, Access(operand, strides, dtype))
+
+
+WAYS: dict[str, tuple[Loop, Callable[[Nest], object]]] = {
+    "columns in blocks of rows": (
+        Loop((300, 2100), 1, (_load(0, 1, 300), Inst("sum", (0,), "float32"), _store(1, 1, 1, 0))),
+        lambda nest: nest.columns,
+    ),
+    "columns in several passes": (
+        Loop((80, 1100), 1, (
+            _load(0, 1, 80), Inst("max", (0,), "float32"), Inst("sub", (0, 1), "float32"), Inst("sum", (2,), "float32"),
+            Inst("add", (2, 3), "float32"), _store(4, 1, 1, 80), _store(3, 2, 1, 0),
+        )),
+        lambda nest: nest.columns and len(nest.passes) == 3,
+    ),
+    "first of equals, vectors across": (
+        Loop((2, 200, 3), 1, (_load(0, 600, 1, 200, dtype="uint8"), Inst("argmax", (0,), "int64"), _store(1, 1, 1, 0, 0, dtype="int64"))),
+        lambda nest: nest.vec,
+    ),
+    "squares turned": (Loop((50, 70), 2, (_load(0, 1, 50), _store(0, 1, 70, 1))), lambda nest: nest.turned),
+    "several units of squares": (Loop((500, 700), 2, (_load(0, 1, 500), _store(0, 1, 700, 1))), lambda nest: nest.units > 1),
+    "a long sum in blocks": (
+        Loop((200_000,), 0, (_load(0, 1), Inst("sum", (0,), "float32"), _store(1, 1, 0))), lambda nest: nest.passes
+    ),
+}  # fmt: skip
+"""Loops that are walked in one of the less usual ways, and how that shows."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_way_to_walk(way: str) -> None:
+    loop, shows = WAYS[way]
+    assert shows(schedule.schedule(loop)), "the test no longer tests this way"
+    random = np.random.default_rng(0)
+    accesses = [inst.data for inst in loop.body if inst.op in MEMORY]
+    operands = [random.integers(-8, 9, prod(loop.dims)).astype(np.float32) / 8 for _ in accesses]
+    for access in accesses:
+        operands[access.operand] = (
+            abs(8 * operands[access.operand]).astype(access.dtype)
+            if access.dtype[0] != "f"
+            else operands[access.operand]
+        )
+    expected = [a.copy() for a in operands]
+    interpret(loop, expected, {})
+    run(loop, operands, together=False)
+    for got, want in zip(operands, expected, strict=True):
+        np.testing.assert_allclose(got, want, 2e-6, 1e-4)

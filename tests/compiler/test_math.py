@@ -11,6 +11,7 @@ import pytest
 
 from compiler.native import run
 from lamina.compiler.kernels import Access, Inst, Loop
+from lamina.compiler.reference import dtype_of
 
 pytestmark = pytest.mark.full
 
@@ -104,3 +105,32 @@ def test_power(dtype: str) -> None:
     worst = np.argmax(apart)
     assert apart[worst] <= 2, f"{x[worst]!r} ** {y[worst]!r} = {got[worst]!r}, not {want[worst]!r}"
     np.testing.assert_array_equal(np.signbit(got[~np.isnan(got)]), np.signbit(want[~np.isnan(got)]))
+
+
+@pytest.mark.parametrize("narrow", ["float16", "bfloat16"])
+def test_narrow_floats_are_rounded_to_nearest_even(narrow: str) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(dtype_of(narrow)).astype(np.float32)
+    halves = halves[np.isfinite(halves)]
+    above = np.nextafter(halves, np.float32(np.inf))
+    ties = halves[:-1] / 2 + halves[1:] / 2
+    specials = np.array([np.nan, -np.nan, np.inf, -np.inf, 3.4e38, 65519.9, 65520.0, 1e-46], np.float32)
+    payload = np.array([0x7F800001, 0xFF800001, 0x7F80FFFF], np.uint32).view(np.float32)
+    x = np.concatenate([halves, above, ties, np.nextafter(ties, np.float32(0)), specials, payload])
+    with np.errstate(all="ignore"):
+        want = x.astype(dtype_of(narrow))
+    got = np.empty_like(want)
+    load, store = (
+        Inst("load", (), "float32", Access(0, (1,), "float32")),
+        Inst("store", (0,), narrow, Access(1, (1,), narrow)),
+    )
+    run(Loop(x.shape, 1, (load, store)), [x, got])
+    nan = np.isnan(x)
+    assert np.isnan(got[nan].astype(np.float32)).all()
+    np.testing.assert_array_equal(got[~nan].view(np.uint16), want[~nan].view(np.uint16))
+    back = np.empty(got.size, np.float32)
+    load, store = (
+        Inst("load", (), "float32", Access(0, (1,), narrow)),
+        Inst("store", (0,), "float32", Access(1, (1,), "float32")),
+    )
+    run(Loop(x.shape, 1, (load, store)), [got, back])
+    np.testing.assert_array_equal(back, got.astype(np.float32))
