@@ -97,7 +97,7 @@ def asked(fact: Callable[[Any], Any], t: Any) -> Any:
     try:
         return fact(t)
     except Exception as error:
-        return f"raises {type(error).__name__}: {first_sentence(error)[:40]}"
+        return f"raises {type(error).__name__}"
 
 
 def shared(t: Any, other: Any, torch: Any) -> bool:

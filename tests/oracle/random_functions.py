@@ -84,11 +84,16 @@ def through(w: Writer) -> str:
     """What keeps, recomputes or transforms a piece of the graph."""
     x = w.pick(lambda t: t.is_floating_point() and not t._is_view() and not t.is_inference())
     body = w.choice(*BODIES)
-    return w.choice(
+    forms = [
         f"{w.new()} = torch.utils.checkpoint.checkpoint(lambda a: {body}, {x}, use_reentrant=False)",
         f"{w.new()} = torch.utils.checkpoint.checkpoint(lambda a: {body}, {x}, use_reentrant=True)",
         f"with torch.autograd.graph.saved_tensors_hooks(lambda s: s.detach().clone(), lambda s: s):\n    {w.new()} = (lambda a: {body})({x})",
         f"with torch.autograd.graph.save_on_cpu():\n    {w.new()} = (lambda a: {body})({x})",
+    ]  # fmt: skip
+    if w.unrecorded:  # what comes out of a transform of such a view is said to require grad, and leads nowhere
+        return w.choice(*forms)
+    return w.choice(
+        *forms,
         f"{w.new()} = torch.func.grad(lambda a: ({body}).sum())({x})",
         f"{w.new()} = torch.func.vjp(lambda a: {body}, {x})[0]",
         f"{w.new()} = torch.func.jvp(lambda a: {body}, ({x}.detach(),), (torch.ones_like({x}),))[1]",
@@ -133,6 +138,7 @@ def within(w: Writer) -> str | None:
     kinds = [unary, binary, view, view, sliced, written, assigned, written_alone, pieces]
     if "inference" not in mode:
         kinds += [flags, grad]
+    w.unrecorded |= "enable" not in mode
     inner = [w.rng.choice(kinds)(w) for _ in range(1 if "enable" in mode else w.rng.choice((1, 1, 2)))]
     if any(s is None for s in inner):
         return None

@@ -302,8 +302,11 @@ def put(w: Writer) -> str | None:
     value = w.rng.choice(
         w.tensors(lambda t: t.dim() == 0 and t.is_floating_point() and w[x].is_floating_point()) or [w.number()]
     )
+    partner = w.partner(x)
+    if partner[0] == "t" and same_memory(w[partner], w[x]):  # what is read may have been written already
+        partner = w.number()
     return w.choice(
-        f"{x}.index_put_(({w.indices(shape[0], 2)},), {w.partner(x)})",
+        f"{x}.index_put_(({w.indices(shape[0], 2)},), {partner})",
         f"{x}.index_put_(({w.indices(shape[0], 2)},), torch.tensor(0.5, dtype={x}.dtype), accumulate=True)",
         f"{x}.masked_fill_({w.mask(shape)}, {w.number()})",
         f"{x}.masked_fill_({w.mask(shape[-1:])}, {value})",

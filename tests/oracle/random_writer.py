@@ -27,6 +27,7 @@ class Writer:
         self.env: dict[str, Any] = {"torch": torch, "log": []}
         self.count = 0
         self.gradients: list[Any] = []
+        self.unrecorded = False  # whether there may be views that require grad and have no history
 
     # ---- what there is to write about --------------------------------------------------------------------------------
 

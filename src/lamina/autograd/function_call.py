@@ -149,10 +149,10 @@ class _Results:
                 "Functions: one doing the inplace that returns a single Tensor and a second one that does the other operations). You "
                 "can ask on the forum https://discuss.pytorch.org/ if you need help to do this change."
             )
-        views.check_inplace(out, self.ctx._label(), True)
-        views.rebase(out, edge)
         if out._more is not None:
             out._more.grad = None  # that of the tensor before
+        views.check_inplace(out, self.ctx._label(), True)
+        views.rebase(out, edge)
         return out
 
     def _alias(self, out: Tensor) -> Tensor:
