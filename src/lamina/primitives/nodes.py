@@ -21,6 +21,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.kernels import sums
 from lamina.primitives.primitive import Primitive
+from lamina.primitives.saved_names import saved_names
 from lamina.primitives.second import recorded
 
 ndarray = np.ndarray
@@ -108,16 +109,19 @@ class PrimitiveNode(Node):
             if self._saved is None:
                 raise errors.FreedGraphError(self)
             value = self._unsaved(self._saved[at], self._versions[at], True)
-            return wrap(np.asarray(value)) if value.__class__ in (int, float) and at < len(p.inputs) else value
+            # a number that was an operand is shown as a tensor, one that was an argument as it is
+            return wrap(np.asarray(value)) if value.__class__ in (int, float) and what in ("self", "other") else value
         if what in ("self", "other") and p.holds and len(p.inputs) == 2:
             return SavedTensor(self, -1) if raw else None  # the operand that no gradient needs
         name = f"_raw_saved_{what}" if raw else f"_saved_{what}"
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __dir__(self) -> list[str]:
-        names = saved_names(self._primitive)
+        p = self._primitive
+        names = saved_names(p)
+        tensors = [n for n, at in names.items() if p.saves[at] in p.inputs or p.saves[at].startswith("out")]
         plain = [name for name in super().__dir__() if not name.startswith(("_saved_", "_raw_saved_"))]
-        return [*plain, *(f"_saved_{n}" for n in names), *(f"_raw_saved_{n}" for n in names)]
+        return [*plain, *(f"_saved_{n}" for n in names), *(f"_raw_saved_{n}" for n in tensors)]
 
     def saved_values(self, create: bool) -> list[Any]:
         """What was saved, as arrays or as Tensors. Raises ModifiedError for what was written to since."""
@@ -214,23 +218,6 @@ def name_saved(p: Primitive) -> None:
             _NAMED.add(what)
             setattr(PrimitiveNode, f"_saved_{what}", SavedName(what, False))
             setattr(PrimitiveNode, f"_raw_saved_{what}", SavedName(what, True))
-
-
-def saved_names(p: Primitive) -> dict[str, int]:
-    """What a node's `_saved_<name>` is called, and where it stands: PyTorch's names as far as they follow from the place."""
-    found = {}
-    for at, name in enumerate(p.saves):
-        if name == "needs" or p.variadic:
-            continue
-        if name in p.inputs:
-            found[("self", "other")[i] if (i := p.inputs.index(name)) < 2 else name] = at
-        elif name == "out" or name.startswith("out_"):
-            found["result" + name[4:]] = at
-        elif name.endswith("_shape") and name[:-6] in p.inputs:
-            found[("self" if p.inputs.index(name[:-6]) == 0 else name[:-6]) + "_sym_sizes"] = at
-        else:
-            found[name] = at
-    return found
 
 
 def _on_tensors(node: PrimitiveNode, g: Any) -> Sequence[Any]:
