@@ -22,6 +22,8 @@ from .pack import copy
 from .scratch import Scratch
 from .vectors import FLOATS, Vec, read, write
 
+MOST_PHASES = 9
+
 
 class Phase(NamedTuple):
     """Output pixels (origin + step * i) that share their taps: offsets in rows and columns of the image, numbers of the tap."""
@@ -53,11 +55,13 @@ Offsets = tuple[tuple[int, int], ...]
 
 
 def forward_taps(w: Window) -> tuple[Offsets, Offsets, tuple[int, int]]:
-    """Taps down and along, in the order of the planes that they read, so that those of a plane are evenly apart; their reach."""
+    """Taps down and along, in an order that makes few runs of evenly spaced ones; their reach in rows and columns of planes."""
     taps, reach = [], []
     for k, stride, dilation in zip(w.kernel, w.stride, w.dilation, strict=True):
         pairs = [(i * dilation, i) for i in range(k)]
-        taps.append(tuple(pair for plane in range(stride) for pair in pairs if pair[0] % stride == plane))
+        if k * dilation > stride * min(stride, k):  # fewer planes than taps in one: plane by plane
+            pairs = [pair for plane in range(stride) for pair in pairs if pair[0] % stride == plane]
+        taps.append(tuple(pairs))
         reach.append((k - 1) * dilation // stride)
     return taps[0], taps[1], (reach[0], reach[1])
 
@@ -76,6 +80,8 @@ def forward(kernel: Conv) -> Task:
 def backward(kernel: ConvInput) -> Task:
     """One phase for each pixel of the stride's square; the image is the output's gradient."""
     w = kernel.window
+    if prod(w.stride) > MOST_PHASES:
+        raise NotNative(f"a gradient through strides of {w.stride}: each phase of them would be code of its own")
     choices, margins, reach = [], [], []
     for k, stride, padding, dilation, size in zip(w.kernel, w.stride, w.padding, w.dilation, w.size, strict=True):
         found = []

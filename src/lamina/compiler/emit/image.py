@@ -83,41 +83,44 @@ def fill(
     size = SIZES[im.source.dtype]
     _, along, down, across = im.source.strides
 
+    (top, first_column), (down_by, along_by) = im.origin, im.split
+
     def channel(c: Index, _: list[str]) -> list[str]:
-        for a in range(im.split[0]):
-            for z in range(im.split[1]):
-                plane(c, a, z)
-        return []
-
-    def plane(c: Index, a: int, z: int) -> None:
-        # Row r of the plane is the source's row (first + r) * split + a - origin.
-        begin = -(-(im.origin[0] - a) // im.split[0])
-        end = -(-(im.size[0] + im.origin[0] - a) // im.split[0])
-        lo, hi = b.max(b.sub(begin, first), 0), b.min(b.sub(end, first), im.rows)
-        left = max(0, -(-(im.origin[1] - z) // im.split[1]))
-        right = min(im.pitch, -(-(im.size[1] + im.origin[1] - z) // im.split[1]))
-        goal = b.at(target, b.mul(b.add(b.mul(c, im.channel), (a * im.split[1] + z) * im.plane + left), v.size))
-        start = b.at(base, b.mul(b.mul(c, along), size))
-        column = left * im.split[1] + z - im.origin[1]
-
-        def row(r: Index, _: list[str]) -> list[str]:
-            y = b.add(b.mul(b.add(first, r), im.split[0]), a - im.origin[0])
-            pixel = b.at(start, b.mul(b.add(b.mul(y, down), column * across), size))
-            length = right - left
-            copy(
-                b,
-                v,
-                im.source.dtype,
-                pixel,
-                across * im.split[1],
-                length,
-                b.at(goal, b.mul(r, im.pitch * v.size)),
-                exact=exact,
-            )
+        if down_by * along_by <= 4:
+            for a in range(down_by):
+                for z in range(along_by):
+                    plane(c, a, z)
             return []
 
-        if right > left:
-            b.loop(lo, hi, 1, row)
+        def one(p: Index, _: list[str]) -> list[str]:
+            plane(c, b.div(p, along_by), b.mod(p, along_by))
+            return []
+
+        return b.loop(0, down_by * along_by, 1, one)
+
+    def begin(before: int, offset: Index, by: int) -> Index:
+        """The first row (or column) of a plane that is one of the source."""
+        return b.div(b.add(b.max(b.sub(before, offset), 0), by - 1), by)
+
+    def plane(c: Index, a: Index, z: Index) -> None:
+        # Row r of the plane is the source's row (first + r) * split + a - origin.
+        lo = b.max(b.sub(begin(top, a, down_by), first), 0)
+        hi = b.min(b.sub(begin(im.size[0] + top, a, down_by), first), im.rows)
+        left = begin(first_column, z, along_by)
+        length = b.sub(b.min(begin(im.size[1] + first_column, z, along_by), im.pitch), left)
+        place = b.add(b.mul(c, im.channel), b.mul(b.add(b.mul(a, along_by), z), im.plane))
+        goal = b.at(target, b.mul(b.add(place, left), v.size))
+        start = b.at(base, b.mul(b.mul(c, along), size))
+        column = b.sub(b.add(b.mul(left, along_by), z), first_column)
+
+        def row(r: Index, _: list[str]) -> list[str]:
+            y = b.sub(b.add(b.mul(b.add(first, r), down_by), a), top)
+            pixel = b.at(start, b.mul(b.add(b.mul(y, down), b.mul(column, across)), size))
+            there = b.at(goal, b.mul(r, im.pitch * v.size))
+            copy(b, v, im.source.dtype, pixel, across * along_by, length, there, exact)
+            return []
+
+        b.when(length, "sgt", 0, lambda: b.loop(lo, hi, 1, row))
 
     b.loop(0, channels, 1, channel)
 

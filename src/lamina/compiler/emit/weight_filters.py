@@ -48,7 +48,7 @@ def plan(kernel: ConvWeight, v: Vec, machine: costs.Machine) -> Plan:
     filters, channels = w.filters // w.groups, w.channels // w.groups
     cycles, vectors, together, whole = _tile(machine, -(-filters // v.lanes), channels, w.kernel)
     total = cycles * w.groups * w.batch * height * width / machine.ghz
-    wanted = max(1, min(4, int(total / costs.WEIGHT_BLOCK_NS)) // w.groups)
+    wanted = max(1, int(min(4.0, total / costs.WEIGHT_BLOCK_NS)) // w.groups)
     cut_filters = min(wanted, -(-filters // (vectors * v.lanes)), 2)
     cut_channels = min(-(-wanted // cut_filters), -(-channels // together))
     block = costs.share(filters, cut_filters, vectors * v.lanes), costs.share(channels, cut_channels, together)
