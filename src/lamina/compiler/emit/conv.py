@@ -326,7 +326,8 @@ class Writer:
     def _sums(
         self, height: int, lives: list[int], places: list[int], taps: Taps, pixels: str, factors: str
     ) -> list[str]:
-        weights = Weights(self.strides[0], self.strides[1])
+        reach = sum((k - 1) * s for k, s in zip(self.window.kernel, self.strides[2:], strict=True))
+        weights = Weights(self.strides[0], self.strides[1], reach + 1)
         im = self.p.image
         return correlate(
             self.b, self.p.v, height, lives, places, taps, self.task.depth, im.channel, weights, pixels, factors

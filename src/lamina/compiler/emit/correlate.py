@@ -91,10 +91,11 @@ def grid(rows: int, columns: int, pitch: int, lanes: int, whole_only: bool) -> G
 
 
 class Weights(NamedTuple):
-    """Where the weights lie, in elements: from row to row of the tile, from channel to channel."""
+    """Where the weights lie, in elements: from row to row of the tile, from channel to channel; how far all taps of one reach."""
 
     row: int
     channel: int
+    taps: int
 
 
 Taps = tuple[list[Run], list[Run]]
@@ -125,13 +126,19 @@ def correlate(
         return turn(b, v, scalars, vectors, accs)
 
     wide = sum(run.times for run in taps[1])
-    unrolled = height * len(lives) * wide <= 300
+    unrolled = height * len(lives) * wide <= 130
+    # Weights whose channels are pages apart, as of a convolution turned round: nothing but this brings the next ones near in time.
+    span = ((height - 1) * weights.row + max(weights.taps, 1)) * size
+    ahead = range(0, span + 64, 64) if weights.channel * size >= 2048 and span <= 2048 else range(0)
 
     def along(pixel: str, factor: str, accs: Sequence[str]) -> list[str]:
         return over(b, v, taps[1], unrolled, pixel, factor, accs, step)
 
     def one(_: Index, values: list[str]) -> list[str]:
         pixel, factor, *accs = values
+        for line in ahead:
+            there = b.at(factor, weights.channel * size + line)
+            b.do_call("llvm.prefetch.p0", ("ptr", there), ("i32", "0"), ("i32", "3"), ("i32", "1"))
         accs = over(b, v, taps[0], False, pixel, factor, accs, along)
         return [b.at(pixel, channel * size), b.at(factor, weights.channel * size), *accs]
 
