@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.native import run
-from lamina.compiler.emit import columns, schedule
+from compiler.native_code import Native, run
+from lamina.compiler.emit import columns, emit, schedule
 from lamina.compiler.emit import loops as native_loops
 from lamina.compiler.emit.nest import Nest
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
@@ -253,17 +253,21 @@ SMALL = {
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(loops(), st.booleans(), st.sampled_from([{}, SMALL]))
+@given(loops(), st.sampled_from([{}, SMALL]))
 def test_native_code_does_what_the_loop_means(
-    case: tuple[Loop, list[np.ndarray], list[int]], together: bool, thresholds: dict[tuple[ModuleType, str], float]
+    case: tuple[Loop, list[np.ndarray], list[int]], thresholds: dict[tuple[ModuleType, str], float]
 ) -> None:
     loop, operands, starts = case
-    expected = [a.copy() for a in operands]
+    expected, again = ([a.copy() for a in operands] for _ in range(2))
     interpret(loop, [a[start:] for a, start in zip(expected, starts, strict=True)], FUNCTIONS)
     with ExitStack() as patches:
         for (module, name), value in thresholds.items():
             patches.enter_context(mock.patch.object(module, name, value))
-        run(loop, [a[start:] for a, start in zip(operands, starts, strict=True)], together)
+        native = Native(emit(loop))
+    native([a[start:] for a, start in zip(operands, starts, strict=True)])
+    native([a[start:] for a, start in zip(again, starts, strict=True)], unit_by_unit=True)
+    for got, other in zip(operands, again, strict=True):  # the same bits, however the units are spread
+        np.testing.assert_array_equal(got.view(np.uint8), other.view(np.uint8))
     for got, want in zip(operands, expected, strict=True):
         if want.dtype.kind in "iub":
             np.testing.assert_array_equal(got, want)
@@ -318,6 +322,6 @@ def test_way_to_walk(way: str) -> None:
             operands[access.operand] = (8 * operands[access.operand] % 2).astype(access.dtype)
     expected = [a.copy() for a in operands]
     interpret(loop, expected, {})
-    run(loop, operands, together=False)
+    run(loop, operands)
     for got, want in zip(operands, expected, strict=True):
         np.testing.assert_allclose(got, want, 2e-6, 1e-4)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.native import run
+from compiler.native_code import run
 from lamina.compiler.kernels import Access, Inst, Loop
 from lamina.compiler.reference import dtype_of
 
