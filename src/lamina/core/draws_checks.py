@@ -27,7 +27,6 @@ _TYPES = {
 }
 _LARGEST = {"float16": 65504.0, "bfloat16": (2.0 - 2.0**-7) * 2.0**127}
 _FLOATING = frozenset(("float16", "bfloat16", "float32", "float64"))
-_NEWER = frozenset(("uint16", "uint32", "uint64"))
 
 
 def torch_name(dtype: np.dtype) -> str:
@@ -68,5 +67,5 @@ def require_floating(kernel: str, dtype: np.dtype, *, wide: bool = False) -> Non
 
 def require_real(kernel: str, dtype: np.dtype, *, boolean: bool) -> None:
     """Refuse complex and the newer unsigned types, and bool unless `boolean`."""
-    if dtype.kind == "c" or dtype.name in _NEWER or (dtype.kind == "b" and not boolean):
+    if dtype.kind == "c" or (dtype.kind == "u" and dtype.itemsize > 1) or (dtype.kind == "b" and not boolean):
         raise not_implemented(kernel, dtype)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors
+from lamina.autograd.graph import edge_of, make
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor
+from lamina.core.tensor import Tensor, version, wrap
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import with_out
 from lamina.primitives.matmul import (
@@ -248,5 +249,13 @@ def affine(input: Tensor, weight: Tensor, bias: Any) -> Tensor | None:
         and input._array.shape[1] == weight._array.shape[1]
         and bias._array.shape == weight._array.shape[:1]
     ):
-        return addmm_(bias, input, t_(weight), 1, 1)  # type: ignore[no-any-return]
+        # the transpose is seen by the node alone: it is not counted among the views of the weight
+        turned = wrap(weight._array.T, weight._kind)
+        turned._version_ = version(weight)
+        if weight._node is None:
+            return addmm_(bias, input, turned, 1, 1)  # type: ignore[no-any-return]
+        turned._node = before = make(t_.primitive.node, (edge_of(weight),), (), ())
+        out: Tensor = addmm_(bias, input, turned, 1, 1)
+        before._code, before._lasti = out._node._code, out._node._lasti
+        return out
     return None

@@ -7,7 +7,6 @@ dimensions than the last, checks, the recorded forms of the gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,21 @@ BLOCK_BYTES = 1 << 18
 LONG = 512  # elements; from here on NumPy's iterator does better without its buffer
 
 
-@contextmanager
-def unbuffered(width: int) -> Iterator[None]:
+class unbuffered:
     """For operations of (N, width) with (N, 1): with its usual buffer NumPy copies rows together, which costs twice the work."""
-    if width < LONG:
-        yield
-        return
-    before = np.setbufsize(LONG)
-    try:
-        yield
-    finally:
-        np.setbufsize(before)
+
+    __slots__ = ("before", "width")
+
+    def __init__(self, width: int) -> None:
+        self.width, self.before = width, 0
+
+    def __enter__(self) -> None:
+        if self.width >= LONG:
+            self.before = np.setbufsize(LONG)
+
+    def __exit__(self, *error: object) -> None:
+        if self.before:
+            np.setbufsize(self.before)
 
 
 def blocks(n: int, nbytes: int) -> Iterator[slice]:
@@ -87,9 +90,6 @@ def log_softmax_grad(g: Array, y: Array) -> Array:
 def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
     """-log(softmax(x))[target] of each row (N), and softmax(x)."""
     y, loss = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
-    if x.nbytes <= BLOCK_BYTES and x.shape[1] < LONG:
-        _cross_entropy(x, target, y, loss)
-        return loss, y
     with unbuffered(x.shape[1]):
         for rows in blocks(len(x), x[:1].nbytes):
             _cross_entropy(x[rows], target[rows], y[rows], loss[rows])
@@ -105,11 +105,8 @@ def _cross_entropy(x: Array, target: Array, y: Array, loss: Array) -> None:
 
 def cross_entropy_grad(scale: Array, y: Array, target: Array) -> Array:
     """The gradient of `cross_entropy` for cotangents (N), or one for all, from the softmax."""
-    if y.shape[1] < LONG:
+    with unbuffered(y.shape[1]):
         dx = y * (scale if scale.ndim == 0 else scale[:, None])
-    else:
-        with unbuffered(y.shape[1]):
-            dx = y * (scale if scale.ndim == 0 else scale[:, None])
     dx[np.arange(len(target)), target] -= scale
     return dx
 
