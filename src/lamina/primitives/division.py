@@ -42,7 +42,9 @@ def _trunc_quotient(x: Any, y: Any) -> Any:
 def _remainder(x: Any, y: Any) -> Any:
     if _is_whole(x):
         _refuse_zero(y)
-    return np.remainder(x, y)
+        return np.remainder(x, y)
+    out = np.fmod(x, y)  # its zeros have the sign of x, as PyTorch's
+    return np.where((out != 0) & ((out < 0) != (y < 0)), out + y, out)
 
 
 def _fmod(x: Any, y: Any) -> Any:

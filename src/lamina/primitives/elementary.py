@@ -230,7 +230,7 @@ def _flat(name: str, ufunc: Any) -> Any:
     """A step function: integers stay what they are, the gradient is zero."""
     return elementwise(
         name, lambda x: ufunc(x) if x.dtype.kind == "f" else x.copy(), grads=(lambda g: zeros_(g),),
-        emit=lambda b, x: getattr(b, name)(x), refuses={3: f"{name} is not supported for complex inputs"})  # fmt: skip
+        emit=lambda b, x: getattr(b, name)(x), refuses={0: lacks(f"{name}_vml_cpu"), 3: f"{name} is not supported for complex inputs"})  # fmt: skip
 
 
 ceil, floor, trunc, round_ = (
