@@ -43,7 +43,7 @@ def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tupl
     for n, out in enumerate(outs):
         g = np.ones(out._array.shape, out._array.dtype)
         low, span = extent(g)
-        recorder.add(Buffer(g, recorder.graph.value(span, Origin("cotangent", n)), low))
+        recorder.add(g, Buffer(recorder.graph.value(span, Origin("cotangent", n)), low))
         cotangents.append(wrap(g, out._kind))
     found = engine.run(
         [(edge_of(out), g) for out, g in zip(outs, cotangents, strict=True)], create=True, keep=True, accumulates=False, record=False,

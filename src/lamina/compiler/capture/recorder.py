@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -27,12 +28,12 @@ FOLDED = 1 << 22
 
 
 class Buffer:
-    """Memory that the recording knows: its owner (held, so that the address stays taken), addresses and its value now."""
+    """Memory that the recording knows: addresses and its value now. The owner is not held: what dies in the run is forgotten."""
 
-    __slots__ = ("first", "high", "low", "owner", "value")
+    __slots__ = ("first", "high", "low", "value")
 
-    def __init__(self, owner: Array, value: Value, low: int) -> None:
-        self.owner, self.low, self.high, self.value, self.first = owner, low, low + value.nbytes, value, value
+    def __init__(self, value: Value, low: int) -> None:
+        self.low, self.high, self.value, self.first = low, low + value.nbytes, value, value
 
 
 def extent(array: Array) -> tuple[int, int]:
@@ -53,6 +54,7 @@ class Recorder:
     def __init__(self, arguments: Sequence[Tensor], before: Any = None) -> None:
         self.graph = Graph()
         self.buffers: dict[int, list[Buffer]] = {}
+        self._deaths: dict[int, Any] = {}  # weak references to the owners, which take them out of `buffers`
         self.broken: str | None = None
         self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
         self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
@@ -74,10 +76,15 @@ class Recorder:
                 return  # given twice
             if low < buffer.high and buffer.low < low + span:
                 self.fail("two arguments share a part of their memory")
-        self.add(Buffer(owner, self.graph.value(span, Origin("argument", number)), low))
+        self.add(owner, Buffer(self.graph.value(span, Origin("argument", number)), low))
 
-    def add(self, buffer: Buffer) -> Buffer:
-        self.buffers.setdefault(id(buffer.owner), []).append(buffer)
+    def add(self, owner: Array, buffer: Buffer) -> Buffer:
+        """From now on this memory is known, as long as it lives: later another may lie at its place."""
+        key, buffers = id(owner), self.buffers
+        if key not in buffers:
+            buffers[key] = []
+            self._deaths[key] = ref(owner, lambda _: buffers.pop(key, None))
+        buffers[key].append(buffer)
         return buffer
 
     def _buffer(self, array: Array) -> tuple[Buffer, int] | None:
@@ -110,13 +117,13 @@ class Recorder:
             leaf = self.before.grads.get(id(t))
             origin = Origin("held", t) if leaf is None else Origin("grad", leaf)
         low, span = extent(owner)
-        self.add(Buffer(owner, self.graph.value(span, origin), low))
+        self.add(owner, Buffer(self.graph.value(span, origin), low))
 
     def _made(self, array: Array, node: Node) -> Ref:
         """New memory that `node` fills."""
         owner = owner_of(array)
         low, span = extent(owner)
-        buffer = self.add(Buffer(owner, self.graph.value(span, node), low))
+        buffer = self.add(owner, Buffer(self.graph.value(span, node), low))
         return Ref(buffer.value, address(array) - low if array.size else 0, array.shape, array.strides, array.dtype)
 
     def knows(self, array: Array) -> bool:
@@ -273,7 +280,7 @@ class Recorder:
         """A number that Python code reads anew at each call."""
         made = np.array(value, np.float64)
         self.alive.append(made)
-        source = self.add(Buffer(made, self.graph.value(8, Origin("live", read)), address(made))).value
+        source = self.add(made, Buffer(self.graph.value(8, Origin("live", read)), address(made))).value
         return Live.make(value, self, Ref(source, 0, (), (), made.dtype), read, label)
 
     def number(self, t: Tensor) -> Live:
