@@ -109,20 +109,23 @@ def _node_class(name: str) -> type:
 
 
 def _seen_through(p: Any, node_class: type, body: Body, tensors: Any, params: dict[str, Any], mode: Any) -> Any:
-    """What the kernel would give, computed by the body, with one node: ruled by `p` where the body gives all that its rules save."""
+    """What the kernel would give, computed by the body, with one node: ruled by `p` where the body gives all that its rules save.
+
+    As the kernel's, its results lie row by row.
+    """
     low = next((t._kind.dtype for t in tensors if t is not None and t._kind.dtype.is_low), None)
     given = dict(zip(body.__code__.co_varnames, tensors, strict=False)) | params
-    if not (mode.grad and not mode.inference and any(t is not None and t._node is not None for t in tensors)):
-        return _run(body, given, low)
+    recorded = mode.grad and not mode.inference and any(t is not None and t._node is not None for t in tensors)
     token = modes.set_current(modes.with_grad(mode, False))
     try:
         result = _run(body, given, low)
+        outs = [o if o is None else o.contiguous() for o in (result if isinstance(result, tuple) else (result,))]
     finally:
         modes.reset(token)
-    outs = list(result) if isinstance(result, tuple) else [result]
-    if any(o is None for o in outs):
+    if recorded and any(o is None for o in outs):
         return _recorded(node_class, body, given, low, mode)
-    registry.record(p, tensors, params, outs, None, None, mode)
+    if recorded:
+        registry.record(p, tensors, params, outs, None, None, mode)
     return tuple(outs) if isinstance(result, tuple) else outs[0]
 
 
