@@ -21,6 +21,7 @@ from lamina.compiler.capture.guards import Facts, is_live_option, is_module, is_
 from lamina.compiler.capture.purity import Watch
 from lamina.compiler.capture.recorder import Recorder
 from lamina.compiler.effects import effects_of
+from lamina.compiler.explain import Explanation, explained
 from lamina.compiler.replay import MISSED, Replay, Shape
 from lamina.compiler.verify import verified
 from lamina.core import tensor as core_tensor
@@ -249,19 +250,10 @@ class Compiled:
         del self.recordings[KEPT:]
         return result
 
-    def explain(self, profile: bool = False) -> str:
-        """What was recorded and how it runs, as text."""
-        lines = [
-            f"{self.__name__}: {self.calls['recorded']} recorded, {self.calls['replayed']} replayed, {self.calls['eager']} eager"
-        ]
-        if self.eager is not None:
-            lines.append(f"eager: {self.eager}")
-        lines.extend(f"recorded anew: {reason}" for reason in self.anew)
-        for recording in self.recordings:
-            lines.append(
-                f"not replayed: {recording.why}" if recording.why is not None else str(recording.built().program)
-            )
-        return "\n".join(lines)
+    def explain(self, profile: bool = False) -> Explanation:
+        """What was recorded and how it runs, as text that is also a page (`html()`, `save_html(path)`). profile: time of each kernel."""
+        with self.lock:
+            return explained(self, profile)
 
 
 def _described(s: Shape) -> str:

@@ -8,6 +8,7 @@ Not here: how a run is recorded (capture/), what is made of it (passes/).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,5 +163,5 @@ def text_of(ref: Ref) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = "..." if isinstance(value, FunctionType) else repr(value)
     return text if len(text) < 60 else text[:57] + "..."

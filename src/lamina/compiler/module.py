@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.compiler.explain import Explanation
 from lamina.nn.modules.module import Module
 
 
@@ -24,8 +25,8 @@ class OptimizedModule(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self._compiled(*args, **kwargs)
 
-    def explain(self, profile: bool = False) -> str:
-        """What was recorded and how it runs, as text."""
+    def explain(self, profile: bool = False) -> Explanation:
+        """What was recorded and how it runs, as text that is also a page (`html()`, `save_html(path)`). profile: time of each kernel."""
         return self._compiled.explain(profile=profile)  # type: ignore[no-any-return]
 
     def __getattr__(self, name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.compiler import plan
+from lamina.compiler import forms, plan
 from lamina.compiler.available import available
 from lamina.compiler.bound import Bound
 from lamina.compiler.calls import Call
@@ -71,18 +71,23 @@ def planned(
     indices are to be looked at (else somebody has done so).
     """
     needed = owned + list(finals.values())
+    forms.show("graph", graph.__str__)
+    eager_bytes = plan.eager_peak(graph.nodes, owned)
     simplify(graph, needed)
+    forms.show("simplify", graph.__str__)
     inputs = [*graph.inputs, *(v for v in finals if v not in graph.inputs)]
     if available():
         items = _kernels(graph, needed, inputs, asks)
     else:
         items = [Call(node) for node in graph.nodes]
     placed = plan.make(items, inputs, finals, owned)
+    placed.eager_bytes = eager_bytes
     work: list[Any] = []
     for i, item in enumerate(items):
         work.extend(_moved(*pair) for pair in placed.before.get(i, ()))
         work.append(item)
     work.extend(_moved(*pair) for pair in placed.copies)
+    forms.show("plan", lambda: forms.plan(placed, work))
     return placed, Stages(work, placed)
 
 
@@ -92,7 +97,10 @@ def _kernels(graph: Graph, needed: list[Value], inputs: list[Value], asks: bool)
     main = [work for node in rest for work in ([Call(node)] if id(node) in unsure else lower(node))]
     if not questions or not asks:
         main = [work for node in graph.nodes for work in lower(node)] if not asks else main
-        return fuse(main, needed)
+        forms.show("lower", lambda: forms.loops(main))
+        joined = fuse(main, needed)
+        forms.show("fuse", lambda: forms.loops(joined))
+        return joined
     flags = graph.value(len(questions), Origin("flags", len(questions)))
     inputs.append(flags)
     asked = [work for node in first for work in lower(node)]
@@ -100,7 +108,10 @@ def _kernels(graph: Graph, needed: list[Value], inputs: list[Value], asks: bool)
         if question.places.size:
             asked.extend(asking(question, Ref(flags, n, (), (), np.dtype(np.bool_))))
     later = {v for work in main for v in work.reads()}
-    return [*fuse(asked, [*needed, *later, flags]), Barrier(), *fuse(main, needed)]
+    forms.show("lower", lambda: forms.loops([*asked, Barrier(), *main]))
+    joined = [*fuse(asked, [*needed, *later, flags]), Barrier(), *fuse(main, needed)]
+    forms.show("fuse", lambda: forms.loops(joined))
+    return joined
 
 
 class Barrier:
@@ -163,7 +174,9 @@ class Stages:
             for item in stage:
                 kernel, operands = item.kernel()
                 places = [(self.plan.places[v], extra) for v, extra in operands]
-                launches.append(Launch(emit(kernel), tuple((p.slot, p.offset + extra) for p, extra in places)))
+                code = emit(kernel)
+                forms.show("emit", lambda code=code, item=item: f"; {item!r}\n{code.ir}")  # type: ignore[misc]
+                launches.append(Launch(code, tuple((p.slot, p.offset + extra) for p, extra in places)))
             segments.append(launches)
         given = [2 + k for k in replay.passed]
         self.program = Program(segments, self.plan.slots, 2, [given, *[()] * (len(segments) - 1)])

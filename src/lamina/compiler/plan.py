@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from lamina.compiler.graph import Origin, Value
+from lamina.compiler.graph import Node, Origin, Value
 
 ALIGNMENT = 64
 
@@ -49,7 +49,7 @@ class Plan:
         self.before: dict[
             int, list[tuple[Value, Value]]
         ] = {}  # copies to make before an item, which writes a part of the second
-        self.eager_bytes = 0
+        self.eager_bytes = 0  # what an eager run holds at its peak, beyond what was there before
 
     @property
     def slots(self) -> int:
@@ -59,7 +59,7 @@ class Plan:
 def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Value], owned: Iterable[Value]) -> Plan:
     """Place all values. finals: external value -> the value that its memory holds in the end; owned: values Python will see."""
     plan = Plan()
-    own = set(owned)
+    own = dict.fromkeys(owned)
     last: dict[Value, int] = {}
     for i, item in enumerate(items):
         for v in item.writes():
@@ -88,7 +88,6 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
     for i, item in enumerate(items):
         written = list(item.writes())
         for v in written:
-            plan.eager_bytes += v.nbytes
             if v in plan.places:
                 continue
             first = target.get(v)
@@ -116,6 +115,37 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
             plan.copies.append((v, first))
     plan.arena = arena.size
     return plan
+
+
+def eager_peak(nodes: Sequence[Node], owned: Iterable[Value]) -> int:
+    """The most bytes that are alive at once when each call of the program, as recorded, has results of its own."""
+    last: dict[Value, int] = {}
+    made: dict[Value, int] = {}
+    for i, node in enumerate(nodes):
+        for out in node.outputs:
+            if out is not None:
+                made.setdefault(_memory(out.value), i)
+        for ref in (*node.reads(), *(o for o in node.outputs if o is not None)):
+            last[_memory(ref.value)] = i
+    for v in owned:
+        last[_memory(v)] = len(nodes)
+    change = [0] * (len(nodes) + 2)
+    for v, i in made.items():
+        if not isinstance(v.origin, Origin):
+            change[i] += v.nbytes
+            change[last[v] + 1] -= v.nbytes
+    alive = peak = 0
+    for more in change:
+        alive += more
+        peak = max(peak, alive)
+    return peak
+
+
+def _memory(v: Value) -> Value:
+    """The first value in the memory that `v` is in."""
+    while v.previous is not None:
+        v = v.previous
+    return v
 
 
 def _history_over(v: Value, first: Value, last: dict[Value, int], i: int) -> bool:

@@ -22,37 +22,52 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2
 kernel is far above, whatever the model."""
 
 
+class Rewind:
+    """What a replay, or an eager run of the same call, may change: as it is now, to be put back."""
+
+    def __init__(self, replay: Replay, tensors: Sequence[Tensor]) -> None:
+        self.leaves = [leaf for leaf, _ in replay.effects.grads]
+        self.grads = [None if leaf._more is None else leaf._more.grad for leaf in self.leaves]
+        held = [(replay.memory[k], t._array) for k, t, _ in replay.held if id(replay.memory[k]) in replay.written]
+        self.written = [
+            owner if owner.dtype == array.dtype else array for owner, array in held
+        ]  # bytes are compared as what they are
+        self.written += [leaf._more.grad._array for _, leaf in replay.read_grads if _has_grad(leaf)]  # type: ignore[union-attr]
+        self.written += [t._array for t in tensors]
+        self.before = [a.copy() for a in self.written]
+        self.versions = [
+            (t, t._version_, None if t._version_ is None else t._version_.n)
+            for t in (tensors[w] if w.__class__ is int else w for w, _ in replay.effects.versions)
+        ]
+        self.state = default_generator.get_state_array()
+
+    def back(self) -> None:
+        """All as it was."""
+        for array, content in zip(self.written, self.before, strict=True):
+            np.copyto(array, content)
+        for leaf, grad in zip(self.leaves, self.grads, strict=True):
+            more(leaf).grad = grad
+        for t, counter, n in self.versions:
+            t._version_ = counter
+            if counter is not None and n is not None:
+                counter.n = n
+        default_generator.set_state_array(self.state)
+
+
+def _has_grad(leaf: Tensor) -> bool:
+    return leaf._more is not None and leaf._more.grad is not None
+
+
 def verified(replay: Replay, tensors: Sequence[Tensor], eager: Callable[[], Any]) -> tuple[Any, str | None]:
     """The eager result (MISSED where the replay does not fit), and what differed in the replay, or None."""
-    leaves = [leaf for leaf, _ in replay.effects.grads]
-    grads = [None if leaf._more is None else leaf._more.grad for leaf in leaves]
-    held = [(replay.memory[k], t._array) for k, t, _ in replay.held if id(replay.memory[k]) in replay.written]
-    written = [
-        owner if owner.dtype == array.dtype else array for owner, array in held
-    ]  # bytes are compared as what they are
-    written += [leaf._more.grad._array for _, leaf in replay.read_grads]  # type: ignore[union-attr]
-    written += [t._array for t in tensors]
-    before = [a.copy() for a in written]
-    versions = [
-        (t, t._version_, None if t._version_ is None else t._version_.n)
-        for t in (tensors[w] if w.__class__ is int else w for w, _ in replay.effects.versions)
-    ]
-    state = default_generator.get_state_array()
+    rewind = Rewind(replay, tensors)
     result = replay.run(*tensors)
     if result is MISSED:
         return MISSED, None
-    found = _left(replay, result, leaves, written)
-    for array, content in zip(written, before, strict=True):
-        np.copyto(array, content)
-    for leaf, grad in zip(leaves, grads, strict=True):
-        more(leaf).grad = grad
-    for t, counter, n in versions:
-        t._version_ = counter
-        if counter is not None and n is not None:
-            counter.n = n
-    default_generator.set_state_array(state)
+    found = _left(replay, result, rewind.leaves, rewind.written)
+    rewind.back()
     true = eager()
-    return true, _difference(found, _left(replay, true, leaves, written))
+    return true, _difference(found, _left(replay, true, rewind.leaves, rewind.written))
 
 
 def _left(replay: Replay, result: Any, leaves: Sequence[Tensor], written: Sequence[Array]) -> list[tuple[str, Any]]:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from lamina.compiler.capture.purity import Read, attribute_names, global_names
+from lamina.compiler.capture.purity import Read, attribute_names, global_names, reading
 from lamina.core.changes import changes
+from lamina.core.explained import where
 from lamina.core.tensor import Tensor
-from lamina.core.version import is_own
+from lamina.core.version import Place, is_own
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 _PLAIN = frozenset(
@@ -74,6 +75,8 @@ class Facts:
         self.module_facts: list[Fact | Members] = []  # hold as long as no module's attribute is set
         self.seen = [-1]  # the count of changes at which module_facts were last known to hold
         self.unsure: str | None = None
+        self.places: dict[int, Place | None] = {}  # id(a fact) -> where the program read what it is about
+        self._known: dict[int, int] = {}  # how many of a list's facts have their place
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._names: frozenset[str] = frozenset()
@@ -97,7 +100,9 @@ class Facts:
         """What does not hold any more, in words; None when all does."""
         for fact in (*self._all(), *self.module_facts):
             if not fact.holds():
-                return f"{fact.label} was {_short(fact.expected)} and is {_short(fact.get())}"
+                place = self.places.get(id(fact))
+                line = "" if place is None else f" ({where(place)})"
+                return f"{fact.label} was {_short(fact.expected)} and is {_short(fact.get())}{line}"
         return None
 
     # ---- finding them ------------------------------------------------------------------------------------------------
@@ -112,11 +117,13 @@ class Facts:
         for label, value in roots:
             self._object(label, value)
         for read in reads:
+            self._placed(None)
             for name in global_names(read.code):
                 if name in read.globals:
                     self._item(read.globals, name, name)
                 elif hasattr(builtins, name):
                     self._absent(read.globals, name, name)
+                self._placed(reading(read.code, name))
             for name, value in read.closure.items():
                 cell = _cell(read.code, name, value)
                 if cell is None:
@@ -124,8 +131,17 @@ class Facts:
                 else:
                     self._add(lambda c=cell: c.cell_contents, value, name)  # type: ignore[misc]
                     self._object(name, value)
+                self._placed(reading(read.code, name))
             for value in read.arguments:
                 self._object(read.code.co_name, value)
+
+    def _placed(self, place: Place | None) -> None:
+        """The facts found since the last call of this are about what the program reads at `place`."""
+        for found in (self.facts, self.members, self.module_facts):
+            known = self._known.get(id(found), 0)
+            for fact in found[known:]:
+                self.places[id(fact)] = place
+            self._known[id(found)] = len(found)
 
     def _add(
         self, get: Callable[[], Any], expected: Any, label: str, module: bool = False, holder: Any = None, key: Any = None

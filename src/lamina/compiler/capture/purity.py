@@ -271,6 +271,13 @@ def global_names(code: CodeType) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def reading(code: CodeType, name: str) -> Place | None:
+    """Where `code` first reads the global or outer variable `name`."""
+    at = (i.offset for i in dis.get_instructions(code) if i.argval == name and i.opname.startswith("LOAD_"))
+    offset = next(at, None)
+    return None if offset is None else (code, offset)
+
+
 @functools.lru_cache(4096)
 def attribute_names(code: CodeType) -> frozenset[str]:
     """Names that `code` reads as attributes."""

@@ -1,0 +1,228 @@
+"""`explain()`: what became of a compiled function, as text and as a page.
+
+Here: the text, from recordings and their replays, and times of kernels. Not here: the page (explain_page.py), how operations and bytes are
+counted (accounts.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina.compiler import accounts, explain_page
+from lamina.compiler.calls import Call
+from lamina.compiler.capture.guards import Facts
+from lamina.compiler.graph import Value
+from lamina.compiler.loops import Work
+from lamina.compiler.plan import Plan
+from lamina.compiler.replay import MISSED, Replay, Shape
+from lamina.compiler.verify import Rewind
+from lamina.core.explained import where
+from lamina.core.tensor import LEAF, Tensor, wrap
+from lamina.primitives.elementwise import neg
+
+SHOWN = 4
+"""Guards that are read at one line are listed up to this number, and else counted."""
+RUNS = 5
+"""Runs that the time of a kernel is the least of."""
+
+
+class Step(NamedTuple):
+    """One piece of work of a program: a kernel, or a call into NumPy (no account)."""
+
+    what: str
+    lines: tuple[str, ...]
+    account: accounts.Account | None
+    ns: int | None  # measured
+    reads: tuple[Value, ...]
+    writes: tuple[Value, ...]
+
+
+class Explanation(str):
+    """The text, which is also a string; `html()` and `save_html(path)` give it as a page with the graph."""
+
+    __slots__ = ("name", "programs")
+    name: str
+    programs: list[tuple[str, list[Step]]]
+
+    @staticmethod
+    def of(name: str, text: str, programs: list[tuple[str, list[Step]]]) -> Explanation:
+        made = Explanation(text)
+        made.name, made.programs = name, programs
+        return made
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def html(self) -> str:
+        """The page, which needs nothing beside itself."""
+        return explain_page.page(self.name, str(self), self.programs)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write the page; where it is."""
+        place = Path(path)
+        place.write_text(self.html(), encoding="utf-8")
+        return place
+
+
+def explained(compiled: Any, profile: bool = False) -> Explanation:
+    """What was recorded by `compiled` (api.Compiled) and how it runs. profile: measure each kernel, on stand-ins for the arguments."""
+    calls = compiled.calls
+    lines = [f"{compiled.__name__}: {', '.join(f'{n} {what}' for what, n in calls.items())}"]
+    if compiled.eager is not None:
+        lines.append(f"stays eager: {compiled.eager}")
+    lines.extend(f"recorded anew: {reason}" for reason in compiled.anew)
+    programs: list[tuple[str, list[Step]]] = []
+    for n, recording in enumerate(compiled.recordings, 1):
+        if recording.why is not None:
+            lines.append(f"recording {n}: not replayed: {recording.why}")
+            continue
+        replay = recording.built()
+        lines.append(
+            f"recording {n}: the whole call is replayed, no Python of the program runs; {recording.calls} times so far"
+        )
+        lines.extend(f"  {line}" for line in _guards(recording, replay))
+        times = _times(replay) if profile else []
+        if profile and not times:
+            lines.append("  not measured: its guards do not hold now")
+        for what, stages, plan in _programs(replay):
+            steps = list(_steps(stages.work, plan, times if what == "forward" else []))
+            programs.append((f"recording {n}, {what}" if replay.effects.joint is not None else f"recording {n}", steps))
+            if replay.effects.joint is not None:
+                lines.append(f"  {what}")
+            lines.extend(f"  {line}" for line in _account(steps, plan))
+    return Explanation.of(compiled.__name__, "\n".join(lines), programs)
+
+
+def _programs(replay: Replay) -> Iterator[tuple[str, Any, Plan]]:
+    yield "forward", replay.program, replay.plan
+    joint = replay.effects.joint
+    if joint is not None and joint.program is not None:
+        yield "backward", joint.program.stages, joint.program.plan
+
+
+# ---- guards ----------------------------------------------------------------------------------------------------------
+
+
+def _guards(recording: Any, replay: Replay) -> Iterator[str]:
+    """What must be as it was, by the lines of the program that read it."""
+    yield f"arguments: {', '.join(map(described, replay.shapes)) or 'none'}"
+    for leaf, had in replay.effects.had_grads:
+        yield f"guard: .grad of a leaf of shape {list(leaf._array.shape)} is {'there' if had else 'None'}"
+    for _, _, _, label in replay.questions:
+        yield f"guard: what Python decides by {label}"
+    for place, labels in _by_line(replay.facts):
+        names = (
+            ", ".join(labels)
+            if len(labels) <= SHOWN
+            else f"{', '.join(labels[: SHOWN - 1])} and {len(labels) - SHOWN + 1} more"
+        )
+        yield f"guard: {names}{place and '   # '}{place}"
+
+
+def _by_line(facts: Facts) -> Iterable[tuple[str, list[str]]]:
+    found: dict[str, dict[str, None]] = {}
+    for fact in (*facts.facts, *facts.members, *facts.module_facts):
+        found.setdefault(where(facts.places.get(id(fact))), {})[fact.label] = None
+    return [(place, list(labels)) for place, labels in found.items()]
+
+
+def described(s: Shape) -> str:
+    """An argument's shape, in words."""
+    grad = {"": "", "leaf": ", requires grad", "node": ", has a graph"}[s.grad]
+    return f"{s.kind.dtype.name}{list(s.shape)}{grad}"
+
+
+# ---- work ------------------------------------------------------------------------------------------------------------
+
+
+def _steps(work: Sequence[Any], plan: Plan, times: Sequence[int]) -> Iterator[Step]:
+    measured = iter(times)
+    for item in work:
+        places = item.places if isinstance(item, Work) else (item.node.place,) if isinstance(item, Call) else ()
+        lines = tuple(dict.fromkeys(where(place) for place in places if place is not None))
+        count = None
+        if isinstance(item, Work):
+            kernel, operands = item.kernel()
+            count = accounts.account(kernel, [v.nbytes - offset for v, offset in operands])
+        reads, writes = (tuple(dict.fromkeys(vs)) for vs in (item.reads(), item.writes()))
+        yield Step(repr(item), lines, count, next(measured, None) if item.native else None, reads, writes)
+
+
+def _account(steps: Sequence[Step], plan: Plan) -> Iterator[str]:
+    counted = [s.account for s in steps if s.account is not None]
+    moved = sum(a.read + a.written for a in counted)
+    yield (
+        f"memory: {amount(plan.arena)}B planned at the peak; an eager run holds {amount(plan.eager_bytes)}B at its peak"
+    )
+    calls = sum(s.what.startswith("call ") for s in steps)
+    yield f"work: {len(counted)} kernels, {calls} calls into NumPy; {amount(moved)}B moved, {amount(sum(a.flops for a in counted))}flop"
+    timed = any(s.ns is not None for s in steps)
+    for s in steps:
+        figures = (
+            f"{'':16}"
+            if s.account is None
+            else f"{amount(s.account.flops):>6}flop {amount(s.account.read + s.account.written):>6}B"
+        )
+        time = f"{s.ns / 1e3:9.1f} us " if s.ns is not None else f"{'':13}" if timed else ""
+        source = ", ".join(line.split("  ")[0] for line in s.lines)
+        yield f"  {time}{figures}  {s.what}{source and '   # '}{source}"
+
+
+def amount(n: float) -> str:
+    """A number with a prefix: 12.3M."""
+    for prefix in ("", "k", "M", "G"):
+        if n < 999.5:
+            return f"{n:.3g} {prefix}"
+        n /= 1000
+    return f"{n:.3g} T"
+
+
+# ---- times -----------------------------------------------------------------------------------------------------------
+
+
+def _times(replay: Replay) -> list[int]:
+    """Nanoseconds of each kernel, in their order; empty where the replay does not fit what is there now. Nothing is changed."""
+    program = replay.program.program
+    if program is None:
+        return []
+    tensors: list[Tensor] = []
+    for i, s in enumerate(replay.shapes):
+        tensors.append(tensors[s.same_as] if s.same_as != i else _stand_in(s))
+    times = program.profile()
+    runs = []
+    try:
+        for _ in range(RUNS):
+            rewind = Rewind(replay, tensors)
+            try:
+                if replay.run(*tensors) is MISSED:
+                    return []
+            finally:
+                rewind.back()
+            runs.append(np.concatenate(times))
+    finally:
+        program.profile(False)
+    return np.min(runs, axis=0).tolist()  # type: ignore[no-any-return]
+
+
+def _stand_in(s: Shape) -> Tensor:
+    """A tensor that a recording takes for its argument: ones, or the index 0."""
+    dtype = np.dtype(s.kind.np)
+    low = sum((n - 1) * -stride for n, stride in zip(s.shape, s.strides, strict=True) if stride < 0)
+    span = sum((n - 1) * abs(stride) for n, stride in zip(s.shape, s.strides, strict=True)) + dtype.itemsize
+    array = np.ndarray(s.shape, dtype, np.zeros(span, np.uint8), low, s.strides)
+    if dtype.kind not in "biu":
+        array[...] = 1
+    t: Tensor = object.__new__(s.cls)
+    t._array, t._kind = array, s.kind
+    t._node = t._version_ = t._more = None
+    if s.grad == "leaf":
+        t._node = LEAF
+    elif s.grad == "node":
+        leaf = wrap(np.ones(1, np.float32))
+        leaf._node = LEAF
+        t._node = neg(leaf)._node
+    return t
