@@ -2,9 +2,10 @@
 
 import re
 
-import lamina as torch
 import numpy as np
 import pytest
+
+import lamina as torch
 from lamina import nn
 from lamina.compiler import accounts, forms
 from lamina.compiler.graph import Node, Ref, Value
@@ -66,14 +67,14 @@ def test_asking_changes_nothing():
 
 
 def test_why_it_is_recorded_anew_or_stays_eager():
-    global SCALE
-    f = torch.compile(lambda x: x * SCALE)
-    try:
-        for SCALE in (2.0, 2.0, 3.0):
-            f(torch.ones(2))
-    finally:
-        SCALE = 2.0
-    assert re.search(r"recorded anew: SCALE was 2.0 and is 3.0 \(test_explain.py:\d+  f = torch.compile", f.explain())
+    box = {"scale": 2.0}
+    f = torch.compile(lambda x: x * box["scale"])
+    for scale in (2.0, 2.0, 3.0):
+        box["scale"] = scale
+        f(torch.ones(2))
+    assert re.search(
+        r"recorded anew: box\['scale'\] was 2.0 and is 3.0 \(test_explain.py:\d+  f = torch.compile", f.explain()
+    )
     counted = []
     g = torch.compile(lambda x: counted.append(1) or x)
     g(torch.ones(2))
