@@ -62,9 +62,12 @@ def read(b: Builder, lanes: int, dtype: str, pointer: str, stride: int = 1, live
     kind, size = STORED[dtype], SIZES[dtype]
     count = lanes if live is None else min(live, lanes)
     if stride == 0:
-        return splat(
-            b, lanes, widen(b, dtype, 1, b.let(f"load {kind}, ptr {pointer}, align {size}")), TYPES[computed(dtype)]
-        )
+        scalar = TYPES[computed(dtype)]
+        every = splat(b, lanes, widen(b, dtype, 1, b.let(f"load {kind}, ptr {pointer}, align {size}")), scalar)
+        if count == lanes:
+            return every
+        kind = vector(scalar, lanes)
+        return b.let(f"select <{lanes} x i1> {mask(lanes, count)}, {kind} {every}, {kind} zeroinitializer")
     if lanes == 1 or (stride == 1 and count == lanes):
         value = b.let(f"load {vector(kind, lanes)}, ptr {pointer}, align {size}")
     elif stride == 2 and count == lanes:
