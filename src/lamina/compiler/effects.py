@@ -11,7 +11,6 @@ from typing import Any
 from lamina.autograd.graph import Output as GraphOutput
 from lamina.compiler.capture.recorder import Recorder
 from lamina.compiler.replay import Effects, Output
-from lamina.core.strided import owner_of
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
 
@@ -106,9 +105,6 @@ def _output(recorder: Recorder, t: Tensor, tensors: Sequence[Tensor]) -> Output 
         origin = origin.previous
     if origin in recorder.graph.inputs and origin.origin.kind != "constant":
         return None
-    if ref.value is origin and origin in recorder.graph.inputs:  # each run gives a constant away in new memory
-        owner = owner_of(t._array)
-        content = owner.copy(order="K")
-        recorder.copied(owner, content)
-        ref = ref._replace(value=recorder.ref(content).value)
+    if ref.value is origin and origin in recorder.graph.inputs:
+        ref = recorder.given_away(t._array)
     return Output(ref, None, t._kind)

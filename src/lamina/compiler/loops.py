@@ -34,6 +34,8 @@ class Val(NamedTuple):
 
 WIDE = {"float16": "float32", "bfloat16": "float32"}
 _TESTS = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"))
+_OF_BOOL = _TESTS | {"add", "sub", "mul", "maximum", "minimum", "and", "or", "xor", "not", "abs", "sign", "floor", "ceil", "round", "trunc"}
+_OF_INTEGERS = _OF_BOOL | {"floor_div", "trunc_div", "mod", "fmod", "pow", "fma", "neg", "shl", "shr"}
 _CHANGES = frozenset(("load", "gather", "product"))
 
 
@@ -117,6 +119,8 @@ class Body:
             return self.op(name, vals, dtype)
         dtype = known[0]
         vals = [a if isinstance(a, Val) else self.const(a, dtype) for a in args]
+        if not (dtype.startswith("float") or name in (_OF_BOOL if dtype == "bool" else _OF_INTEGERS)):
+            raise NotNative(f"{name} of {dtype}")
         if any(v.dtype != dtype for v in vals):
             raise NotNative(f"{name} of {', '.join(v.dtype for v in vals)}")
         return self.op(name, vals, "bool" if name in _TESTS else dtype)

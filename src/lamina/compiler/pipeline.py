@@ -80,6 +80,9 @@ def planned(
         items = _kernels(graph, needed, inputs, asks)
     else:
         items = [Call(node) for node in graph.nodes]
+    there = set(inputs)
+    tables = dict.fromkeys(v for item in items for v in item.reads() if isinstance(v.origin, Origin) and v not in there)
+    inputs.extend(tables)  # constants that lowering brought
     placed = plan.make(items, inputs, finals, owned)
     placed.eager_bytes = eager_bytes
     work: list[Any] = []

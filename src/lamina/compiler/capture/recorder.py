@@ -188,6 +188,17 @@ class Recorder:
         """Library code copied elements (perhaps to another dtype) into new memory."""
         self._append(Node("copy", None, (self.ref(source),), {}, (), users_place(3)), (made,))
 
+    def given_away(self, array: Array) -> Ref:
+        """How the graph calls a constant's elements in memory that is new in each run: Python may write there."""
+        owner = owner_of(array)
+        content = owner.copy(order="K")
+        node = Node("copy", None, (self.ref(owner),), {}, (), users_place(3))
+        whole = self._made(content, node)
+        node.outputs = (whole,)
+        self.graph.nodes.append(node)
+        self.alive.append(content)
+        return self.ref(array)._replace(value=whole.value)
+
     def write(self, target: Array, content: Array) -> None:
         """`content` was written over the elements of `target`, in place."""
         source = self.ref(content)

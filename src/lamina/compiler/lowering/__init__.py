@@ -21,12 +21,14 @@ from lamina.compiler.lowering import (
     products,
     reductions,
     regions,
+    resizing,
     scatters,
     shapes,
+    windows,
 )
 from lamina.compiler.lowering.rules import RULES, name_of, operand
 
-FAMILIES = (convolutions, distances, gathers, pools, products, reductions, regions, scatters, shapes)
+FAMILIES = (convolutions, distances, gathers, pools, products, reductions, regions, resizing, scatters, shapes, windows)
 """The files whose rules are in the table."""
 
 

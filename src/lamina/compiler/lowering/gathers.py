@@ -8,6 +8,7 @@ from typing import Any
 from lamina.compiler.graph import Node, Ref
 from lamina.compiler.loops import Body, NotNative, Val, Work
 from lamina.compiler.lowering.rules import rule, strides_in
+from lamina.compiler.lowering.shapes import copied
 
 
 def _integers(body: Body, index: Ref, strides: Sequence[int]) -> Val:
@@ -28,8 +29,10 @@ def gather(node: Node) -> Sequence[Work]:
     x, index = node.inputs
     out, dim = node.outputs[0], node.params["dim"]
     assert out is not None
-    if not out.shape or 0 in x.shape:
-        raise NotNative("0-d")
+    if 0 in x.shape:
+        raise NotNative("nothing to pick from")
+    if not x.shape:
+        return [copied(x, out)]
     body = Body()
     at = bounded(body, _integers(body, index, index.strides), x.shape[dim], False)
     strides = [0 if d == dim else s for d, s in enumerate(x.strides)]

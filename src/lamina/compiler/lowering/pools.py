@@ -11,7 +11,6 @@ from lamina.compiler.graph import Node, Ref, Value
 from lamina.compiler.kernels import Conv, ConvInput, Inst, MaxPool, MaxPoolInput, Window
 from lamina.compiler.loops import WIDE, Body, Core, NotNative, Val, Work, access
 from lamina.compiler.lowering.convolutions import core
-from lamina.compiler.lowering.gathers import bounded
 from lamina.compiler.lowering.products import FLOATS
 from lamina.compiler.lowering.rules import collapsed, rule
 
@@ -90,24 +89,6 @@ def max_pool_grad(node: Node) -> Sequence[Work]:
     body, value = _started(_floats(g))
     body.store(out, out.strides, value)
     return [Work(out.shape, 4, body.insts, core=Core(made, ats, f"(into {size[0]}x{size[1]})"))]
-
-
-@rule("max_pool2d_take", "max_pool3d_take", "adaptive_max_pool2d_take", "adaptive_max_pool3d_take",
-      "fractional_max_pool2d_take", "fractional_max_pool3d_take", "max_unpool2d_take", "max_unpool3d_take")  # fmt: skip
-def max_pool_take(node: Node) -> Sequence[Work]:
-    """Elements by their place in the flattened plane."""
-    x, places = node.inputs
-    out, spatial = node.outputs[0], 3 if "3d" in node.name else 2
-    assert out is not None
-    lead = len(x.shape) - spatial
-    plane = collapsed(x, lead, len(x.shape))
-    if 0 in x.shape:
-        raise NotNative("no images")
-    body = Body()
-    at = bounded(body, body.load(places, places.strides), plane.shape[-1], False)
-    walk = (*plane.strides[:-1], *(0,) * spatial)
-    body.store(out, out.strides, body.gather(x, walk, (at,), (plane.strides[-1],)))
-    return [Work(out.shape, len(out.shape), body.insts)]
 
 
 # ---- means -----------------------------------------------------------------------------------------------------------

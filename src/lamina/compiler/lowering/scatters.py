@@ -144,6 +144,15 @@ def gather_grad(node: Node) -> Sequence[Work]:
     return [work] if whole else [filled(out, 0), work]
 
 
+@rule("take_adjoint")
+def take_grad(node: Node) -> Sequence[Work]:
+    out, g, index = _ready(node)
+    flat = collapsed(out, 0, len(out.shape))
+    values = collapsed(g, 0, len(g.shape))
+    column = Ref(flat.value, flat.offset, (*flat.shape, 1), (*flat.strides, 0), flat.dtype)
+    return [added(column, _picks(index, ()), values._replace(shape=(*values.shape, 1), strides=(*values.strides, 0)))]
+
+
 # ---- several indices -------------------------------------------------------------------------------------------------
 
 
@@ -200,3 +209,64 @@ def _by_indices(node: Node, out: Ref, values: Ref, indices: Sequence[Ref], finis
     first = len(into.shape) - 2
     source = _lines(collapsed(values, first, first + len(line.shape)), first)
     return [*works, added(into, _picks(line, into.shape[:first]), source, finish)]
+
+
+# ---- what is written -------------------------------------------------------------------------------------------------
+
+
+def _written(node: Node, source: Any) -> Sequence[Work]:
+    """Where one index writes into each line: every place asks whether it is meant. source: a Ref like the index, or a number."""
+    out, x, index = _ready_to_write(node)
+    dim = node.params["dim"]
+    if len(index.shape) != len(out.shape) or any(
+        n != (1 if d == dim else m) for d, (n, m) in enumerate(zip(index.shape, out.shape, strict=True))
+    ):
+        raise NotNative("what is written last counts")
+    body = Body()
+    at = body.cast(body.load(index, strides_in(index, out.shape)), "int64")
+    before = body.load(x, x.strides)
+    value = (
+        body.load(source, strides_in(source, out.shape))
+        if source.__class__ is Ref
+        else body.const(source, before.dtype)
+    )
+    body.store(out, out.strides, body.select(body.eq(at, body.index(dim)), value, before))
+    return [Work(out.shape, len(out.shape), body.insts)]
+
+
+def _ready_to_write(node: Node) -> tuple[Ref, Ref, Ref]:
+    x, index = node.inputs[:2]
+    out = node.outputs[0]
+    if out is None or not out.shape or 0 in out.shape or x.__class__ is not Ref or index.__class__ is not Ref:
+        raise NotNative("nothing to write")
+    return out, x, index
+
+
+@rule("scatter_value")
+def scatter_value(node: Node) -> Sequence[Work]:
+    return _written(node, node.params["value"])
+
+
+@rule("scatter")
+def scatter(node: Node) -> Sequence[Work]:
+    out, _, index = _ready_to_write(node)
+    source = node.inputs[2]
+    return _written(node, region(source, [(0, n) for n in index.shape]))
+
+
+@rule("index_fill")
+def index_fill(node: Node) -> Sequence[Work]:
+    """Every place asks each of the indices, of which there may be a few."""
+    out, x, index = _ready_to_write(node)
+    value, dim = node.inputs[2], node.params["dim"]
+    picks = collapsed(index, 0, len(index.shape))
+    if not 0 < picks.shape[0] <= 16 or value.__class__ is not Ref:
+        raise NotNative("many indices")
+    body = Body()
+    rank = len(out.shape)
+    at = body.cast(body.load(picks, (*(0,) * rank, picks.strides[0])), "int64")
+    at = body.select(body.lt(at, 0), body.add(at, out.shape[dim]), at)
+    meant = body.any(body.eq(at, body.index(dim)))
+    before = body.load(x, (*x.strides, 0))
+    body.store(out, (*out.strides, 0), body.select(meant, body.load(value, (0,) * (rank + 1)), before))
+    return [Work((*out.shape, picks.shape[0]), rank, body.insts)]

@@ -8,6 +8,7 @@ Reads the graph's nodes; writes their order and the questions. Not here: the ker
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 from lamina.compiler.graph import Graph, Node, Origin, Ref, Value
@@ -46,6 +47,9 @@ def questions_of(node: Node) -> list[Question]:
         "index_fill",
     ):
         return [Question(ins[1], 0, ins[0].shape[params["dim"]])] if ins[0].shape else []
+    if node.name in ("take", "take_adjoint"):
+        size = prod(params["shape"]) if node.name == "take_adjoint" else ins[0].size
+        return [Question(ins[1], -size, size)]
     return []
 
 
@@ -75,6 +79,7 @@ def bounds(graph: Graph) -> tuple[list[Node], list[Node], list[Question], set[in
     first: set[int] = set()
     for node in graph.nodes:
         found = questions_of(node)
+        found = [q for q in found if not _inside(q)]
         if not all(q.places.__class__ is Ref and known(q.places.value) for q in found):
             unsure.add(id(node))
             continue
@@ -87,6 +92,21 @@ def bounds(graph: Graph) -> tuple[list[Node], list[Node], list[Question], set[in
         list(asked),
         unsure,
     )
+
+
+_POSITIONS = frozenset((
+    "argmax", "argmin", "max_dim", "min_dim", "sort", "sort_stable", "topk", "kthvalue", "median", "mode", "nanmedian", "cummax", "cummin",
+))  # fmt: skip
+
+
+def _inside(question: Question) -> bool:
+    """Whether the index is a position that the library itself found, in a dimension no longer than the one it picks from."""
+    maker = question.places.value.origin if question.places.__class__ is Ref else None
+    if not isinstance(maker, Node) or maker.name not in _POSITIONS:
+        return False
+    shape, dim = maker.inputs[0].shape, maker.params.get("dim")
+    size = prod(shape) if dim is None else shape[dim] if shape else 1
+    return question.lowest <= 0 and size <= question.n
 
 
 def _front(value: Value, makers: dict[Value, list[Node]], first: set[int]) -> None:

@@ -29,7 +29,7 @@ def resize(x: Array, mode: str, outputs: Sizes, align_corners: bool, scales: Sca
     """`x` (N, C, *space) resized to (N, C, *outputs), the last axis first. uint8 in fixed point, rounded after each axis."""
     inputs = x.shape[2:]
     for i in reversed(range(len(outputs))):
-        wanted = table(mode, inputs[i], outputs[i], align_corners, scales[i], _precision(x, mode))
+        wanted = table(mode, inputs[i], outputs[i], align_corners, scales[i], precision(x.ndim, x.dtype, mode))
         if x.dtype != np.uint8 or wanted.weights is None:
             x = _along(x, wanted, i - len(outputs))
         elif inputs[i] != outputs[i]:  # an axis that keeps its size keeps its bytes, whatever the scale
@@ -42,16 +42,16 @@ def resize_grad(g: Array, mode: str, inputs: Sizes, align_corners: bool, scales:
     outputs = g.shape[2:]
     for i in range(len(inputs)):
         g = _along(
-            g, transposed(mode, inputs[i], outputs[i], align_corners, scales[i], _precision(g, mode)), i - len(inputs)
+            g, transposed(mode, inputs[i], outputs[i], align_corners, scales[i], precision(g.ndim, g.dtype, mode)), i - len(inputs)
         )
     return g
 
 
-def _precision(x: Array, mode: str) -> str:
+def precision(ndim: int, dtype: Any, mode: str) -> str:
     """What places are computed in: as it decides between two pixels, it is PyTorch's."""
-    if mode in _NEAREST and x.ndim == 4:
+    if mode in _NEAREST and ndim == 4:
         return "float32"
-    return "float64" if x.dtype == np.float64 or (x.dtype == np.uint8 and mode not in _NEAREST) else "float32"
+    return "float64" if dtype == np.float64 or (dtype == np.uint8 and mode not in _NEAREST) else "float32"
 
 
 def _along(x: Array, wanted: Table, axis: int) -> Array:
