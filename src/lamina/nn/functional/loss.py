@@ -61,7 +61,7 @@ def _mse_kernel(x: Array, y: Array, *, reduction: str) -> tuple[Array, Array]:
 def _mse_grad(g: Any, x: Any, y: Any, out_1: Any, reduction: str) -> Any:
     if reduction == "mean":
         g = g / math.prod(x.shape)
-    return g * 2.0 * (x - y if isinstance(g, Tensor) else out_1)
+    return g * 2.0 * (x - y if isinstance(g, Tensor) or out_1 is None else out_1)
 
 
 @fused(
