@@ -450,6 +450,62 @@ def low_precision(compile):
 
 
 @program
+def it_seeds(compile):
+    def f(x):
+        torch.manual_seed(7)
+        return x + torch.rand(2)
+
+    f = compile(f)
+    return [values(f(torch.zeros(2))) for _ in range(5)] + [values(torch.rand(1))]
+
+
+@program
+def it_changes_a_module(compile):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+
+    def f(x):
+        y = model(x)
+        model.eval() if model.training else model.train()
+        return y.detach()
+
+    f = compile(f)
+    torch.manual_seed(3)
+    return [values(f(torch.ones(2, 2))) for _ in range(7)] + [model.training]
+
+
+@program
+def it_registers_hooks(compile):
+    w, seen = torch.ones(2, requires_grad=True), []
+
+    def f(x):
+        w.register_hook(lambda g: g * 2)
+        return (w * x).sum()
+
+    f = compile(f)
+    for _ in range(4):
+        w.grad = None
+        f(torch.ones(2)).backward()
+        seen.append(values(w.grad))
+    return seen
+
+
+@program
+def checkpoints(compile):
+    from lamina.utils.checkpoint import checkpoint
+
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.3), nn.Linear(4, 2))
+
+    def f(x):
+        loss = checkpoint(model, x, use_reentrant=False).pow(2).sum()
+        loss.backward()
+        return loss
+
+    f = compile(f)
+    return [values(f(torch.ones(2, 3))) for _ in range(4)] + [values(p.grad) for p in model.parameters()]
+
+
+@program
 def integers(compile):
     f = compile(lambda x, y: (x // y, x % y, x << 1, (x > y).sum(), x.max(), (x * y).sum()))
     return [values(t) for _ in range(4) for t in f(torch.randint(-9, 9, (6,)), torch.randint(1, 5, (6,)))]

@@ -28,6 +28,7 @@ from lamina.core import tensor as core_tensor
 from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
+from lamina.core.generator import Generator
 from lamina.core.strided import owner_of
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
@@ -204,7 +205,7 @@ class Compiled:
         states = [(o, pipeline.state_of(o)) for o in stateful]
         restore = _enliven(optimizers, recorder)
         token = modes.set_current(modes.mode().but(listener=recorder))
-        core_tensor.Slots.seen = _seen
+        core_tensor.Slots.seen, Generator.touched = _seen, _touched
         try:
             with watch:
                 result = self._function(*args, **kwargs)
@@ -214,7 +215,7 @@ class Compiled:
                 else (None, None)
             )
         finally:
-            core_tensor.Slots.seen = None
+            core_tensor.Slots.seen = Generator.touched = None
             modes.reset(token)
             restore()
         why = recorder.broken or broken
@@ -281,7 +282,11 @@ def _missed(*args: Any) -> Any:
     return MISSED
 
 
-def _seen(t: Tensor, what: str) -> None:
+def _touched(what: str) -> None:
+    _seen(None, what)
+
+
+def _seen(t: Any, what: str) -> None:
     now = modes.current()
     if now is not None and now.listener is not None:
         now.listener.left(what)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina.autograd.graph import Output as GraphOutput
-from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.capture.recorder import Recorder, hooks_of
 from lamina.compiler.replay import Effects, Output
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
@@ -44,6 +44,8 @@ def effects_of(
             return None, "the memory of a tensor was exchanged"
         if t._node is not recorder.before.nodes[id(t)]:
             return None, "the place of a tensor in the graph changed"
+        if hooks_of(t) != recorder.before.hooks[id(t)]:
+            return None, "it registers or removes a hook of a tensor that was there before"
         if after is not None and not (t._more is not None and t._more.inference) and after.n != n:
             if id(t) in numbers:
                 versions[id(after)] = (numbers[id(t)], after.n - n)

@@ -30,6 +30,7 @@ def stateful() -> list[Any]:
         ("lamina.optim.optimizer", "Optimizer"),
         ("lamina.optim.lr_scheduler", "LRScheduler"),
         ("lamina.amp.grad_scaler", "GradScaler"),
+        ("lamina.nn.modules.module", "Module"),
     )
     found = (getattr(sys.modules.get(module), name, None) for module, name in places)
     classes = tuple(cls for cls in found if isinstance(cls, type))
@@ -40,7 +41,9 @@ def state_of(o: Any) -> Any:
     """What of its state a run may change, to compare."""
     if is_optimizer(o):
         return {id(p): tuple(s) if isinstance(s, dict) else id(s) for p, s in o.state.items()}
-    return {k: (type(v), v) if isinstance(v, (int, float, str, bool, tuple)) else id(v) for k, v in o.__dict__.items()}
+    state = {k: (type(v), v) if isinstance(v, (int, float, str, bool)) else id(v) for k, v in o.__dict__.items()}
+    members = [v for k in ("_parameters", "_buffers", "_modules") for v in o.__dict__.get(k, {}).values()]
+    return state, [*map(id, members)]
 
 
 def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects, mode: Any) -> Replay:

@@ -39,6 +39,8 @@ class Generator:
 
     __slots__ = ("__weakref__", "_bits", "_device", "_seed", "_untouched", "lock", "next_double", "next_float")
 
+    touched: Callable[[str], None] | None = None  # while a run is recorded: the stream is set, or its state read
+
     def __init__(self, device: Any = "cpu") -> None:
         self._device = device
         self.lock = threading.RLock()
@@ -61,9 +63,14 @@ class Generator:
         seed = int(seed)
         if not -(2**63) <= seed < 2**64:
             raise ValueError("Overflow when unpacking long long")
+        self._touch("manual_seed()")
         with self.lock:
             self._reseed(seed % 2**64)
         return self
+
+    def _touch(self, what: str) -> None:
+        if Generator.touched is not None:
+            Generator.touched(what)
 
     def seed(self) -> int:
         """Restart the stream from a seed of the operating system's, and return that seed."""
@@ -92,6 +99,7 @@ class Generator:
 
     def get_state_array(self) -> np.ndarray:
         """The whole state in PyTorch's layout: uint8, shape (5056,)."""
+        self._touch("the state of random numbers")
         with self.lock:
             engine = (self._bits or self._start()).state["state"]
             record = np.zeros((), _STATE)
@@ -110,6 +118,7 @@ class Generator:
 
         Raises TypeError for other than uint8, RuntimeError for a wrong size or impossible contents.
         """
+        self._touch("the state of random numbers")
         if state.dtype != np.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if state.size != STATE_SIZE:

@@ -63,7 +63,11 @@ def binary(op: Any, name: str, numbers: str = "other") -> Any:
     """The public function of a primitive with two inputs. numbers: which may be Python numbers: "none", "other",
     "either", "both".
     """
-    forms = () if numbers == "none" or name == "mul" else (_PAIR, *((_NUMBER_FIRST,) if numbers == "either" else ()), _NUMBER_LAST)
+    forms = (
+        ()
+        if numbers == "none" or name == "mul"
+        else (_PAIR, *((_NUMBER_FIRST,) if numbers == "either" else ()), _NUMBER_LAST)
+    )
 
     def checked(p: Any, operands: Any, params: Any) -> Any:
         input, other = operands

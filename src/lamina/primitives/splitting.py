@@ -146,7 +146,9 @@ def _along(name: str, dim: int, at_least: int) -> Any:
             )
         given = wanted[0] if len(wanted) == 1 else wanted or (indices if indices is not None else sections)
         if not isinstance(given, (tuple, list)) and not hasattr(given, "__index__"):
-            raise no_overload(name, (input, *wanted), "Tensor input, int sections", "Tensor input, tuple of ints indices")
+            raise no_overload(
+                name, (input, *wanted), "Tensor input, int sections", "Tensor input, tuple of ints indices"
+            )
         d = 0 if n == 1 else dim
         if not isinstance(given, (tuple, list)):
             k = operator.index(given)

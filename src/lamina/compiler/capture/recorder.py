@@ -311,6 +311,7 @@ class Before:
         self.tensors = [o for o in gc.get_objects() if isinstance(o, Tensor)]
         self.ids = {id(t) for t in self.tensors}
         self.nodes = {id(t): t._node for t in self.tensors}
+        self.hooks = {id(t): hooks_of(t) for t in self.tensors}
         self.owners: dict[int, Tensor] = {}
         self.grads: dict[int, Tensor] = {}  # id(a leaf's gradient) -> the leaf
         self.leaf_grads: list[tuple[Tensor, Any]] = []
@@ -323,6 +324,12 @@ class Before:
             if about is not None and about.grad is not None:
                 self.grads[id(about.grad)] = t
                 self.owners[id(owner_of(about.grad._array))] = about.grad
+
+
+def hooks_of(t: Tensor) -> tuple[int, int]:
+    """How many hooks a tensor has, of both kinds."""
+    about = t._more
+    return (0, 0) if about is None else (len(about.hooks or ()), len(about.post_hooks or ()))
 
 
 def _count(t: Tensor) -> int:
