@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+from .kernels import NotNative
 from .runtime import cpu
 
 
@@ -53,8 +54,11 @@ POOL_NS, SCATTER_NS = 0.05, 1.0
 
 @cache
 def machine() -> Machine:
-    """The machine that this runs on."""
-    return AVX512 if cpu.host().vector_bits == 512 else AVX2
+    """The machine that this runs on. Raises NotNative where nothing multiplies and adds in one instruction."""
+    host = cpu.host()
+    if not {"avx2", "fma"} <= host.features:
+        raise NotNative("products without AVX2 and FMA")
+    return AVX512 if host.vector_bits == 512 else AVX2
 
 
 def tile_cycles(m: Machine, rows: int, vectors: int) -> float:

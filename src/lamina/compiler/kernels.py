@@ -165,9 +165,9 @@ class Scatter(NamedTuple):
     batch: tuple[int, ...]
     rows: int
     width: int
-    count: int
-    indices: Access  # an integer's strides over (*batch, count)
-    values: Access  # strides over (*batch, count, width)
+    picks: int
+    indices: Access  # an integer's strides over (*batch, picks)
+    values: Access  # strides over (*batch, picks, width)
     body: tuple[Inst, ...]  # over (*batch, rows, width)
     skip: int | None = None
 

@@ -136,8 +136,8 @@ def _chosen(kernel: MaxPoolInput, operands: Sequence[Array]) -> Array:
 
 def _added(kernel: Scatter, operands: Sequence[Array]) -> Array:
     k = kernel
-    indices = _read(operands, k.indices, (*k.batch, k.count))
-    values = _read(operands, k.values, (*k.batch, k.count, k.width))
+    indices = _read(operands, k.indices, (*k.batch, k.picks))
+    values = _read(operands, k.values, (*k.batch, k.picks, k.width))
     indices = np.where(indices < 0, indices + k.rows, indices)
     live = (indices >= 0) & (indices < k.rows)
     if k.skip is not None:

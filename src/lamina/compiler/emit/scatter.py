@@ -31,7 +31,7 @@ def emit_scatter(kernel: Scatter, machine: costs.Machine | None = None) -> Code:
         raise NotNative(f"rows of {kernel.values.dtype} added at {kernel.indices.dtype}")
     dtype = computed(kernel.values.dtype)
     writer = Writer(kernel, Vec(dtype, machine.vector // SIZES[dtype]))
-    total = prod(kernel.batch) * (kernel.rows + kernel.count) * (kernel.width / writer.v.lanes * 3 + 8) / machine.ghz
+    total = prod(kernel.batch) * (kernel.rows + kernel.picks) * (kernel.width / writer.v.lanes * 3 + 8) / machine.ghz
     wanted = max(1, min(16, int(total / costs.UNIT_NS))) if prod(kernel.batch) < 16 else 1
     rows = max(1, -(-kernel.rows // wanted))
     return writer.write(symbol, rows, total)
@@ -51,7 +51,7 @@ class Writer:
         units = prod(k.batch) * parts if k.width else 0
         scratch = Scratch()
         self.at_heads = scratch.take(8 * rows)
-        self.at_links = scratch.take(8 * k.count)
+        self.at_links = scratch.take(8 * k.picks)
         self.at_sums = scratch.take((self.pitch + self.v.lanes) * self.v.size)
         if units:
             b.loop("%lo", b.min("%hi", units), 1, lambda index, _: self._block(index, parts, rows))
@@ -72,7 +72,7 @@ class Writer:
         b.loop(0, count, 1, empty)
 
         def string(i: Index, _: list[str]) -> list[str]:
-            i = b.sub(k.count - 1, i)  # from the last on: so that the first comes first
+            i = b.sub(k.picks - 1, i)  # from the last on: so that the first comes first
             place = b.at(indices, b.mul(i, k.indices.strides[-1] * SIZES[k.indices.dtype]))
             target = cast(b, k.indices.dtype, "int64", 1, read(b, 1, k.indices.dtype, place))
             wrapped = b.let(f"add i64 {target}, {k.rows}")
@@ -90,7 +90,7 @@ class Writer:
             b.when(b.let(f"zext i1 {inside} to i64"), "ne", 0, link)
             return []
 
-        b.loop(0, k.count, 1, string)
+        b.loop(0, k.picks, 1, string)
 
         def row(r: Index, _: list[str]) -> list[str]:
             self._row(batch, b.add(first, r), read(b, 1, "int64", b.at(heads, b.mul(r, 8))), links, values)
