@@ -6,6 +6,7 @@ of what it belongs to. Here: spelling. Not here: samples (tests/primitives), com
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,8 @@ MODULES = (
 
 
 def form(name: str) -> Form | None:
+    if "." in name:
+        return functools.reduce(getattr, name.removeprefix("torch.").split("."), torch)
     found = FORMS.get(name)
     if found is not None:
         return found

@@ -17,9 +17,9 @@ from lamina.func import jvp, vjp, vmap
 
 SHAPED_BY_VALUES = frozenset((
     "nonzero", "unique", "unique_dim", "unique_consecutive", "bincount", "masked_select", "masked_select_adjoint", "masked_scatter",
-    "linalg_lstsq",
+    "linalg_lstsq", "nn.functional.embedding_bag", "nn.utils.rnn.pack_padded_sequence",
 ))  # fmt: skip
-"""Entries of a batch would have results of several shapes, or PyTorch refuses them."""
+"""Entries of a batch would have results of several shapes, or values that must fit, or PyTorch refuses them."""
 IN_MEMORY = frozenset(("as_strided", "as_strided_adjoint", "restride", "take_slice", "clear_slice", "put_slice"))
 """Their parameters say where in memory; a copy of the input lies elsewhere."""
 

@@ -62,8 +62,8 @@ def otherwise(p: Any, params: dict[str, Any]) -> tuple[int, ...]:
     return (0,) if padded or scaled else OTHERWISE.get(p.name, ())
 
 
-CONSTANT: dict[str, tuple[int, ...]] = {"fused _batch_norm_eval": (3, 4)}
-"""Arguments of variadic rules that have no gradient."""
+CONSTANT: dict[str, tuple[int, ...]] = {"fused _batch_norm_eval": (3, 4), "nn.functional.nll_loss": (2,)}
+"""Arguments of variadic rules and of composites that have no gradient."""
 
 REFUSED: dict[int, frozenset[str]] = {
     1: frozenset((

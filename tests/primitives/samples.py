@@ -6,6 +6,7 @@ wanted, and small. A third part of a row is what comes out, for what is not reco
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -62,6 +63,21 @@ for family in FAMILIES:
                 GIVEN[name, len(listed)] = values[0] if isinstance(values[0], tuple) else (values[0],)
             listed.append((args, params))
 
+
+class Composite:
+    """A function of lamina's, by its path, as the checks look at a primitive: any argument may have a gradient."""
+
+    variadic, view, rules = True, False, (True,)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.function = self.primitive = self
+        self.called = functools.reduce(getattr, name.removeprefix("torch.").split("."), lamina)
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return self.called(*args, **params)
+
+
 RECORDED = known()
 
 
@@ -91,5 +107,8 @@ def expected(p: Primitive, number: int) -> Any:
     return (np.asarray(function(*args)),)
 
 
-def primitives() -> list[Primitive]:
-    return [PRIMITIVES[name] for name in sorted(PRIMITIVES)]
+def primitives() -> list[Any]:
+    """What is checked: primitives, and public functions that composites stand behind."""
+    return [PRIMITIVES[name] for name in sorted(PRIMITIVES)] + [
+        Composite(name) for name in sorted(SAMPLES) if "." in name
+    ]

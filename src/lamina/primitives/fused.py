@@ -22,6 +22,8 @@ from lamina.primitives.second import recorded
 from lamina.primitives.transforms import alias
 
 Body = Callable[..., Any]
+COMPOSITES: set[str] = set()
+"""Nodes of the composites without rules of their own."""
 
 
 def fused(
@@ -50,6 +52,8 @@ def fused(
             ruled = registry.declare(
                 f"fused {body.__name__}", body, tensor_names, grads, node=name, restores=True, wraps=True,
             )  # fmt: skip
+        else:
+            COMPOSITES.add(f"{name}Backward0")
         node_class = _node_class(name)
 
         @functools.wraps(body)

@@ -175,6 +175,11 @@ def _put(g: Any, node: Any, create: bool) -> Any:
     results = list(node.inner._vjp(part, create))
     into = results[0]
     if into is not None:
+        if not callable(where) and _may_overlap(size, stride):  # PyTorch copies into such a view of the gradient
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                "Please clone() the tensor before performing the operation."
+            )
         if callable(where):
             if create:
                 rest = _blend(g, where, into)
