@@ -43,3 +43,11 @@ def test_the_programs_own_warnings_stay():
         with pytest.raises(RuntimeWarning):
             np.ones(2) / np.zeros(2)
     assert list(warnings.filters) == before
+
+
+def test_a_filter_equal_to_laminas_own_does_not_move_it():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"lamina\.")
+        lamina.ones(3) / 0.0
+    assert not seen

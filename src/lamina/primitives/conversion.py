@@ -16,6 +16,7 @@ from lamina.core.dtype import dtype as dtype_class
 from lamina.core.factories import kind_of
 from lamina.core.strided import Array, element_strides
 from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.registry import apply, primitive
 
 
@@ -46,6 +47,7 @@ clone_ = primitive("clone", _cloned, grads=(lambda g: g,), native=True, meta=_or
 _ORDERS = {"preserve_format": "preserve", "contiguous_format": "contiguous"}
 
 
+@of_tensors
 def clone(input: Tensor, *, memory_format: Any = devices.preserve_format) -> Tensor:
     """A copy, recorded. memory_format: the stride order (default: the input's, where dense)."""
     order = memory_format.name
@@ -212,11 +214,13 @@ def _parts(x: Array) -> Array:
     return x[..., None].view(part) if x.strides[-1] else np.stack((x.real, x.imag), -1)
 
 
+@of_tensors
 def real(input: Tensor) -> Tensor:
     """The real part of a complex tensor, as a view; a real tensor itself."""
     return _part(real_, input, 0) if input.is_complex() else input
 
 
+@of_tensors
 def imag(input: Tensor) -> Tensor:
     """The imaginary part of a complex tensor, as a view. Raises RuntimeError for real ones."""
     if not input.is_complex():
@@ -260,6 +264,7 @@ def _remembered(out: Tensor, op: Any, input: Tensor) -> Tensor:
     return out
 
 
+@of_tensors
 def view_as_real(input: Tensor) -> Tensor:
     """A complex tensor as a real one with a last dimension of 2, the same memory."""
     if not input.is_complex():
@@ -267,6 +272,7 @@ def view_as_real(input: Tensor) -> Tensor:
     return _replayed(view_as_real_, input)
 
 
+@of_tensors
 def view_as_complex(input: Tensor) -> Tensor:
     """A real tensor with a last dimension of 2 as a complex one, the same memory."""
     if input.dtype not in (dtypes.float32, dtypes.float64, dtypes.float16):

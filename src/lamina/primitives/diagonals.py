@@ -16,7 +16,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.inplace import write
+from lamina.primitives.inplace import of_tensors, write
 from lamina.primitives.rearrange import diagonal
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
@@ -65,6 +65,7 @@ def diagonal_copy(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) 
     return diagonal(input, offset, dim1, dim2).clone()
 
 
+@of_tensors
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The elements of a tensor, flattened, on the diagonal of a matrix."""
     return diag_embed_(input.reshape(-1), offset=offset, dim1=0, dim2=1)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from lamina.primitives import bitwise, division, elementary, fast
 from lamina.primitives import elementwise as e
 from lamina.primitives import special_functions as s
 from lamina.primitives.dispatch import apply
-from lamina.primitives.inplace import put_out, with_out
+from lamina.primitives.inplace import of_tensors, put_out, with_out
 from lamina.primitives.signature import no_overload, not_tensor
 
 
@@ -115,6 +115,7 @@ def reflected(op: Any) -> Any:
     return method
 
 
+@of_tensors
 def positive(input: Tensor) -> Tensor:
     """`input` itself. Raises RuntimeError for bool."""
     if input.dtype.category == 0:
@@ -122,16 +123,19 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
+@of_tensors
 def conj(input: Tensor) -> Tensor:
     """The complex conjugate; a real tensor itself."""
     return elementary.conj_(input) if input.is_complex() else input
 
 
+@of_tensors
 def resolve_conj(input: Tensor) -> Tensor:
     """`input` itself: conjugates are computed at once."""
     return input
 
 
+@of_tensors
 def resolve_neg(input: Tensor) -> Tensor:
     """`input` itself: negatives are computed at once."""
     return input

@@ -16,7 +16,7 @@ from lamina.core.size import shape_of
 from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives import filling, rearrange, shape
-from lamina.primitives.inplace import write
+from lamina.primitives.inplace import of_tensors, write
 from lamina.primitives.levels import Batched, reseat
 from lamina.primitives.nodes import overload
 
@@ -72,6 +72,7 @@ unsqueeze_ = reseated(rearrange.unsqueeze, "unsqueeze_")
 as_strided_ = reseated(shape.as_strided, "as_strided_")
 
 
+@of_tensors
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """Resize, in place, to the shape of another tensor."""
     return filling.resize_(self, the_template._array.shape, memory_format=memory_format)

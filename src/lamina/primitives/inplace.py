@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.registry import Slots
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 NAMES = {
     "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
@@ -242,10 +244,53 @@ def with_out(function: Callable[..., Any]) -> Any:
 
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except _STUMBLES:
+            check_tensors(function, args, kwargs)
+            raise
         return result if out is None else put_out(function.__name__, result, out)
 
     return public
+
+
+def of_tensors(function: F) -> F:
+    """Let a function whose arguments are not looked at one by one refuse, in PyTorch's words, what is no Tensor."""
+
+    @functools.wraps(function)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except _STUMBLES:
+            check_tensors(function, args, kwargs)
+            raise
+
+    public.__dict__["of_a_tensor"] = function  # what is a method: `self` is a Tensor
+    return cast(F, public)
+
+
+_STUMBLES = (AttributeError, KeyError)
+"""What a function meets that takes another object for a Tensor: looked at only then, so that a good call costs nothing more."""
+
+
+def check_tensors(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise TypeError for the first argument that, by the annotations of `function`, is to be a Tensor and is none."""
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    for position, name in enumerate(names, 1):
+        wanted = str(function.__annotations__.get(name, ""))
+        if name not in given or not wanted.startswith("Tensor") or isinstance(given[name], Tensor):
+            continue
+        if given[name] is not None or "None" not in wanted:
+            raise TypeError(
+                f"{function.__name__}(): argument '{name}' (position {position}) must be Tensor, not {_type_name(given[name])}"
+            ) from None
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ in ("builtins", "torch") else f"{kind.__module__}.{kind.__name__}"
 
 
 def put_out(name: str, result: Any, out: Any) -> Any:

@@ -249,4 +249,4 @@ def install(cls: type[Any] = Tensor) -> None:
         for name, function in table.items():
             if name in vars(cls):
                 raise TypeError(f"Tensor.{name} is declared twice")
-            setattr(cls, name, function)
+            setattr(cls, name, getattr(function, "of_a_tensor", function))

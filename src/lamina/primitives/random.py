@@ -22,7 +22,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.creation import empty_like, made, sized
-from lamina.primitives.inplace import NAMES, store, with_out, write
+from lamina.primitives.inplace import NAMES, of_tensors, store, with_out, write
 from lamina.primitives.levels import batch_levels
 from lamina.primitives.randomness import draw, filling, reported, spread
 from lamina.primitives.registry import primitive
@@ -151,6 +151,7 @@ def randint(
     )
 
 
+@of_tensors
 def randint_like(
     input: Tensor, *args: Any, low: Any = 0, high: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False, memory_format: Any = devices.preserve_format, pin_memory: bool = False, generator: Any = None,
@@ -221,6 +222,7 @@ def noise(shape: tuple[int, ...], like: Tensor, p: float) -> Tensor:
     return _new(shape, kind, lambda shape: _lying_as(like._array, draw) if shape == like._array.shape else draw(shape))
 
 
+@of_tensors
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None
 ) -> Tensor:

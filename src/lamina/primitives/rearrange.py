@@ -15,6 +15,7 @@ from lamina.core.once import warn_once
 from lamina.core.size import Size, broadcast, shape_of, wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
+from lamina.primitives.inplace import of_tensors
 
 
 def _inferred(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
@@ -124,6 +125,7 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
     return expand(self, other._array.shape)
 
 
+@of_tensors
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """Expand `input` to `size`."""
     return expand(input, size)
@@ -155,6 +157,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
     return Size(out)
 
 
+@of_tensors
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """A view with the dimensions in the order `dims`."""
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
@@ -170,6 +173,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     return s.permute_(input, found)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions swapped."""
     n = input._array.ndim
@@ -185,6 +189,7 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 swapdims = transpose
 
 
+@of_tensors
 def t(input: Tensor) -> Tensor:
     """The transpose of a tensor of at most two dimensions."""
     if input._array.ndim > 2:
@@ -192,6 +197,7 @@ def t(input: Tensor) -> Tensor:
     return s.t_(input)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with dimensions moved to other positions; the rest keep their order."""
     n = input._array.ndim
@@ -217,12 +223,14 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 moveaxis = movedim
 
 
+@of_tensors
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A view with a new dimension of size 1 at `dim`."""
     n = input._array.ndim
     return s.unsqueeze_(input, wrap_dim(dim, n + 1))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without dimensions of size 1: all, or those among `dim`."""
     shape = input._array.shape
@@ -231,6 +239,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     return squeezed(input, tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions start_dim..end_dim in one. A 0-d tensor becomes 1-d."""
     shape = input._array.shape
@@ -244,6 +253,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
 
 
+@of_tensors
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension split into several."""
     shape = input._array.shape
@@ -260,11 +270,13 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     return view(input, (*shape[:d], *parts, *shape[d + 1 :]))
 
 
+@of_tensors
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension."""
     return view(contiguous(input), -1)
 
 
+@of_tensors
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of `length` entries of a dimension, from `start` on."""
     shape = input._array.shape
@@ -286,6 +298,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     return s.slice_(input, d, slice(start, start + length))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def select(input: Tensor, dim: int, index: Any) -> Tensor:
     """A view of one entry of a dimension, which is gone."""
     shape = input._array.shape
@@ -297,6 +310,7 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
     return s.select_(input, d, i)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A view of a diagonal of two dimensions, as the last dimension."""
     n = input._array.ndim

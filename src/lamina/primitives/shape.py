@@ -17,6 +17,7 @@ from lamina.core import strided
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.version import users_place
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.registry import primitive, sum_to
 
 ndarray = np.ndarray
@@ -118,6 +119,7 @@ strided_taken = primitive(
     grads=(lambda g, size, stride, offset, like: strided_adjoint(g, size=size, stride=stride, offset=offset, like=like),))  # fmt: skip
 
 
+@of_tensors
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """A view with the given size, strides and offset (in elements of the storage). Raises RuntimeError out of bounds."""
     size, stride = tuple(size), tuple(stride)

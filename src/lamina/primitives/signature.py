@@ -15,7 +15,7 @@ import numpy as np
 from lamina.core.dtype import dtype as dtype_class
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
-from lamina.primitives.inplace import NAMES, put_out
+from lamina.primitives.inplace import NAMES, check_tensors, put_out
 
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
@@ -48,13 +48,21 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if out is None and not kwargs and args and args[0].__class__ is Tensor:
-            return function(*args)
+            try:
+                return function(*args)
+            except (AttributeError, KeyError):
+                check_tensors(function, args, kwargs)
+                raise
         if kwargs:
             kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
         given = args[0] if args else kwargs.get(first)
         if not isinstance(given, Tensor) and (args or first in kwargs):
             raise not_tensor(name, first, 1, given)
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except (AttributeError, KeyError):
+            check_tensors(function, args, kwargs)
+            raise
         if out is None:
             return result
         if exact or apart:

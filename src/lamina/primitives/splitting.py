@@ -11,6 +11,7 @@ from typing import Any
 from lamina.core.size import wrap_dim
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import no_overload
 
@@ -42,6 +43,7 @@ def _sizes(tensor: Tensor, wanted: Any, dim: int) -> tuple[int, tuple[int, ...]]
     return d, tuple(min(k, n - i) for i in range(0, n, k)) or (0,)
 
 
+@of_tensors
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension: of one size (the last may be smaller), or of given sizes."""
     d, sizes = _sizes(tensor, split_size_or_sections, dim)
@@ -49,6 +51,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     return op(tensor, dim=d, sizes=sizes)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension, of the given sizes."""
     return split(input, tuple(split_sizes), dim)
@@ -64,6 +67,7 @@ def _parts(input: Tensor, chunks: int, dim: int) -> tuple[int, tuple[int, ...]]:
     return (d, (0,) * chunks) if n == 0 else _sizes(input, -(-n // chunks), dim)
 
 
+@of_tensors
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` consecutive parts of a dimension."""
     d, sizes = _parts(input, chunks, dim)
@@ -76,24 +80,28 @@ unsafe = primitive(
     grads=(lambda gs, x_shape, dim, sizes: s._joined(gs, x_shape, dim, sizes),), outputs=0)  # fmt: skip
 
 
+@of_tensors
 def unsafe_split(tensor: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
     """As split, of one size, but the parts are no views: they may be written to. (In lamina they have memory of their own.)"""
     d, sizes = _sizes(tensor, split_size, dim)
     return unsafe(tensor, dim=d, sizes=sizes)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """As split_with_sizes, but the parts are no views."""
     d, sizes = _sizes(input, tuple(split_sizes), dim)
     return unsafe(input, dim=d, sizes=sizes)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """As chunk, but the parts are no views."""
     d, sizes = _parts(input, chunks, dim)
     return unsafe(input, dim=d, sizes=sizes)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all entries of a dimension, which is gone."""
     if not input._array.ndim:
@@ -104,6 +112,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 # ---- by places -------------------------------------------------------------------------------------------------------
 
 
+@of_tensors
 def tensor_split(
     input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
 ) -> tuple[Tensor, ...]:

@@ -15,6 +15,7 @@ from lamina.core.size import shape_of, wrap_dim, wrap_dims
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.gathering import index_select
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.rearrange import expand, reshape, unsqueeze
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
@@ -147,6 +148,7 @@ def tile(input: Tensor, *times: Any, dims: Any = None) -> Tensor:
     return repeat(input, (1,) * (input._array.ndim - len(times)) + times)
 
 
+@of_tensors
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
