@@ -18,8 +18,10 @@ from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Inst, Loop
 from lamina.compiler.runtime.codegen import READY
 
-BLOCK = 256
-"""Float sums over more steps than twice this are made in blocks of it: the error grows with the blocks, not with the steps."""
+BLOCK = 128
+"""Float sums over more steps than twice this are made in blocks of it, and so on: the error grows with the logarithm of the steps."""
+
+Turn = Callable[[str, State], State]
 
 
 def emit_loop(loop: Loop) -> Code:
@@ -289,16 +291,34 @@ class Loops(Place):
 
         if d == self.nest.vec:
             self._splat_ahead(p, lanes)
-        if whole // lanes > 2 * BLOCK and any(r.blocked for r in reductions):
-            size = BLOCK * lanes
-            state = self.carry("0", str(whole), size, reductions, state, lambda at, outer: self.nested(
-                True, reductions, outer, lambda inner: self.carry(
-                    at, self.block_end(at, size, whole), lanes, reductions, inner, lambda c, s: turn(c, lanes, s)
-                )
-            ))  # fmt: skip
-        elif whole:
-            state = self.carry("0", str(whole), lanes, reductions, state, lambda c, s: turn(c, lanes, s))
+        if whole:
+            sizes = [lanes]
+            while whole > 2 * BLOCK * sizes[0] and any(r.blocked for r in reductions):
+                sizes.insert(0, BLOCK * sizes[0])
+            state = self._in_blocks(sizes, "0", str(whole), whole, reductions, state, lambda c, s: turn(c, lanes, s))
         return turn(str(whole), rest, state) if rest else state
+
+    def _in_blocks(
+        self,
+        sizes: list[int],
+        start: str,
+        limit: str,
+        whole: int,
+        reductions: list[Reduction],
+        state: State,
+        turn: Turn,
+    ) -> State:
+        """Steps of the last size from `start` to `limit`, in blocks of blocks of the other sizes, each with sums of its own."""
+        if len(sizes) == 1:
+            return self.carry(start, limit, sizes[0], reductions, state, turn)
+
+        def block(at: str, outer: State) -> State:
+            end = self.block_end(at, sizes[0], whole)
+            return self.nested(
+                True, reductions, outer, lambda s: self._in_blocks(sizes[1:], at, end, whole, reductions, s, turn)
+            )
+
+        return self.carry(start, limit, sizes[0], reductions, state, block)
 
     def _fetch_ahead(self, p: Pass) -> None:
         """Ask for what comes next, lest memory be idle while passes go over what is near: the first pass for the lines that the
@@ -346,7 +366,7 @@ class Loops(Place):
         step: int,
         reductions: list[Reduction],
         state: State,
-        turn: Callable[[str, State], State],
+        turn: Turn,
     ) -> State:
         """A loop that hands on the state of reductions."""
         if start.isdigit() and limit.isdigit() and int(limit) <= int(start) + step:
