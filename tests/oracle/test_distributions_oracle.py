@@ -218,6 +218,9 @@ WRONG = {
     "too many dimensions": lambda lib, d: d.Independent(d.Normal(0.0, 1.0), 1),
     "no transforms": lambda lib, d: d.TransformedDistribution(d.Normal(0.0, 1.0), 3),
     "a scalar for a vector": lambda lib, d: d.TransformedDistribution(d.Normal(0.0, 1.0), d.SoftmaxTransform()),
+    "a subclass of its own": lambda lib, d: type(
+        "Mine", (d.Normal,), {"__init__": lambda self: d.Normal.__init__(self, lib.zeros(2), 1.0)}
+    )().expand((3, 2)),
     "a small correlation": lambda lib, d: d.LKJCholesky(1),
     "a low df": lambda lib, d: d.Wishart(1.0, lib.eye(3)),
     "a cov_factor": lambda lib, d: d.LowRankMultivariateNormal(lib.zeros(3), lib.zeros(2, 1), lib.ones(3)),

@@ -14,6 +14,8 @@ from lamina import Size, Tensor
 from lamina.distributions import constraints
 from lamina.distributions.utils import lazy_property
 
+_LIBRARY = ("lamina.distributions.", "torch.distributions.")  # the second where lamina is torch
+
 
 class Distribution:
     """A probability distribution: `batch_shape` independent ones, each of values of `event_shape`."""
@@ -75,7 +77,17 @@ class Distribution:
         """Expand what a subclass keeps besides its parameters."""
 
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
-        """An empty instance of this type, or the given one, to be filled by `expand`."""
+        """An empty instance of this type, or the given one, to be filled by `expand`.
+
+        Raises NotImplementedError for a user's class with an `__init__` of its own: what it keeps is not known here.
+        """
+        if cls is Distribution:  # `expand` is the base's for all of the library's classes
+            cls = next(base for base in type(self).__mro__ if base.__module__.startswith(_LIBRARY))
+        if _instance is None and type(self).__init__ is not cls.__init__:  # type: ignore[misc]
+            raise NotImplementedError(
+                f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method must also define a custom "
+                ".expand() method."
+            )
         return type(self).__new__(type(self)) if _instance is None else _instance
 
     @property
@@ -129,7 +141,7 @@ class Distribution:
 
     def sample_n(self, n: int) -> Tensor:
         """`sample((n,))`, under its old name."""
-        warnings.warn("sample_n(n) will be deprecated. Use .sample((n,)) instead", UserWarning, stacklevel=2)
+        warnings.warn("`sample_n(n)` will be deprecated. Use `sample((n,))` instead.", FutureWarning, stacklevel=2)
         return self.sample(Size((n,)))
 
     def log_prob(self, value: Tensor) -> Tensor:
