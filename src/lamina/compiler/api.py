@@ -44,6 +44,7 @@ class Recording:
 
     def __init__(self, key: Any, mode: Any) -> None:
         self.key, self.mode = key, mode
+        self.kept: list[Any] = []  # arguments that are no tensors: the key knows some by identity
         self.why: str | None = None  # it is eager
         self.recorder: Any = None
         self.shapes: list[Shape] = []
@@ -142,25 +143,24 @@ class Compiled:
                     reasons.append(reason)
                 else:
                     result = self._replayed(recording, args, kwargs, tensors)
-                    if (
-                        result is MISSED
-                    ):  # an index is out of bounds, or memory lies otherwise: the program itself will tell
-                        return self._record(args, kwargs, tensors, key, mode)
+                    if result is MISSED:  # an index is out of bounds, or memory lies otherwise: the program will tell
+                        return self._record(args, kwargs, leaves, key, mode)
                     self.recordings.insert(0, self.recordings.pop(at))
                     if not kwargs and len(tensors) == len(args) == len(leaves) and self.options["verify"] != "always":
                         self._run = recording.built().run
                     return result
             if reasons:
                 self.anew.append(reasons[0])
+            if self.calls["recorded"] > KEPT and self.calls["replayed"] < self.calls["recorded"]:
+                return self._eagerly(args, kwargs)  # every call is another: recording would only cost
             if not self.warm:
                 self.warm = True
+                # the first step of an optimizer makes its state: no other does what it does
                 if any(is_optimizer(o) and not o.state for o in pipeline.stateful()):
-                    return self._eagerly(
-                        args, kwargs
-                    )  # the first step of an optimizer makes its state: no other does what it does
+                    return self._eagerly(args, kwargs)
             if sys.getprofile() is not None:  # somebody else is watching: what runs could not be told
                 return self._eagerly(args, kwargs)
-            return self._record(args, kwargs, tensors, key, mode)
+            return self._record(args, kwargs, leaves, key, mode)
         finally:
             self.lock.release()
 
@@ -193,10 +193,12 @@ class Compiled:
 
     # ---- recording ---------------------------------------------------------------------------------------------------
 
-    def _record(self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any, mode: Any) -> Any:
+    def _record(self, args: Any, kwargs: Any, leaves: list[Any], key: Any, mode: Any) -> Any:
         """An ordinary run, listened to."""
         self.calls["recorded"] += 1
         recording = Recording(key, mode)
+        recording.kept = [v for v in leaves if not isinstance(v, Tensor)]
+        tensors = [v for v in leaves if isinstance(v, Tensor)]
         recorder = recording.recorder = Recorder(tensors)
         recording.shapes = [shape_of(t, tensors) for t in tensors]
         watch = Watch()

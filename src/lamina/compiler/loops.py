@@ -34,7 +34,23 @@ class Val(NamedTuple):
 
 WIDE = {"float16": "float32", "bfloat16": "float32"}
 _TESTS = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"))
-_OF_BOOL = _TESTS | {"add", "sub", "mul", "maximum", "minimum", "and", "or", "xor", "not", "abs", "sign", "floor", "ceil", "round", "trunc"}
+_OF_BOOL = _TESTS | {
+    "add",
+    "sub",
+    "mul",
+    "maximum",
+    "minimum",
+    "and",
+    "or",
+    "xor",
+    "not",
+    "abs",
+    "sign",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+}
 _OF_INTEGERS = _OF_BOOL | {"floor_div", "trunc_div", "mod", "fmod", "pow", "fma", "neg", "shl", "shr"}
 _CHANGES = frozenset(("load", "gather", "product"))
 

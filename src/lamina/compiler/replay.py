@@ -19,6 +19,7 @@ from lamina.compiler.capture.guards import MISSING, Fact, Facts
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.compiler.plan import Plan
 from lamina.core.changes import changes
+from lamina.core.dtype import get_default_dtype
 from lamina.core.strided import Array, owner_of
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 
@@ -254,7 +255,8 @@ class Replay(Bound):
         add = lines.append
         arguments = [f"t{i}" for i in range(len(self.shapes))]
         add(f"def run({', '.join(arguments)}):")
-        add("    if current() is not mode: return MISSED")
+        names["default"], names["dtype"] = get_default_dtype, get_default_dtype()
+        add("    if current() is not mode or default() is not dtype: return MISSED")
         for i, s in enumerate(self.shapes):
             names[f"c{i}"], names[f"k{i}"], names[f"s{i}"], names[f"r{i}"] = s.cls, s.kind, s.shape, s.strides
             add(f"    if t{i}.__class__ is not c{i} or t{i}._kind is not k{i}: return MISSED")

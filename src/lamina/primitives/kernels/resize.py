@@ -42,7 +42,9 @@ def resize_grad(g: Array, mode: str, inputs: Sizes, align_corners: bool, scales:
     outputs = g.shape[2:]
     for i in range(len(inputs)):
         g = _along(
-            g, transposed(mode, inputs[i], outputs[i], align_corners, scales[i], precision(g.ndim, g.dtype, mode)), i - len(inputs)
+            g,
+            transposed(mode, inputs[i], outputs[i], align_corners, scales[i], precision(g.ndim, g.dtype, mode)),
+            i - len(inputs),
         )
     return g
 
