@@ -7,22 +7,25 @@ reduction is (reductions.py), when this way is taken (schedule.py).
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING
 
 from lamina.compiler.emit.costs import cost_of
 from lamina.compiler.emit.nest import Pass
 from lamina.compiler.emit.reductions import Reduction, State
+from lamina.compiler.emit.schedule import NEAR_BYTES
 
 if TYPE_CHECKING:
     from lamina.compiler.emit.loops import Loops
 
 DEPTH = 4
-"""Rows that go into the accumulators at once, where what is done with them is short: more of them fight for the same sets of a cache."""
+"""Rows that go into the accumulators at once, where what is done with them is short and they are near. From memory
+several inputs come fastest row by row."""
 
 SHORT = 24
 """Cycles of a short row."""
 
-HEIGHT = 512
+HEIGHT = 128
 """Float sums over more than twice so many rows are added up in blocks of it: the error grows with the blocks, not with the rows."""
 
 
@@ -47,7 +50,9 @@ class _Block:
     def __init__(self, e: Loops, level: int, start: str, end: str) -> None:
         self.e, self.level, self.start, self.end = e, level, start, end
         work = sum(cost_of(e.nest, i) for p in e.nest.passes for i in p.needed)
-        self.depth = DEPTH if work < SHORT else 1
+        inputs = max(sum(e.body[i].op == "load" and e.nest.along_vec(i) for i in p.needed) for p in e.nest.passes)
+        near = inputs < 2 or prod(e.loop.dims) * 4 < NEAR_BYTES
+        self.depth = DEPTH if work < SHORT and near else 1
         self.high = e.loop.dims[e.reduced[-1]] > 2 * HEIGHT
 
     def passes(self) -> None:
