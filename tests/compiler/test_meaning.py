@@ -568,6 +568,43 @@ def test_it_is_replayed():
     assert compiled.calls["replayed"] >= 3
 
 
+def test_a_compiled_module_is_a_module(tmp_path):
+    model = net(2, 3, 1)
+    compiled = torch.compile(model)
+    x = torch.randn(4, 2)
+    for _ in range(3):
+        compiled(x)
+    assert isinstance(compiled, nn.Module)
+    assert [*compiled.state_dict()] == [f"_orig_mod.{name}" for name in model.state_dict()]
+    assert not compiled.eval().training
+    assert not model.training
+    other = copy.deepcopy(compiled)
+    with torch.no_grad():
+        model[0].weight.zero_()
+    assert not torch.equal(other(x), compiled(x))
+    torch.save(compiled.state_dict(), tmp_path / "state.pt")
+    other.load_state_dict(torch.load(tmp_path / "state.pt"))
+    assert torch.equal(other(x), compiled(x))
+
+
+def test_a_method_is_compiled():
+    class Model:
+        def __init__(self, scale):
+            self.scale = scale
+
+        @torch.compile
+        def double(self, x):
+            return x * self.scale
+
+    a, b = Model(2.0), Model(3.0)
+    for i in range(4):
+        x = torch.full((2,), float(i))
+        assert torch.equal(a.double(x), x * 2)
+        assert torch.equal(b.double(x), x * 3)
+    a.scale = 5.0
+    assert torch.equal(a.double(torch.ones(2)), torch.full((2,), 5.0))
+
+
 def test_fullgraph_refuses():
     f = torch.compile(lambda x: x * float(x.sum()), fullgraph=True)
     with pytest.raises(RuntimeError, match=r"looks at a tensor's values: item\(\)"):

@@ -98,6 +98,9 @@ class Compiled:
         self.anew: deque[str] = deque(maxlen=16)  # why recordings were made after the first
         self._run: Any = _missed  # the last replay, for a call with tensors only
 
+    def __reduce__(self) -> Any:
+        return Compiled, (self._function, self.options)  # a copy, or what is unpickled, records for itself
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
