@@ -85,6 +85,7 @@ WINDOWS = {
     "window as large as the image": Window(2, 3, 4, 1, (7, 7), (7, 7), (2, 2), (3, 3)),
     "blocks of rows": Window(1, 80, 17, 1, (64, 64), (3, 3), padding=(1, 1)),
     "the gradient reaches beyond a single row": Window(2, 1, 1, 1, (1, 1), (4, 1), (2, 1), (2, 0)),
+    "phases of unlike work": Window(7, 18, 12, 1, (14, 49), (5, 3), (1, 2), (3, 2), (1, 2)),
     "mostly border": Window(1, 2, 2, 1, (3, 2), (3, 3), padding=(4, 4), dilation=(2, 2)),
 }
 

@@ -153,7 +153,9 @@ def plan(task: Task, window: Window, machine: costs.Machine) -> Plan:
         cycles += costs.pack_cycles(task.depth * (im.rows * im.pitch) * prod(task.split), v.lanes, True, False)
     each = cycles / machine.ghz
     parts = -(-height // lines)
-    cut = costs.filter_blocks(task.rows, max(rows for rows, _ in tiles), units * parts, each)
+    heights = {rows for rows, _ in tiles}
+    # A block holds whole tiles, but for the last one: of every phase.
+    cut = costs.filter_blocks(task.rows, max(heights), units * parts, each) if len(heights) == 1 else 1
     filters = costs.share(task.rows, cut, tiles[0][0])
     cut = -(-task.rows // filters)
     total = units * parts * each
