@@ -325,3 +325,19 @@ def test_way_to_walk(way: str) -> None:
     run(loop, operands)
     for got, want in zip(operands, expected, strict=True):
         np.testing.assert_allclose(got, want, 2e-6, 1e-4)
+
+
+@pytest.mark.parametrize("op", ["floor_div", "mod", "trunc_div", "fmod"])
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integer_division_at_the_edges(dtype: str, op: str) -> None:
+    info, random = np.iinfo(dtype), np.random.default_rng(0)
+    edges = np.array([info.min, info.min + 1, info.max, info.max - 1, 0, 1, 2, 3, info.max // 2 + 1], dtype)
+    edges = np.append(edges, -edges[5:8] if info.min else edges[:1])
+    x, y = (random.integers(info.min, info.max, 2000, dtype, endpoint=True) for _ in range(2))
+    y[1000:] = random.integers(max(info.min, -9), 10, 1000)
+    x, y = np.concatenate([x, np.repeat(edges, edges.size)]), np.concatenate([y, np.tile(edges, edges.size)])
+    body = (_load(0, 1, dtype=dtype), _load(1, 1, dtype=dtype), Inst(op, (0, 1), dtype), _store(2, 2, 1, dtype=dtype))
+    got, want = np.empty_like(x), np.empty_like(x)
+    interpret(Loop(x.shape, 1, body), [x, y, want], {})
+    run(Loop(x.shape, 1, body), [x, y, got])
+    np.testing.assert_array_equal(got, want)

@@ -235,11 +235,12 @@ def _divided(i: Ints, x: str, y: str, floor: bool) -> tuple[str, str]:
     zero = i.two("icmp eq", y, 0)
     if not i.signed:
         safe = i.select(zero, 1, y)
-        quotient, rest = i.two("udiv", x, safe), i.two("urem", x, safe)
+        quotient = _towards_zero(i, x, safe)
+        rest = i.two("sub", x, i.two("mul", quotient, safe))
     else:
         minus = i.two("icmp eq", y, -1)  # the lowest number divided by -1 is out of range, and traps
         safe = i.select(i.logic("or", zero, minus), 1, y)
-        quotient = i.two("sdiv", x, safe)
+        quotient = _towards_zero(i, x, safe)
         rest = i.two("sub", x, i.two("mul", quotient, safe))
         if floor:
             differ = i.two("icmp slt", i.two("xor", rest, safe), 0)
@@ -250,19 +251,28 @@ def _divided(i: Ints, x: str, y: str, floor: bool) -> tuple[str, str]:
     return i.select(zero, 0, quotient), i.select(zero, 0, rest)
 
 
+def _towards_zero(i: Ints, x: str, y: str) -> str:
+    """x / y. There are no vectors of integer divisions, and floats of twice the bits are exact: no quotient is rounded to an integer."""
+    if i.bits == 64:
+        return i.two("sdiv", x, y)
+    wide = "float64" if i.bits == 32 else "float32"
+    left, right = (cast(i.writer, i.dtype, wide, i.lanes, v) for v in (x, y))
+    kind, whole = vector(TYPES[wide], i.lanes), vector("i32", i.lanes)
+    quotient = i.writer.let(f"fptosi {kind} {i.writer.let(f'fdiv {kind} {left}, {right}')} to {whole}")
+    return cast(i.writer, "int32", i.dtype, i.lanes, quotient)
+
+
 def _int_power(i: Ints, x: str, y: str) -> str:
     """x ** y by squaring; for a negative exponent 1 of 1, 1 or -1 of -1, else 0."""
-    sign = i.two("and", y, 1)
-    result = i.select(i.two("icmp ne", sign, 0), x, 1)
-    base = x
-    # Exponents beyond the bits of the dtype need every bit of them only where |x| is odd: all bits are looked at.
-    for bit in range(1, i.bits - (1 if i.signed else 0)):
-        base = i.two("mul", base, base)
-        chosen = i.two("icmp ne", i.two("and", y, 1 << bit), 0)
-        result = i.two("mul", result, i.select(chosen, base, 1))
+    one = i.of(1)
+    mark, (result, base, left) = i.writer.begin("0", str(i.bits), 1, ((i.type, one), (i.type, x), (i.type, y)))
+    chosen = i.two("icmp ne", i.two("and", left, 1), 0)
+    product = i.select(chosen, i.two("mul", result, base), result)
+    i.writer.end(mark, (product, i.two("mul", base, base), i.two("lshr", left, 1)))
+    result = product
     if not i.signed:
         return result
-    odd = i.two("icmp ne", sign, 0)
+    odd = i.two("icmp ne", i.two("and", y, 1), 0)
     inverse = i.select(i.two("icmp eq", x, -1), i.select(odd, -1, 1), 0)
     inverse = i.select(i.two("icmp eq", x, 1), 1, inverse)
     return i.select(i.two("icmp slt", y, 0), inverse, result)

@@ -206,7 +206,11 @@ def _base_lanes(nest: Nest) -> int:
     """Elements in a vector register, of the widest dtype there is."""
     body = nest.loop.body
     inner = [i for i in nest.alive if nest.along_vec(i) and body[i].op != "store"]
-    widest = max([BITS[body[i].dtype] for i in inner], default=32)
+    dtypes = [body[i].dtype for i in inner]
+    for i in nest.alive:
+        if body[i].op in REDUCTIONS and nest.along_vec(body[i].args[0]):
+            dtypes += registers(body[i].op, body[body[i].args[0]].dtype, body[i].dtype, nest.row)
+    widest = max([BITS[dtype] for dtype in dtypes], default=32)
     return min(VECTOR_BYTES * 8 // max(widest, 8), 64)
 
 
