@@ -22,8 +22,9 @@ from lamina.compiler.capture.purity import Watch
 from lamina.compiler.capture.recorder import Recorder
 from lamina.compiler.effects import effects_of
 from lamina.compiler.explain import Explanation, explained
+from lamina.compiler.nonfinite import Witness, listened
 from lamina.compiler.replay import MISSED, Replay, Shape
-from lamina.compiler.verify import verified
+from lamina.compiler.verify import Rewind, verified
 from lamina.core import tensor as core_tensor
 from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
@@ -42,8 +43,8 @@ TRIES = 4
 class Recording:
     """One recorded run: what its replay is made of, its replay once there was a second call, or why there is none."""
 
-    def __init__(self, key: Any, mode: Any) -> None:
-        self.key, self.mode = key, mode
+    def __init__(self, key: Any, mode: Any, nan: bool = False) -> None:
+        self.key, self.mode, self.nan = key, mode, nan
         self.kept: list[Any] = []  # arguments that are no tensors: the key knows some by identity
         self.why: str | None = None  # it is eager
         self.recorder: Any = None
@@ -76,7 +77,7 @@ class Recording:
         if self.replay is None:
             if self.effects.joint is not None:
                 self.effects.joint.prepare(self.recorder)
-            self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode)
+            self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode, self.nan)
             self.recorder.forget()
         return self.replay
 
@@ -89,6 +90,7 @@ class Compiled:
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self.options = options
+        self.nan = options["nan"] == "raise"
         self.recordings: list[Recording] = []
         self.eager: str | None = None  # why it is not compiled at all
         self.tries = 0
@@ -171,6 +173,10 @@ class Compiled:
         self.calls["eager"] += 1
         if self.eager is not None and self.options["fullgraph"]:
             raise RuntimeError(f"{self.__name__} cannot be replayed as a whole: {self.eager}")
+        mode = modes.current()
+        if self.nan and (mode is None or mode.plain) and not (mode is not None and mode.listener is not None):
+            tensors = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
+            return listened(lambda: self._function(*args, **kwargs), Witness(tensors))
         return self._function(*args, **kwargs)
 
     def _replayed(self, recording: Recording, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
@@ -188,6 +194,12 @@ class Compiled:
             result = replay.run(*tensors)
         if result is not MISSED:
             self.calls["replayed"] += 1
+        elif self.nan and replay.stopped():
+            rewind = Rewind(replay, tensors)
+            try:
+                listened(lambda: self._function(*args, **kwargs), Witness(tensors))
+            finally:
+                rewind.back()
         return result
 
     def _give_up(self, recording: Recording, why: str) -> None:
@@ -199,10 +211,10 @@ class Compiled:
     def _record(self, args: Any, kwargs: Any, leaves: list[Any], key: Any, mode: Any) -> Any:
         """An ordinary run, listened to."""
         self.calls["recorded"] += 1
-        recording = Recording(key, mode)
+        recording = Recording(key, mode, self.nan)
         recording.kept = [v for v in leaves if not isinstance(v, Tensor)]
         tensors = [v for v in leaves if isinstance(v, Tensor)]
-        recorder = recording.recorder = Recorder(tensors)
+        recorder = recording.recorder = Witness(tensors) if self.nan else Recorder(tensors)
         recording.shapes = [shape_of(t, tensors) for t in tensors]
         watch = Watch()
         stateful = pipeline.stateful()
@@ -214,6 +226,8 @@ class Compiled:
         try:
             with watch:
                 result = self._function(*args, **kwargs)
+            if isinstance(recorder, Witness) and (error := recorder.error(result)) is not None:
+                raise error
             joint, broken = (
                 joint_of(recorder, result, tensors)
                 if recorder.broken is None and watch.unclean is None

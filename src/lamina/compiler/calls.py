@@ -19,7 +19,7 @@ Views = Callable[[Ref], Any]
 class Call:
     """One node, run by NumPy."""
 
-    native = False
+    native = late = False
     follows: tuple[Value, ...] = ()  # it copies what was there before by itself
 
     def __init__(self, node: Node) -> None:

@@ -162,7 +162,7 @@ def _elements(stride: int, dtype: Any) -> int:
 class Work:
     """A loop, or a kernel of its own with a loop's body behind it (`core`: a matrix product), over looks at values."""
 
-    native = True
+    native, late = True, False
 
     def __init__(
         self, dims: Sequence[int], keep: int, insts: Sequence[Inst], places: Sequence[Any] = (), core: Any = None

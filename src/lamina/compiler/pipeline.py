@@ -10,6 +10,7 @@ import numpy as np
 
 from lamina.compiler import forms, plan
 from lamina.compiler.available import available
+from lamina.compiler.barriers import Barrier, finite
 from lamina.compiler.bound import Bound
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts, is_optimizer
@@ -46,8 +47,10 @@ def state_of(o: Any) -> Any:
     return state, [*map(id, members)]
 
 
-def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects, mode: Any) -> Replay:
-    """The replay of what was recorded."""
+def build(
+    recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects, mode: Any, nan: bool = False
+) -> Replay:
+    """The replay of what was recorded. nan: it looks at what it leaves, and stops where that is not finite."""
     graph = recorder.graph
     outs = [
         o for o in (*(o for _, o in effects.grads), *effects.outputs) if isinstance(o, Output) and o.ref is not None
@@ -63,15 +66,15 @@ def build(recorder: Recorder, shapes: list[Any], facts: Facts, effects: Effects,
             ):
                 finals[buffer.first] = buffer.value
     kept = [] if effects.joint is None else effects.joint.saved
-    placed, stages = planned(graph, finals, [*(r.value for r in graph.results), *kept])
+    placed, stages = planned(graph, finals, [*(r.value for r in graph.results), *kept], nan=nan)
     return Replay(placed, stages, shapes, facts, recorder.questions, effects, mode)
 
 
 def planned(
-    graph: Graph, finals: dict[Value, Value], owned: list[Value], asks: bool = True
+    graph: Graph, finals: dict[Value, Value], owned: list[Value], asks: bool = True, nan: bool = False
 ) -> tuple[plan.Plan, Stages]:
     """A graph as work in its order, with the place of every value. owned: values that get memory of their own; asks: whether
-    indices are to be looked at (else somebody has done so).
+    indices are to be looked at (else somebody has done so); nan: whether what is left is (barriers.finite).
     """
     needed = owned + list(finals.values())
     forms.show("graph", graph.__str__)
@@ -83,6 +86,8 @@ def planned(
         items = _kernels(graph, needed, inputs, asks)
     else:
         items = [Call(node) for node in graph.nodes]
+    if nan:
+        items = finite(items, graph, inputs, finals, available())
     there = set(inputs)
     tables = dict.fromkeys(v for item in items for v in item.reads() if isinstance(v.origin, Origin) and v not in there)
     inputs.extend(tables)  # constants that lowering brought
@@ -107,35 +112,18 @@ def _kernels(graph: Graph, needed: list[Value], inputs: list[Value], asks: bool)
         joined = fuse(main, needed)
         forms.show("fuse", lambda: forms.loops(joined))
         return joined
-    flags = graph.value(len(questions), Origin("flags", len(questions)))
+    origin = Origin("flags", len(questions))
+    barrier, flags = Barrier(origin, "indices are in bounds?"), graph.value(len(questions), origin)
     inputs.append(flags)
     asked = [work for node in first for work in lower(node)]
     for n, question in enumerate(questions):
         if question.places.size:
             asked.extend(asking(question, Ref(flags, n, (), (), np.dtype(np.bool_))))
     later = {v for work in main for v in work.reads()}
-    forms.show("lower", lambda: forms.loops([*asked, Barrier(), *main]))
-    joined = [*fuse(asked, [*needed, *later, flags]), Barrier(), *fuse(main, needed)]
+    forms.show("lower", lambda: forms.loops([*asked, barrier, *main]))
+    joined = [*fuse(asked, [*needed, *later, flags]), barrier, *fuse(main, needed)]
     forms.show("fuse", lambda: forms.loops(joined))
     return joined
-
-
-class Barrier:
-    """Between the questions and the rest: the run goes on only if nothing was found wrong."""
-
-    native = False
-    follows: tuple[Value, ...] = ()
-
-    def reads(self) -> tuple[Value, ...]:
-        return ()
-
-    writes = reads
-
-    def in_place(self, old: Value, new: Value) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return "indices are in bounds?"
 
 
 def _moved(source: Value, target: Value) -> Any:
@@ -163,7 +151,8 @@ class Stages:
             else:
                 self.stages.append([item])
         self.first_native = next((i for i, stage in enumerate(self.stages) if isinstance(stage, list)), -1)
-        self.calls_python = any(isinstance(stage, Call) for stage in self.stages)
+        self.calls_python = any(not isinstance(stage, (list, Barrier)) for stage in self.stages)
+        self.draws = any(isinstance(stage, Call) and stage.node.name == "draw" for stage in self.stages)
         self.program: Any = None
 
     def place(self, replay: Bound) -> None:
@@ -200,7 +189,7 @@ class Stages:
         return [
             next(entries)
             if isinstance(stage, list)
-            else None
+            else stage
             if isinstance(stage, Barrier)
             else stage.prepare(replay.view)
             for stage in self.stages

@@ -27,6 +27,7 @@ class Item(Protocol):
     """One piece of work, as the plan sees it."""
 
     native: bool
+    late: bool  # it never stops the run, though it is not native
 
     def reads(self) -> Iterable[Value]: ...
 
@@ -68,7 +69,7 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
             last[v] = i
     end = len(items)
     last_call = max(
-        (i for i, item in enumerate(items) if not item.native), default=-1
+        (i for i, item in enumerate(items) if not item.native and not item.late), default=-1
     )  # a call may fail, and leave all as it was
     for v in inputs:
         if v.origin.kind == "constant":

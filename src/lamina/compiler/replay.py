@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.autograd import modes
+from lamina.compiler.barriers import Barrier
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.capture.guards import MISSING, Fact, Facts
 from lamina.compiler.graph import Origin, Ref, Value, plain
+from lamina.compiler.nonfinite import late
 from lamina.compiler.plan import Plan
 from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
+from lamina.core.generator import default_generator
 from lamina.core.strided import Array, owner_of
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 
@@ -87,6 +90,7 @@ class Replay(Bound):
         self.read_grads: list[tuple[int, Tensor]] = []
         self.made: list[tuple[int, Value]] = []
         self.bound: list[int] = []
+        self.flags: dict[Origin, Array] = {}  # what barriers ask
         for k, what in enumerate(plan.dynamic):
             if not isinstance(what, Origin):
                 self.made.append((k, what))
@@ -97,7 +101,7 @@ class Replay(Bound):
                 self.live.append((k, what.which))
                 self.memory[k] = np.zeros(1, np.float64)
             elif what.kind == "flags":
-                self.memory[k] = self.flags = np.zeros(-(-what.which // 8), np.int64)
+                self.memory[k] = self.flags[what] = np.zeros(-(-what.which // 8), np.int64)
                 self.bound.append(k)
             elif what.kind == "argument":
                 self.given.append((k, what.which))
@@ -326,10 +330,24 @@ class Replay(Bound):
                 add(f"    self.memory[{k}] = {name}")
             for g in self.gradients:
                 add(f"    self.memory[{g.k}] = g{g.k}._array")
+        if self.program.draws and any(work.__class__ is Barrier and work.values for work in self.work):
+            names["get_state"], names["set_state"] = (
+                default_generator.get_state_array,
+                default_generator.set_state_array,
+            )
+            add("    state = get_state()")
         for n, work in enumerate(self.work):
-            if work is None:  # a barrier
-                names["flags"] = self.flags.data
-                add(f"    if {' or '.join(f'flags[{i}]' for i in range(len(self.flags)))}: return MISSED")
+            if work.__class__ is Barrier:
+                names[f"flags{n}"] = flags = self.flags[work.flags].data
+                wrong = " or ".join(f"flags{n}[{i}]" for i in range(len(flags)))
+                if work.late:
+                    add(f"    late = {wrong}")
+                elif work.values and self.program.draws:
+                    add(f"    if {wrong}:")
+                    add("        set_state(state)")
+                    add("        return MISSED")
+                else:
+                    add(f"    if {wrong}: return MISSED")
                 continue
             names[f"work{n}"] = work
             takes = n == self.program.first_native
@@ -356,6 +374,8 @@ class Replay(Bound):
             add(f"    if put: self.put({given}, {made})")
         if self.other_grads:
             add(f"    self.put({given}, {made})")
+        if any(work.__class__ is Barrier and work.late for work in self.work):
+            add("    if late: self.not_finite()")
         outputs = self.effects.outputs
         if (
             self.effects.joint is None
@@ -383,6 +403,19 @@ class Replay(Bound):
             add(f"    if j{n}.get(i{n}{default and f'{default}{n}'}) is not e_{n} and not f{n}(): return MISSED")
         else:
             add(f"    if not f{n}(): return MISSED")
+
+    def stopped(self) -> bool:
+        """Whether the last run stopped because something was not finite. Asked once: then forgotten."""
+        found = False
+        for work in self.work:
+            if work.__class__ is Barrier and work.values and not work.late:
+                found |= bool(self.flags[work.flags].any())
+                self.flags[work.flags][...] = 0
+        return found
+
+    def not_finite(self) -> None:
+        """What was written is not finite."""
+        raise late(self)
 
     @property
     def names(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.compiler.nonfinite import LateError
 from lamina.compiler.replay import MISSED, Output, Replay
 from lamina.core.generator import default_generator
 from lamina.core.strided import Array
@@ -61,7 +62,11 @@ def _has_grad(leaf: Tensor) -> bool:
 def verified(replay: Replay, tensors: Sequence[Tensor], eager: Callable[[], Any]) -> tuple[Any, str | None]:
     """The eager result (MISSED where the replay does not fit), and what differed in the replay, or None."""
     rewind = Rewind(replay, tensors)
-    result = replay.run(*tensors)
+    try:
+        result = replay.run(*tensors)
+    except LateError:  # what it wrote is not finite: here it can still be put back, and the operation found
+        rewind.back()
+        return eager(), None
     if result is MISSED:
         return MISSED, None
     found = _left(replay, result, rewind.leaves, rewind.written)
