@@ -78,7 +78,7 @@ def _parts(kernel: Any) -> tuple[tuple[int, ...], int, int, list[tuple[Access, t
             result = (kernel.batch, kernel.channels, *kernel.out)
             return (*result[:2], *kernel.size), 4, prod(result), [(kernel.grad, result), (kernel.places, result)]
         case Scatter():
-            rows = (*kernel.batch, kernel.count)
+            rows = (*kernel.batch, kernel.picks)
             looks = [(kernel.indices, rows), (kernel.values, (*rows, kernel.width))]
             return (*kernel.batch, kernel.rows, kernel.width), len(rows) + 1, prod(rows) * kernel.width, looks
         case _:
