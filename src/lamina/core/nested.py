@@ -20,7 +20,7 @@ from lamina.core.tensor import Tensor
 
 _DEEPEST = 128
 _NUMBERS = frozenset((int, float, bool, complex))
-_ONE_ELEMENT = "only one element tensors can be converted to Python scalars"
+_WHOLE = frozenset((int, bool))
 
 
 def array_of(data: Any, dtype: dtypes.dtype | None) -> Array:
@@ -169,16 +169,17 @@ def _full_name(cls: type) -> str:
 
 def _elements(flat: list[Any], d: dtypes.dtype) -> Array:
     """Numbers, or what can be taken for them, as elements. Raises TypeError, RuntimeError where one does not fit."""
-    plain = set(map(type, flat)) <= _NUMBERS
+    classes = set(map(type, flat))
+    plain = classes <= _NUMBERS
     if d.category == 2:
-        if not plain or any(v.__class__ is complex for v in flat):
+        if not plain or complex in classes:
             flat = [_number(v, float) for v in flat]
         return np.array(flat, d.np)
     if d.category == 3:
         return np.array(flat if plain else [_number(v, complex) for v in flat], d.np)
     if d.category == 0:
         return np.array(flat if plain else [_number(v, bool) for v in flat], d.np)
-    whole = [v if v.__class__ is int else _whole(v, d) for v in flat]
+    whole = flat if classes <= _WHOLE else [v if v.__class__ is int else _whole(v, d) for v in flat]
     if d is dtypes.uint64:
         return np.array(whole, d.np)
     try:
@@ -196,16 +197,10 @@ def _elements(flat: list[Any], d: dtypes.dtype) -> Array:
 
 def _number(v: Any, convert: Any) -> Any:
     if isinstance(v, Tensor):
-        v = _only(v)
+        v = v._scalar()
     if isinstance(v, (str, bytes)) or (convert is float and not hasattr(v, "__float__")):
         raise TypeError(f"must be real number, not {type(v).__name__}")
     return convert(v)
-
-
-def _only(t: Tensor) -> Any:
-    if t._array.size != 1:
-        raise ValueError(_ONE_ELEMENT)
-    return t._scalar()
 
 
 def _whole(v: Any, d: dtypes.dtype) -> int:

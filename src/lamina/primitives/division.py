@@ -43,8 +43,9 @@ def _remainder(x: Any, y: Any) -> Any:
     if _is_whole(x):
         _refuse_zero(y)
         return np.remainder(x, y)
-    out = np.fmod(x, y)  # its zeros have the sign of x, as PyTorch's
-    return np.where((out != 0) & ((out < 0) != (y < 0)), out + y, out)
+    out = np.remainder(x, y)
+    zero = out == 0
+    return np.where(zero, np.copysign(out, x), out) if zero.any() else out  # PyTorch's zeros have the sign of x
 
 
 def _fmod(x: Any, y: Any) -> Any:
