@@ -164,12 +164,15 @@ class Stages:
         from lamina.compiler.runtime.program import Launch, Program
 
         segments = []
+        codes: dict[Any, Any] = {}  # equal kernels are written once
         for stage in native:
             launches = []
             for item in stage:
                 kernel, operands = item.kernel()
                 places = [(self.plan.places[v], extra) for v, extra in operands]
-                code = emit(kernel)
+                code = codes.get(kernel)
+                if code is None:
+                    code = codes[kernel] = emit(kernel)
                 forms.show("emit", lambda code=code, item=item: f"; {item!r}\n{code.ir}")  # type: ignore[misc]
                 launches.append(Launch(code, tuple((p.slot, p.offset + extra) for p, extra in places)))
             segments.append(launches)
