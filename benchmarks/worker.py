@@ -12,7 +12,7 @@ from cases import CASES
 BURST = 1e-3  # seconds: one reading of the clock covers at least that much work
 
 
-def serve(library: str, pipe: Connection) -> None:
+def serve(library: str, compiles: bool, pipe: Connection) -> None:
     """Answer ("prepare", case) and ("measure", seconds) until the pipe is closed."""
     torch = importlib.import_module(library)
     run: Callable[[], Any] | None = None
@@ -22,18 +22,20 @@ def serve(library: str, pipe: Connection) -> None:
         except EOFError:
             return
         if request == "prepare":
-            run, problem = _prepare(torch, argument)
+            run, problem = _prepare(torch, argument, compiles)
             pipe.send(problem)
         else:
             assert run is not None  # it said that it is ready
             pipe.send(_median_time(run, argument))
 
 
-def _prepare(torch: Any, case: str) -> tuple[Callable[[], Any] | None, str]:
+def _prepare(torch: Any, case: str, compiles: bool) -> tuple[Callable[[], Any] | None, str]:
     """Build the case and run it a few times; what is wrong, or an empty string."""
     try:
         run = CASES[case](torch)
-        for _ in range(3):
+        if compiles:
+            run = torch.compile(run)
+        for _ in range(4):  # the state of an optimizer, a recording, its replay beside an eager run, the replay
             run()
     except Exception as error:  # a case that a library cannot do is a dash in the table
         return None, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

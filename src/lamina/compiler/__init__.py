@@ -29,8 +29,9 @@ def compile(
 
     The first call is an ordinary run that is recorded; calls that meet the same guards (shapes, dtypes, modes, what the code read) run it
     again as one native program. fullgraph: raise RuntimeError where a call cannot be replayed as a whole. verify: "first" compares
-    the first replay with an eager run, "always" each, "never" none. nan: "raise" looks at the results, gradients and memory that a call leaves,
-    and raises RuntimeError naming the operation that made NaN or infinity; parameters are then as before the call. backend, mode, options, dynamic: accepted as PyTorch's.
+    the first replay with an eager run, "always" each, "never" none. nan: "raise" looks at the results, gradients and memory that a call
+    leaves, and raises RuntimeError naming the operation that made NaN or infinity; parameters are then as before the call. backend, mode,
+    options, dynamic: accepted as PyTorch's.
     Raises RuntimeError for what cannot be called, ValueError for an unknown `verify` or `nan`.
     """
     from lamina.compiler.api import compiled  # the namespace is asked by programs that compile nothing
