@@ -106,6 +106,15 @@ def test_forms_are_printed_by_pass_and_do_not_depend_on_the_run():
     assert found[0] == found[1]
 
 
+def test_the_environment_asks_for_forms(monkeypatch, capsys):
+    monkeypatch.setattr(forms, "_asked", frozenset(("fuse",)))
+    f = torch.compile(lambda x: (x * 2).tanh())
+    for _ in range(2):
+        f(torch.ones(2, 3))
+    printed = capsys.readouterr().err
+    assert printed.startswith("---- fuse\nmul+tanh [2x3]\n    %0 = load ") and printed.count("----") == 1
+
+
 def test_counted_work():
     def at(operand, *strides):
         return Access(operand, strides, "float32")
