@@ -91,7 +91,10 @@ def scatter(
     if reduce is None:
         if src is not None:
             return scatter_src(input, index, src, dim=d)  # type: ignore[no-any-return]
-        return scatter_value(input, index, dim=d, value=fill_value(input, value, "scatter_")._array)  # type: ignore[no-any-return]
+        filled = fill_value(input, value, "scatter_")._array
+        if not isinstance(value, Tensor):  # a number, also to a recording
+            filled = filled.item()
+        return scatter_value(input, index, dim=d, value=filled)  # type: ignore[no-any-return]
     if reduce not in ("add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")
     if src is not None:

@@ -228,3 +228,28 @@ def share(node: Node) -> Sequence[Work]:
     part = body.cast(winners, value.dtype)
     rows.store_all(out, body.div(part, body.sum(part)))
     return rows.work()
+
+
+MOST_SCANNED = 64
+"""Running sums of more elements are better by NumPy, which looks at each once."""
+
+
+@rule("cumsum", "cumprod")
+def scan(node: Node) -> Sequence[Work]:
+    """Each element the sum of those before it, and itself."""
+    x, out = _parts(node)
+    dim = node.params["dim"]
+    if not x.shape or x.shape[dim] > MOST_SCANNED or x.dtype.name not in _READY:
+        raise NotNative("a long running sum")
+    rank = len(x.shape)
+    body = Body()
+    value = body.cast(
+        body.load(x, (*(0 if d == dim else s for d, s in enumerate(x.strides)), x.strides[dim])), out.dtype.name
+    )
+    met = (body.ge if node.params["reverse"] else body.le)(body.index(rank), body.index(dim))
+    if node.name == "cumsum":
+        total = body.sum(body.select(met, value, 0))
+    else:
+        total = body.prod(body.select(met, value, 1))
+    body.store(out, (*out.strides, 0), total)
+    return [Work((*x.shape, x.shape[dim]), rank, body.insts)]
