@@ -81,6 +81,18 @@ def test_calls_that_are_not_replayed_are_looked_at_too(calls):
         step(GOOD * -9)
 
 
+def test_a_module_is_named_as_itself():
+    head = torch.compile(Head(3))
+    f = torch.compile(lambda x: head(x, x.sum()), nan="raise")
+    g = torch.compile(Net(4).eval(), nan="raise")
+    for _ in range(3):
+        f(GOOD)
+        g(GOOD)
+    for compiled, name in ((f, "Head"), (g, "Net.head")):
+        with pytest.raises(RuntimeError, match=f"in module {name}; its inputs"):
+            compiled(GOOD * -9)
+
+
 def test_it_goes_on_without_the_option():
     _, _, step = made(nan=None)
     for _ in range(4):

@@ -15,6 +15,7 @@ class OptimizedModule(Module):
     """A module whose calls are compiled. Its parameters and buffers are those of `_orig_mod`, and so are its other attributes."""
 
     __module__ = "torch._dynamo.eval_frame"
+    _stands_for_another = True  # errors name the module that is compiled
 
     def __init__(self, module: Module, call: Any) -> None:
         super().__init__()

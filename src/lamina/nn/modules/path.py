@@ -32,6 +32,8 @@ def note_path(error: Exception, frame: FrameType) -> None:
     if PATH in error.__dict__:
         return
     modules = list(_modules_outward(frame))
+    if not modules:
+        return
     path = [
         (type(inner).__name__, _name_within(outer, inner)) for inner, outer in zip(modules, modules[1:], strict=False)
     ]
@@ -42,7 +44,7 @@ def _modules_outward(frame: FrameType | None) -> Iterator[Any]:
     assert frame is not None
     call = frame.f_code
     while frame is not None:
-        if frame.f_code is call:
+        if frame.f_code is call and not getattr(type(frame.f_locals["self"]), "_stands_for_another", False):
             yield frame.f_locals["self"]
         frame = frame.f_back
 
