@@ -81,13 +81,13 @@ def explained(compiled: Any, profile: bool = False) -> Explanation:
             lines.append(f"recording {n}: not replayed: {recording.why}")
             continue
         replay = recording.built()
-        lines.append(
-            f"recording {n}: the whole call is replayed, no Python of the program runs; {recording.calls} times so far"
-        )
+        lines.append(f"recording {n}: the whole call is replayed, no Python of the program runs")
         lines.extend(f"  {line}" for line in _guards(recording, replay))
         times = _times(replay) if profile else []
         if profile and not times:
-            lines.append("  not measured: its guards do not hold now")
+            lines.append(
+                f"  not measured: {'its guards do not hold now' if replay.program.program is not None else 'it has no kernels'}"
+            )
         for what, stages, plan in _programs(replay):
             steps = list(_steps(stages.work, plan, times if what == "forward" else []))
             programs.append((f"recording {n}, {what}" if replay.effects.joint is not None else f"recording {n}", steps))
@@ -112,7 +112,7 @@ def _guards(recording: Any, replay: Replay) -> Iterator[str]:
     yield f"arguments: {', '.join(map(described, replay.shapes)) or 'none'}"
     for leaf, had in replay.effects.had_grads:
         yield f"guard: .grad of a leaf of shape {list(leaf._array.shape)} is {'there' if had else 'None'}"
-    for _, _, _, label in replay.questions:
+    for label in dict.fromkeys(label for _, _, _, label in replay.questions):
         yield f"guard: what Python decides by {label}"
     for place, labels in _by_line(replay.facts):
         names = (
@@ -167,7 +167,7 @@ def _account(steps: Sequence[Step], plan: Plan) -> Iterator[str]:
             if s.account is None
             else f"{amount(s.account.flops):>6}flop {amount(s.account.read + s.account.written):>6}B"
         )
-        time = f"{s.ns / 1e3:9.1f} us " if s.ns is not None else f"{'':13}" if timed else ""
+        time = f"{s.ns / 1e3:9.2f} us " if s.ns is not None else f"{'':13}" if timed else ""
         source = ", ".join(line.split("  ")[0] for line in s.lines)
         yield f"  {time}{figures}  {s.what}{source and '   # '}{source}"
 
