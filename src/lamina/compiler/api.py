@@ -151,7 +151,12 @@ class Compiled:
                     if result is MISSED:  # an index is out of bounds, or memory lies otherwise: the program will tell
                         return self._record(args, kwargs, leaves, key, mode)
                     self.recordings.insert(0, self.recordings.pop(at))
-                    if not kwargs and len(tensors) == len(args) == len(leaves) and self.options["verify"] != "always":
+                    if (
+                        recording.why is None
+                        and not kwargs
+                        and len(tensors) == len(args) == len(leaves)
+                        and self.options["verify"] != "always"
+                    ):
                         self._run = recording.built().run
                     return result
             if reasons:

@@ -161,10 +161,10 @@ class Filters(WeightWriter):
             b.loop(0, run.times, 1, row)
 
     def _sums(self, places: list[tuple[int, int]], vectors: int, grad: str, picture: str, sums: str) -> None:
-        """One register tile, over all pixels."""
+        """One register tile, over all pixels of an image; the images' sums are added up apart, which rounds less than one long sum."""
         b, p, v = self.b, self.p, self.v
         cells = [b.at(sums, (cell + c * v.lanes) * v.size) for _, cell in places for c in range(vectors)]
-        accs = [read(b, v.lanes, v.dtype, cell) for cell in cells]
+        accs = ["zeroinitializer"] * len(cells)
 
         def pixel(_: Index, values: list[str]) -> list[str]:
             g, x, *accs = values
@@ -180,4 +180,5 @@ class Filters(WeightWriter):
 
         start = [("ptr", grad), ("ptr", picture), *((v.type, acc) for acc in accs)]
         for cell, acc in zip(cells, b.loop(0, p.lines, 1, row, start)[2:], strict=True):
-            write(b, v.lanes, v.dtype, acc, cell)
+            total = b.let(f"fadd {v.type} {read(b, v.lanes, v.dtype, cell)}, {acc}")
+            write(b, v.lanes, v.dtype, total, cell)
