@@ -605,6 +605,16 @@ def test_a_method_is_compiled():
     assert torch.equal(a.double(torch.ones(2)), torch.full((2,), 5.0))
 
 
+def test_reset():
+    f = torch.compile(lambda x: x * 2)
+    for _ in range(3):
+        f(torch.ones(2))
+    assert f.recordings
+    torch.compiler.reset()
+    assert not f.recordings
+    assert torch.equal(f(torch.ones(2)), torch.full((2,), 2.0))
+
+
 def test_fullgraph_refuses():
     f = torch.compile(lambda x: x * float(x.sum()), fullgraph=True)
     with pytest.raises(RuntimeError, match=r"looks at a tensor's values: item\(\)"):

@@ -16,6 +16,7 @@ import numpy as np
 from lamina.autograd import engine, errors, modes, views
 from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, next_seq, node_of, retain
 from lamina.autograd.handles import RemovableHandle
+from lamina.autograd.leaves import forgotten
 from lamina.core.device import CPU
 from lamina.core.dtype import float32
 from lamina.core.once import warn_once
@@ -216,6 +217,7 @@ def _get_grad(self: Tensor) -> Tensor | None:
 
 def _set_grad(self: Tensor, value: Any) -> None:
     if value is None:
+        forgotten(self)
         if self._more is not None:
             self._more.grad = None
         return

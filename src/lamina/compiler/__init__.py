@@ -6,6 +6,7 @@ call by call. Not here: anything that a program needs that compiles nothing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,10 @@ def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, **opti
 
 
 def reset() -> None:
-    """Forget what was compiled."""
+    """Forget what was recorded, and why calls stayed eager: the next calls are recorded anew."""
+    api = sys.modules.get("lamina.compiler.api")
+    if api is not None:
+        api.reset()
 
 
 def clear_cache() -> int:

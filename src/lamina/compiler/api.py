@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 from lamina.autograd import modes
 from lamina.compiler import pipeline
@@ -82,6 +83,17 @@ class Recording:
         return self.replay
 
 
+COMPILED: WeakSet[Compiled] = WeakSet()
+
+
+def reset() -> None:
+    """Forget all recordings, and why calls stay eager."""
+    for compiled in tuple(COMPILED):
+        with compiled.lock:
+            compiled.recordings.clear()
+            compiled.eager, compiled.tries, compiled._run = None, 0, _missed
+
+
 class Compiled:
     """A function that is recorded and replayed. Called as the function itself."""
 
@@ -98,6 +110,7 @@ class Compiled:
         self.lock = RLock()
         self.calls = {"recorded": 0, "replayed": 0, "eager": 0}
         self.anew: deque[str] = deque(maxlen=16)  # why recordings were made after the first
+        COMPILED.add(self)
         self._run: Any = _missed  # the last replay, for a call with tensors only
 
     def __reduce__(self) -> Any:
