@@ -92,9 +92,9 @@ def test_an_interrupt_leaves_no_half_step():
     for _ in range(3):
         step(one)
     for delay in (0.0001, 0.0003, 0.001, 0.002, 0.005):
-        signal.setitimer(signal.ITIMER_REAL, delay)
         before = signal.signal(signal.SIGALRM, _interrupt)
         try:
+            signal.setitimer(signal.ITIMER_REAL, delay)
             for _ in range(2000):
                 step(one)
         except KeyboardInterrupt:
