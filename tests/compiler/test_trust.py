@@ -1,9 +1,8 @@
-"""Trust in replays: the same bits for any number of threads, a wrong kernel found out, forks and interrupts."""
+"""Trust in replays: the same bits for any number of threads, a wrong kernel found out, forks."""
 
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 
 import numpy as np
@@ -78,35 +77,3 @@ def test_a_child_goes_on():
         os._exit(0 if f(x).item() == expected and f(x + 0).item() == expected else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-
-
-def test_an_interrupt_leaves_no_half_step():
-    w = torch.zeros(300_000)
-
-    @torch.compile
-    def step(x):
-        w.add_(x).mul_(1.0)
-        return w[0]
-
-    one = torch.ones(300_000)
-    for _ in range(3):
-        step(one)
-    for delay in (0.0001, 0.0003, 0.001, 0.002, 0.005):
-        armed = [True]
-
-        def interrupt(*_, armed=armed):
-            if armed[0]:
-                raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGALRM, interrupt)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, delay)
-            for _ in range(2000):
-                step(one)
-            armed[0] = False  # an alarm that comes later is none
-        except KeyboardInterrupt:
-            armed[0] = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        assert w.min().item() == w.max().item()
-    assert step(one).item() == w[0].item()
