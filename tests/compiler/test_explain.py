@@ -1,5 +1,6 @@
 """What explain() tells: guards and reasons with their lines, counted work, times, the page; that asking changes nothing."""
 
+import gc
 import re
 
 import numpy as np
