@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -639,6 +640,18 @@ def test_threads():
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_a_recording_holds_nothing_of_others():
+    """Tensors that live beside a recorded call are not kept by it, whether it can be replayed or not."""
+    for function in (lambda x: x * 2, lambda x: x * float(x.sum())):
+        other = torch.ones(3)
+        f = torch.compile(function)
+        f(torch.ones(2))
+        gone = weakref.ref(other)
+        del other
+        assert gone() is None
+        assert torch.equal(f(torch.ones(2)), torch.full((2,), 2.0))
 
 
 def test_an_exception_leaves_all_as_it_was():

@@ -79,7 +79,6 @@ class Recording:
             if self.effects.joint is not None:
                 self.effects.joint.prepare(self.recorder)
             self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode, self.nan)
-            self.recorder.forget()
         return self.replay
 
 
@@ -240,7 +239,6 @@ class Compiled:
         states = [(o, pipeline.state_of(o)) for o in stateful]
         restore = _enliven(optimizers, recorder)
         token = modes.set_current(modes.mode().but(listener=recorder))
-        core_tensor.Slots.seen, Generator.touched = _seen, _touched
         try:
             with watch:
                 result = self._function(*args, **kwargs)
@@ -252,7 +250,6 @@ class Compiled:
                 else (None, None)
             )
         finally:
-            core_tensor.Slots.seen = Generator.touched = None
             modes.reset(token)
             restore()
         why = recorder.broken or broken
@@ -277,8 +274,9 @@ class Compiled:
         if joint is not None:
             joint.function = once_more(self._function, args, kwargs)
             joint.again = (
-                "it draws random numbers" if recorder.draws else "it writes to tensors" if recorder.wrote() else None
+                "it draws random numbers" if recorder.draws else "it writes to tensors" if recorder.written() else None
             )
+        recorder.settle()
         recording.why = why or transient
         if recording.why is not None:
             self.tries += 1
@@ -327,6 +325,10 @@ def _seen(t: Any, what: str) -> None:
     now = modes.current()
     if now is not None and now.listener is not None:
         now.listener.left(what)
+
+
+# They ask for the thread's own listener, and so stay: another thread's recording may begin or end at any time.
+core_tensor.Slots.seen, Generator.touched = _seen, _touched
 
 
 def _at(place: Any) -> str:

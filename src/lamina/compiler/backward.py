@@ -60,7 +60,7 @@ def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tupl
     joint = Joint(shown, ends, [(out._array.shape, out._array.dtype, out._kind) for out in outs], grads, tensors)
     joint.nodes = recorder.graph.nodes[boundary:]
     del recorder.graph.nodes[boundary:]
-    joint.finals = {b.value: b.first for bs in recorder.buffers.values() for b in bs if b.value is not b.first}
+    joint.overwritten = set(recorder.written())
     return joint, None
 
 
@@ -109,7 +109,7 @@ class Joint:
     ) -> None:  # fmt: skip
         self.shown, self.kinds, self.grads = shown, kinds, grads
         self.nodes: list[Call] = []
-        self.finals: dict[Value, Value] = {}
+        self.overwritten: set[Value] = set()  # contents, there before, that the forward replaces
         self.saved: list[Value] = []
         self.program: Way | None = None
         self.function: Callable[..., Any] | None = None  # the call itself, for a backward that is recorded
@@ -121,14 +121,17 @@ class Joint:
     def prepare(self, recorder: Recorder) -> None:
         """Decide what is kept between forward and backward, and make the program of the backward."""
         made = {o.value for node in recorder.graph.nodes for o in node.outputs if o is not None}
-        written = set(self.finals.values())
         own = {o.value for node in self.nodes for o in node.outputs if o is not None}
         used = [ref for node in self.nodes for ref in node.reads()]
         for ref in used:
             v = ref.value
             if v in own or v in self.saved:
                 continue
-            if v in made or v in written or (isinstance(v.origin, Origin) and v.origin.kind in ("live", "grad")):
+            if (
+                v in made
+                or v in self.overwritten
+                or (isinstance(v.origin, Origin) and v.origin.kind in ("live", "grad"))
+            ):
                 self.saved.append(v)
         graph = Graph()
         graph.values = recorder.graph.values

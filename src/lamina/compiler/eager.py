@@ -138,7 +138,7 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
         recorder.broken
         or recorder.escapes
         or recorder.draws
-        or recorder.wrote()
+        or recorder.written()
         or not all(v is None or isinstance(v, Tensor) for v in values)
     ):
         return None

@@ -56,17 +56,8 @@ def build(
         o for o in (*(o for _, o in effects.grads), *effects.outputs) if isinstance(o, Output) and o.ref is not None
     ]
     graph.results = [o.ref for o in outs if o.ref is not None]
-    finals: dict[Value, Value] = {}
-    for buffers in recorder.buffers.values():
-        for buffer in buffers:
-            if (
-                buffer.value is not buffer.first
-                and buffer.first in graph.inputs
-                and buffer.first.origin.kind != "constant"
-            ):
-                finals[buffer.first] = buffer.value
     kept = [] if effects.joint is None else effects.joint.saved
-    placed, stages = planned(graph, finals, [*(r.value for r in graph.results), *kept], nan=nan)
+    placed, stages = planned(graph, recorder.finals, [*(r.value for r in graph.results), *kept], nan=nan)
     return Replay(placed, stages, shapes, facts, recorder.questions, effects, mode)
 
 
@@ -104,10 +95,10 @@ def planned(
 
 def _kernels(graph: Graph, needed: list[Value], inputs: list[Value], asks: bool) -> list[Any]:
     """The nodes as loops, joined; where they pick elements by integers, what asks about these stands in front."""
-    first, rest, questions, unsure = bounds(graph)
+    unasked: tuple[list[Node], list[Node], list[Any], set[int]] = ([], graph.nodes, [], set())
+    first, rest, questions, unsure = bounds(graph) if asks else unasked
     main = [work for node in rest for work in ([Call(node)] if id(node) in unsure else lower(node))]
-    if not questions or not asks:
-        main = [work for node in graph.nodes for work in lower(node)] if not asks else main
+    if not questions:
         forms.show("lower", lambda: forms.loops(main))
         joined = fuse(main, needed)
         forms.show("fuse", lambda: forms.loops(joined))

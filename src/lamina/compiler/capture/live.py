@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lamina.autograd import modes
 from lamina.primitives.primitive import PRIMITIVES
 
 
@@ -32,8 +33,14 @@ class Live(float):
         """The recording holds for this value only."""
         self.recorder.pinned(self, float(self), where)
 
+    def heard(self) -> bool:
+        """Whether this thread's run is the one that is recorded; for another thread it is a float like any other."""
+        now = modes.current()
+        return now is not None and now.listener is self.recorder
+
     def _asked(self, answer: bool, question: Callable[[float], bool]) -> bool:
-        self.recorder.asked(self, question, answer)
+        if self.heard():
+            self.recorder.asked(self, question, answer)
         return answer
 
     def __eq__(self, other: object) -> bool:
@@ -68,11 +75,14 @@ class Live(float):
     def __deepcopy__(self, memo: Any) -> float:
         return float(self)
 
-    def __neg__(self) -> Live:
-        return self.recorder.scalar("neg", PRIMITIVES["neg"], (self,), -float(self))  # type: ignore[no-any-return]
+    def _computed(self, name: str, operands: tuple[Any, ...], value: float) -> float:
+        return self.recorder.scalar(name, PRIMITIVES[name], operands, value) if self.heard() else value  # type: ignore[no-any-return]
 
-    def __abs__(self) -> Live:
-        return self.recorder.scalar("abs", PRIMITIVES["abs"], (self,), abs(float(self)))  # type: ignore[no-any-return]
+    def __neg__(self) -> float:
+        return self._computed("neg", (self,), -float(self))
+
+    def __abs__(self) -> float:
+        return self._computed("abs", (self,), abs(float(self)))
 
 
 def _binary(name: str, operation: Callable[[float, float], float], swapped: bool) -> Any:
@@ -80,8 +90,7 @@ def _binary(name: str, operation: Callable[[float, float], float], swapped: bool
         if not isinstance(other, (int, float)):
             return NotImplemented
         pair = (other, self) if swapped else (self, other)
-        value = operation(*map(float, pair))
-        return self.recorder.scalar(name, PRIMITIVES[name], pair, value)
+        return self._computed(name, pair, operation(*map(float, pair)))
 
     return method
 

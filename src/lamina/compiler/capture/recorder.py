@@ -59,6 +59,7 @@ class Recorder:
         self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
         self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
         self.draws = 0
+        self.finals: dict[Value, Value] = {}  # written(), once the run is over
         self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
         self.before: Any = Before() if before is None else before
         self.start = next_seq()
@@ -238,15 +239,19 @@ class Recorder:
         if ref is None or not self.knows(ref):
             self.forgotten.add(id(leaf))
 
-    def wrote(self) -> bool:
-        """Whether memory that was there before has another content now."""
-        inputs = set(self.graph.inputs)
-        return any(b.value is not b.first and b.first in inputs for bs in self.buffers.values() for b in bs)
+    def written(self) -> dict[Value, Value]:
+        """What was in memory that was there before -> what it holds now, where that is another content."""
+        known = (buffer for buffers in self.buffers.values() for buffer in buffers if buffer.value is not buffer.first)
+        return {
+            b.first: b.value for b in known if b.first.origin.__class__ is Origin and b.first.origin.kind != "constant"
+        }
 
-    def forget(self) -> None:
-        """Let go of what only the recording needed."""
+    def settle(self) -> None:
+        """The run is over: note what memory holds, and let go of all that only listening needed (it holds every tensor there is)."""
+        self.finals = self.written()
         self.before = None
         self.buffers.clear()
+        self._deaths.clear()
         self.alive.clear()
 
     def fail(self, why: str) -> None:
