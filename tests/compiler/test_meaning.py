@@ -654,6 +654,57 @@ def test_a_recording_holds_nothing_of_others():
         assert torch.equal(f(torch.ones(2)), torch.full((2,), 2.0))
 
 
+def test_threads_record_beside_each_other():
+    """What one thread's recording hears is its own: values that leave in another, and options of its optimizer, are not."""
+    optimizers = []
+
+    def work(k, wrong):
+        w = torch.ones(3, requires_grad=True)
+        optimizer = torch.optim.SGD([w], lr=0.1)
+        optimizers.append(optimizer)
+
+        def step(x):
+            optimizer.zero_grad()
+            (w * x).sum().backward()
+            optimizer.step()
+            return w.detach().sum().item() if k % 2 else w.detach().sum()
+
+        f = torch.compile(step)
+        for i in range(1, 9):
+            if abs(float(f(torch.ones(3))) - 3 * (1 - 0.1 * i)) > 1e-4:
+                wrong.append((k, i))
+
+    wrong = []
+    threads = [threading.Thread(target=work, args=(k, wrong)) for k in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+    assert all(type(o.param_groups[0]["lr"]) is float for o in optimizers)
+
+
+def test_a_dict_of_plain_values_is_not_overlooked():
+    """The collector does not list it; that one was there before the call shows in who holds it."""
+    counts = {"n": 0}
+
+    def counted(x):
+        counts.update(n=counts["n"] + 1)
+        return x * 2
+
+    def own(x):
+        options = {}
+        options.update(alpha=2)
+        return x.add(x, **options)
+
+    f, g = torch.compile(counted), torch.compile(own, fullgraph=True)
+    for _ in range(5):
+        f(torch.ones(2))
+        assert g(torch.ones(2)).tolist() == [3.0, 3.0]
+    assert counts == {"n": 5}
+    assert g.calls["replayed"] >= 3
+
+
 def test_an_exception_leaves_all_as_it_was():
     w = torch.ones(3)
 

@@ -243,10 +243,12 @@ def _set_grad(self: Tensor, value: Any) -> None:
             f"attempting to assign a gradient of size '{list(value._array.shape)}' to a tensor of size "
             f"'{list(self._array.shape)}'. Please ensure that the gradient and the tensor are the same size"
         )
+    forgotten(self)
     more(self).grad = value
 
 
 def _del_grad(self: Tensor) -> None:
+    forgotten(self)
     if self._more is not None:
         self._more.grad = None
 

@@ -11,16 +11,18 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 from weakref import WeakSet
 
 from lamina.autograd import modes
 from lamina.compiler import pipeline
 from lamina.compiler.backward import joint_of
-from lamina.compiler.capture.guards import Facts, is_live_option, is_module, is_optimizer
-from lamina.compiler.capture.purity import Watch
-from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.capture.guards import Facts, is_module, is_optimizer
+from lamina.compiler.capture.heap import alive
+from lamina.compiler.capture.purity import CONTAINERS, Watch
+from lamina.compiler.capture.recorder import Before, Recorder
+from lamina.compiler.capture.stateful import Stateful, stateful_classes
 from lamina.compiler.effects import effects_of
 from lamina.compiler.explain import Explanation, explained
 from lamina.compiler.nonfinite import Witness, listened
@@ -31,7 +33,6 @@ from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
 from lamina.core.generator import Generator
-from lamina.core.strided import owner_of
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
 
@@ -39,6 +40,8 @@ KEPT = 8
 """Recordings kept for one compiled function; the one not used for the longest time is dropped."""
 TRIES = 4
 """Recordings that could not be used again before a function is left eager for good."""
+_RECORDS = Lock()
+"""One run at a time is recorded: optimizers' options are live numbers meanwhile."""
 
 
 class Recording:
@@ -178,11 +181,16 @@ class Compiled:
             if not self.warm:
                 self.warm = True
                 # the first step of an optimizer makes its state: no other does what it does
-                if any(is_optimizer(o) and not o.state for o in pipeline.stateful()):
+                if any(is_optimizer(o) and not o.state for o in alive(*stateful_classes())):
                     return self._eagerly(args, kwargs)
             if sys.getprofile() is not None:  # somebody else is watching: what runs could not be told
                 return self._eagerly(args, kwargs)
-            return self._record(args, kwargs, leaves, key, mode)
+            if not _RECORDS.acquire(False):
+                return self._eagerly(args, kwargs)
+            try:
+                return self._record(args, kwargs, leaves, key, mode)
+            finally:
+                _RECORDS.release()
         finally:
             self.lock.release()
 
@@ -193,7 +201,7 @@ class Compiled:
         mode = modes.current()
         if self.nan and (mode is None or mode.plain) and not (mode is not None and mode.listener is not None):
             tensors = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
-            return listened(lambda: self._function(*args, **kwargs), Witness(tensors))
+            return listened(lambda: self._function(*args, **kwargs), Witness(tensors, Before(alive(Tensor))))
         return self._function(*args, **kwargs)
 
     def _replayed(self, recording: Recording, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
@@ -214,7 +222,7 @@ class Compiled:
         elif self.nan and replay.stopped():
             rewind = Rewind(replay, tensors)
             try:
-                listened(lambda: self._function(*args, **kwargs), Witness(tensors))
+                listened(lambda: self._function(*args, **kwargs), Witness(tensors, Before(alive(Tensor))))
             finally:
                 rewind.back()
         return result
@@ -231,16 +239,16 @@ class Compiled:
         recording = Recording(key, mode, self.nan)
         recording.kept = [v for v in leaves if not isinstance(v, Tensor)]
         tensors = [v for v in leaves if isinstance(v, Tensor)]
-        recorder = recording.recorder = Witness(tensors) if self.nan else Recorder(tensors)
+        found = alive(Tensor, *CONTAINERS, *stateful_classes())
+        before = Before(o for o in found if isinstance(o, Tensor))
+        recorder = recording.recorder = (Witness if self.nan else Recorder)(tensors, before)
         recording.shapes = [shape_of(t, tensors) for t in tensors]
-        watch = Watch()
-        stateful = pipeline.stateful()
-        optimizers = [o for o in stateful if is_optimizer(o)]
-        states = [(o, pipeline.state_of(o)) for o in stateful]
-        restore = _enliven(optimizers, recorder)
+        watch = Watch({id(o) for o in found if isinstance(o, CONTAINERS)})
+        stateful = Stateful([o for o in found if isinstance(o, stateful_classes())], recorder)
+        del found
         token = modes.set_current(modes.mode().but(listener=recorder))
         try:
-            with watch:
+            with stateful, watch:
                 result = self._function(*args, **kwargs)
             if isinstance(recorder, Witness) and (error := recorder.error(result)) is not None:
                 raise error
@@ -251,23 +259,18 @@ class Compiled:
             )
         finally:
             modes.reset(token)
-            restore()
         why = recorder.broken or broken
         if why is None and watch.unclean is not None:
             why = f"it {watch.unclean[0]}{_at(watch.unclean[1])}"
         if why is None and recorder.escapes:
             what, place = recorder.escapes[0]
             why = f"Python looks at a tensor's values: {what}{_at(place)}"
-        transient = next(
-            (f"{type(o).__name__} changed its own state" for o, before in states if pipeline.state_of(o) != before),
-            None,
-        )
+        changed = stateful.changed()
+        transient = None if changed is None else f"{type(changed).__name__} changed its own state"
         if why is None and transient is None:
             recording.effects, why = effects_of(recorder, result, tensors, joint)
         if why is None and transient is None:
-            roots = [("the function", self._function)] + [
-                (type(o).__name__, o) for o in optimizers if _used(o, recorder)
-            ]
+            roots = [("the function", self._function)] + [(type(o).__name__, o) for o in stateful.used()]
             recording.facts.of_run(watch.reads.values(), roots)
             recording.facts.seen[0] = changes[0]
             why = recording.facts.unsure
@@ -347,45 +350,6 @@ def shape_of(t: Tensor, tensors: Sequence[Tensor]) -> Shape:
     same = next(i for i, other in enumerate(tensors) if other._array is t._array)
     grad = "" if t._node is None else "leaf" if t._node is LEAF else "node"
     return Shape(t.__class__, t._kind, t._array.shape, t._array.strides, grad, same)
-
-
-def _enliven(optimizers: Sequence[Any], recorder: Recorder) -> Callable[[], None]:
-    """Put live numbers into the optimizers' options; returns what takes them out again."""
-    changed: list[tuple[dict[str, Any], str, Any, Any]] = []
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            for key, value in group.items():
-                if key == "params" or not is_live_option(value):
-                    continue
-                label = f"{type(optimizer).__name__}'s {key}"
-                if isinstance(value, tuple):
-                    put: Any = tuple(
-                        recorder.live(v, _reader(group, key, i), f"{label}[{i}]") for i, v in enumerate(value)
-                    )
-                else:
-                    put = recorder.live(value, _reader(group, key), label)
-                changed.append((group, key, value, put))
-    for group, key, _, put in changed:
-        group[key] = put
-
-    def restore() -> None:
-        for group, key, value, put in changed:
-            if group.get(key) is put:
-                group[key] = value
-
-    return restore
-
-
-def _reader(group: dict[str, Any], key: str, at: int | None = None) -> Callable[[], float]:
-    """What reads an option, or one of its numbers, anew."""
-    if at is None:
-        return functools.partial(group.__getitem__, key)
-    return lambda: group[key][at]
-
-
-def _used(optimizer: Any, recorder: Recorder) -> bool:
-    """Whether a recorded run updated parameters of this optimizer."""
-    return any(id(owner_of(p._array)) in recorder.buffers for group in optimizer.param_groups for p in group["params"])
 
 
 def compiled(function: Any, options: dict[str, Any]) -> Any:

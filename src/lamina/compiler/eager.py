@@ -17,7 +17,7 @@ from lamina.autograd import modes
 from lamina.compiler import pipeline
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.calls import Call
-from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.capture.recorder import Before, Recorder
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.core.device import BY_NUMPY
 from lamina.core.strided import Array, owner_of
@@ -61,13 +61,6 @@ class Eager(Bound):
 
 def _seen(array: Array, ref: Ref) -> Array:
     return array if plain(ref) else elements_at(low_address(array) + ref.offset, ref, array)
-
-
-class _Nothing:
-    """A run of which nothing was there before."""
-
-    owners: dict[int, Any] = {}
-    grads: dict[int, Any] = {}
 
 
 _programs: dict[Any, Any] = {}  # how often it was asked for; then its Eager, or None where there cannot be one
@@ -124,7 +117,7 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
     for i, a in enumerate(arrays):
         numbers.setdefault(id(a), i)
     waiting = iter(tensors)
-    recorder = Recorder(tensors, _Nothing())
+    recorder = Recorder(tensors, Before([]))
     token = modes.set_current(modes.Mode(grad=False, listener=recorder))
     try:
         result = function(*[_tensors(a, waiting) for a in args], **params)

@@ -5,6 +5,7 @@ Here: the comparison of before and after. Not here: putting it all back after a 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,11 @@ def effects_of(
     """The effects of the run that `recorder` heard, which returned `result`; or None and why not."""
     grads: list[tuple[Tensor, Output]] = []
     had: list[tuple[Tensor, bool]] = []
+    others = len(sys._current_frames()) > 1  # threads: what they do meanwhile is none of this run's effects
     for leaf, before in recorder.before.leaf_grads:
         now = None if leaf._more is None else leaf._more.grad
+        if others and id(leaf) not in recorder.replaced and (now is None or not recorder.knows(now._array)):
+            continue
         if id(leaf) not in recorder.forgotten and (
             now is not before or (now is not None and recorder.knows(now._array))
         ):
@@ -39,6 +43,8 @@ def effects_of(
     versions: dict[int, tuple[Any, int]] = {}
     numbers = {id(t): i for i, t in reversed(list(enumerate(tensors)))}
     for t, counter, n in recorder.before.versions:
+        if others and not recorder.met(t):
+            continue
         after = t._version_
         if after is not counter and counter is not None:
             return None, "the memory of a tensor was exchanged"

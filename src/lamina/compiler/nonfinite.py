@@ -16,7 +16,7 @@ import numpy as np
 
 from lamina.autograd import modes
 from lamina.compiler.barriers import Barrier
-from lamina.compiler.capture.recorder import Recorder
+from lamina.compiler.capture.recorder import Before, Recorder
 from lamina.compiler.graph import Value
 from lamina.core.explained import Explained, where
 from lamina.core.strided import Array
@@ -72,8 +72,8 @@ class Suspect(NamedTuple):
 class Witness(Recorder):
     """A recorder that looks at every result."""
 
-    def __init__(self, arguments: Sequence[Tensor]) -> None:
-        super().__init__(arguments)
+    def __init__(self, arguments: Sequence[Tensor], before: Before) -> None:
+        super().__init__(arguments, before)
         self.bad: dict[Value, Suspect] = {}
         self.suspects = 0
         self.modules: dict[Place, set[str]] = {}  # the modules that calls at a place were made in

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from lamina.compiler.available import available
 from lamina.compiler.barriers import Barrier, finite
 from lamina.compiler.bound import Bound
 from lamina.compiler.calls import Call
-from lamina.compiler.capture.guards import Facts, is_optimizer
+from lamina.compiler.capture.guards import Facts
 from lamina.compiler.capture.recorder import Recorder
 from lamina.compiler.graph import Graph, Node, Origin, Ref, Value
 from lamina.compiler.lowering import lower
@@ -23,28 +21,6 @@ from lamina.compiler.passes.fuse import fuse
 from lamina.compiler.passes.simplify import simplify
 from lamina.compiler.replay import Effects, Output, Replay
 from lamina.core.strided import address
-
-
-def stateful() -> list[Any]:
-    """Library objects with Python state of their own that a run may change: they are told by classes that are loaded."""
-    places = (
-        ("lamina.optim.optimizer", "Optimizer"),
-        ("lamina.optim.lr_scheduler", "LRScheduler"),
-        ("lamina.amp.grad_scaler", "GradScaler"),
-        ("lamina.nn.modules.module", "Module"),
-    )
-    found = (getattr(sys.modules.get(module), name, None) for module, name in places)
-    classes = tuple(cls for cls in found if isinstance(cls, type))
-    return [o for o in gc.get_objects() if isinstance(o, classes)] if classes else []
-
-
-def state_of(o: Any) -> Any:
-    """What of its state a run may change, to compare."""
-    if is_optimizer(o):
-        return {id(p): tuple(s) if isinstance(s, dict) else id(s) for p, s in o.state.items()}
-    state = {k: (type(v), v) if isinstance(v, (int, float, str, bool)) else id(v) for k, v in o.__dict__.items()}
-    members = [v for k in ("_parameters", "_buffers", "_modules") for v in o.__dict__.get(k, {}).values()]
-    return state, [*map(id, members)]
 
 
 def build(

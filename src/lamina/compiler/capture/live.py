@@ -76,7 +76,7 @@ class Live(float):
         return float(self)
 
     def _computed(self, name: str, operands: tuple[Any, ...], value: float) -> float:
-        return self.recorder.scalar(name, PRIMITIVES[name], operands, value) if self.heard() else value  # type: ignore[no-any-return]
+        return self.recorder.scalar(name, PRIMITIVES[name], operands, value) if self.heard() else value
 
     def __neg__(self) -> float:
         return self._computed("neg", (self,), -float(self))

@@ -47,6 +47,9 @@ _LIBRARY_STDLIB = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", 
                    "<string>", "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
 
 
+CONTAINERS = (list, dict, set)
+
+
 class Read:
     """A user's function that ran: what its globals and free variables were, and the objects given to it."""
 
@@ -64,12 +67,12 @@ class Read:
 class Watch:
     """A context manager that looks at all Python that runs inside. `unclean`: (what, place) of the first effect, or None."""
 
-    def __init__(self) -> None:
+    def __init__(self, containers: set[int]) -> None:
+        self.containers = containers  # ids of those that were there before
         self.unclean: tuple[str, Place | None] | None = None
         self.reads: dict[tuple[CodeType, int], Read] = {}
         self.stored: set[tuple[CodeType, int]] = set()  # instructions at which the library was called
         self.codes: dict[CodeType, None] = {}
-        self.containers = {id(o) for o in gc.get_objects() if isinstance(o, (list, dict, set))}
         self.lines: set[tuple[CodeType, int]] | None = None  # that ran, where that is known
 
     def __enter__(self) -> Watch:
@@ -162,7 +165,7 @@ class Watch:
                 return
             if owner is not None and not isinstance(owner, type(math)):
                 if name in _MUTATING:
-                    if id(owner) in self.containers or not isinstance(owner, (list, dict, set)):
+                    if self._old(owner) or not isinstance(owner, CONTAINERS):
                         self.blame(f"calls {type(owner).__name__}.{name}() on an object that was there before", place)
                     return
                 if isinstance(
@@ -201,11 +204,17 @@ class Watch:
             place,
         )
 
+    def _old(self, container: Any) -> bool:
+        """Whether it was there before. Of a dict of plain values alone the collector does not know: then whether others hold it."""
+        if gc.is_tracked(container):
+            return id(container) in self.containers
+        return any(not isinstance(r, (FrameType, BuiltinFunctionType)) for r in gc.get_referrers(container))
+
     def _changed(self, code: CodeType, frame: FrameType) -> None:
         """`x += ...` on a list that was there before changes it, and no call tells."""
         for offset, name in _augmented(code):
             value = frame.f_locals.get(name)
-            if isinstance(value, (list, dict, set)) and id(value) in self.containers:
+            if isinstance(value, CONTAINERS) and self._old(value):
                 self.blame(f"changes {name}, a {type(value).__name__} that was there before", (code, offset))
 
     def _effects(self, code: CodeType) -> tuple[str, Place] | None:

@@ -8,8 +8,7 @@ recording to be used again (guards.py).
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from weakref import ref
 
@@ -51,17 +50,18 @@ def extent(array: Array) -> tuple[int, int]:
 class Recorder:
     """Listens to a run. `broken`: why the recording cannot be used, or None."""
 
-    def __init__(self, arguments: Sequence[Tensor], before: Any = None) -> None:
+    def __init__(self, arguments: Sequence[Tensor], before: Before) -> None:
         self.graph = Graph()
         self.buffers: dict[int, list[Buffer]] = {}
         self._deaths: dict[int, Any] = {}  # weak references to the owners, which take them out of `buffers`
         self.broken: str | None = None
         self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
         self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
+        self.replaced: set[int] = set()  # leaves whose `.grad` was set
         self.draws = 0
         self.finals: dict[Value, Value] = {}  # written(), once the run is over
         self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
-        self.before: Any = Before() if before is None else before
+        self.before = before
         self.start = next_seq()
         self.alive: list[Any] = []
         for i, t in enumerate(arguments):
@@ -235,9 +235,14 @@ class Recorder:
 
     def forget_grad(self, leaf: Tensor) -> None:
         """The `.grad` of `leaf` is thrown away, whatever it was."""
+        self.replaced.add(id(leaf))
         ref = None if leaf._more is None or leaf._more.grad is None else leaf._more.grad._array
         if ref is None or not self.knows(ref):
             self.forgotten.add(id(leaf))
+
+    def met(self, t: Tensor) -> bool:
+        """Whether the run had to do with the memory of `t`."""
+        return id(owner_of(t._array)) in self.buffers
 
     def written(self) -> dict[Value, Value]:
         """What was in memory that was there before -> what it holds now, where that is another content."""
@@ -249,7 +254,7 @@ class Recorder:
     def settle(self) -> None:
         """The run is over: note what memory holds, and let go of all that only listening needed (it holds every tensor there is)."""
         self.finals = self.written()
-        self.before = None
+        self.before = Before([])
         self.buffers.clear()
         self._deaths.clear()
         self.alive.clear()
@@ -312,8 +317,8 @@ class Recorder:
 class Before:
     """What there was before the run: tensors, by the memory they look at; leaves' gradients; versions."""
 
-    def __init__(self) -> None:
-        self.tensors = [o for o in gc.get_objects() if isinstance(o, Tensor)]
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self.tensors = list(tensors)
         self.ids = {id(t) for t in self.tensors}
         self.nodes = {id(t): t._node for t in self.tensors}
         self.hooks = {id(t): hooks_of(t) for t in self.tensors}

@@ -1,0 +1,86 @@
+"""Library objects with Python state of their own that a run may change: optimizers, schedulers, scalers, modules.
+
+Here: their state before and after a run, and the live numbers that stand in optimizers' options while one is recorded.
+Not here: facts about what the program reads of them (guards.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+from lamina.compiler.capture.guards import is_live_option, is_optimizer
+from lamina.compiler.capture.recorder import Recorder
+
+
+def stateful_classes() -> tuple[type, ...]:
+    """The classes of such objects, of what is loaded."""
+    places = (
+        ("lamina.optim.optimizer", "Optimizer"),
+        ("lamina.optim.lr_scheduler", "LRScheduler"),
+        ("lamina.amp.grad_scaler", "GradScaler"),
+        ("lamina.nn.modules.module", "Module"),
+    )
+    found = (getattr(sys.modules.get(module), name, None) for module, name in places)
+    return tuple(cls for cls in found if isinstance(cls, type))
+
+
+class Stateful:
+    """A context manager around a recorded run: optimizers' options are live numbers inside, and what they were outside."""
+
+    def __init__(self, objects: Iterable[Any], recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.states = [(o, _state_of(o)) for o in objects]
+        self.optimizers = [o for o, _ in self.states if is_optimizer(o)]
+        self._changed: list[tuple[dict[str, Any], str, Any, Any]] = []
+
+    def __enter__(self) -> Stateful:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for key, value in group.items():
+                    if key != "params" and is_live_option(value):
+                        self._changed.append((group, key, value, self._live(optimizer, group, key, value)))
+        for group, key, _, put in self._changed:
+            group[key] = put
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for group, key, value, put in self._changed:
+            if group.get(key) is put:
+                group[key] = value
+
+    def _live(self, optimizer: Any, group: dict[str, Any], key: str, value: Any) -> Any:
+        label = f"{type(optimizer).__name__}'s {key}"
+        if not isinstance(value, tuple):
+            return self.recorder.live(value, _reader(group, key), label)
+        return tuple(self.recorder.live(v, _reader(group, key, i), f"{label}[{i}]") for i, v in enumerate(value))
+
+    def changed(self) -> Any:
+        """An object whose state is another than before the run; None where there is none."""
+        return next((o for o, before in self.states if _state_of(o) != before), None)
+
+    def used(self) -> list[Any]:
+        """The optimizers whose parameters the run met."""
+        met = self.recorder.met
+        return [o for o in self.optimizers if any(met(p) for group in o.param_groups for p in group["params"])]
+
+
+def _state_of(o: Any) -> Any:
+    """What of its state a run may change, to compare."""
+    if is_optimizer(o):
+        return {id(p): tuple(s) if isinstance(s, dict) else id(s) for p, s in o.state.items()}
+    state = {k: (type(v), v) if isinstance(v, (int, float, str, bool)) else id(v) for k, v in o.__dict__.items()}
+    members = [v for k in ("_parameters", "_buffers", "_modules") for v in o.__dict__.get(k, {}).values()]
+    return state, [*map(id, members)]
+
+
+def _reader(group: dict[str, Any], key: str, at: int | None = None) -> Callable[[], float]:
+    """What reads an option, or one of its numbers, anew."""
+    if at is None:
+        return functools.partial(group.__getitem__, key)
+    return lambda: group[key][at]
