@@ -681,7 +681,7 @@ def test_threads_record_beside_each_other():
     for t in threads:
         t.join()
     assert not wrong
-    assert all(type(o.param_groups[0]["lr"]) is float for o in optimizers)
+    assert {type(o.param_groups[0]["lr"]) for o in optimizers} == {float}
 
 
 def test_a_dict_of_plain_values_is_not_overlooked():
