@@ -16,6 +16,7 @@ import numpy as np
 
 from lamina.autograd import modes
 from lamina.compiler.barriers import Barrier
+from lamina.compiler.capture.purity import unwatched
 from lamina.compiler.capture.recorder import Before, Recorder
 from lamina.compiler.graph import Value
 from lamina.core.explained import Explained, where
@@ -78,6 +79,7 @@ class Witness(Recorder):
         self.suspects = 0
         self.modules: dict[Place, set[str]] = {}  # the modules that calls at a place were made in
 
+    @unwatched
     def call(
         self, p: Any, tensors: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
     ) -> None:
@@ -90,10 +92,12 @@ class Witness(Recorder):
             given = any(isinstance(v, float) and not math.isfinite(v) for v in params.values())
             self._looked(p.name, inputs, [o._array for o in outs if o is not None], given)
 
+    @unwatched
     def copied(self, source: Array, made: Array) -> None:
         super().copied(source, made)
         self._inherited(source, made)
 
+    @unwatched
     def write(self, target: Array, content: Array) -> None:
         found = self._buffer(target)
         before = None if found is None else found[0].value

@@ -15,10 +15,15 @@ import gc
 import math
 import operator
 import sys
+from collections.abc import Callable
+from threading import get_ident
 from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, MethodWrapperType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from lamina.core.version import OWN_FILES, Place, is_own
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _SITE = ("/site-packages/", "/dist-packages/")
 _BELOW = tuple(f"-packages/{name}/" for name in ("numpy", "scipy", "ml_dtypes", "llvmlite", "safetensors"))
@@ -67,7 +72,10 @@ class Read:
 class Watch:
     """A context manager that looks at all Python that runs inside. `unclean`: (what, place) of the first effect, or None."""
 
+    now: Watch | None = None  # the one that watches; there is never a second
+
     def __init__(self, containers: set[int]) -> None:
+        self.thread = get_ident()
         self.containers = containers  # ids of those that were there before
         self.unclean: tuple[str, Place | None] | None = None
         self.reads: dict[tuple[CodeType, int], Read] = {}
@@ -81,11 +89,13 @@ class Watch:
         if sys.gettrace() is None:  # a debugger, or a measure of coverage, keeps its place: then all lines count as run
             self.lines = set()
             sys.settrace(self._entered)
+        Watch.now = self
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._before)
+        Watch.now = None
         if self.lines is not None:
             sys.settrace(None)
         if self._collects:
@@ -226,6 +236,27 @@ class Watch:
                 continue
             return (f"{op} {name}".rstrip(), (code, offset))
         return None
+
+
+def unwatched(method: Callable[P, R]) -> Callable[P, R]:
+    """A method of the listener's, which calls no code of the program: a watch costs more than such calls themselves."""
+
+    @functools.wraps(method)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        watch = Watch.now
+        if watch is None or watch.thread != get_ident():
+            return method(*args, **kwargs)
+        sys.setprofile(None)
+        if watch.lines is not None:
+            sys.settrace(None)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            if watch.lines is not None:
+                sys.settrace(watch._entered)
+            sys.setprofile(watch._event)
+
+    return called
 
 
 def _library(file: str) -> bool:

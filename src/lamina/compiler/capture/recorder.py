@@ -16,6 +16,7 @@ import numpy as np
 
 from lamina.autograd.graph import next_seq
 from lamina.compiler.capture.live import Live
+from lamina.compiler.capture.purity import unwatched
 from lamina.compiler.graph import Graph, Node, Number, Origin, Ref, Value, dense
 from lamina.core.generator import Generator
 from lamina.core.strided import Array, address, owner_of
@@ -132,6 +133,7 @@ class Recorder:
 
     # ---- reports -----------------------------------------------------------------------------------------------------
 
+    @unwatched
     def call(
         self, p: Any, tensors: Sequence[Any], arrays: Sequence[Any], params: dict[str, Any], outs: Sequence[Any]
     ) -> None:
@@ -185,10 +187,12 @@ class Recorder:
         self._append(node, (array,))
         return node.outputs[0]  # type: ignore[return-value]
 
+    @unwatched
     def copied(self, source: Array, made: Array) -> None:
         """Library code copied elements (perhaps to another dtype) into new memory."""
         self._append(Node("copy", None, (self.ref(source),), {}, (), users_place(3)), (made,))
 
+    @unwatched
     def given_away(self, array: Array) -> Ref:
         """How the graph calls a constant's elements in memory that is new in each run: Python may write there."""
         owner = owner_of(array)
@@ -200,6 +204,7 @@ class Recorder:
         self.alive.append(content)
         return self.ref(array)._replace(value=whole.value)
 
+    @unwatched
     def write(self, target: Array, content: Array) -> None:
         """`content` was written over the elements of `target`, in place."""
         source = self.ref(content)
@@ -224,6 +229,7 @@ class Recorder:
         node.outputs = (Ref(buffer.value, *region[1:]),)
         self.graph.nodes.append(node)
 
+    @unwatched
     def drawn(self, array: Array, again: Callable[[], Array]) -> None:
         """Random numbers were drawn into new memory; `again` draws the next ones."""
         self.draws += 1
@@ -233,6 +239,7 @@ class Recorder:
         """A value left for Python."""
         self.escapes.append((what, users_place(3)))
 
+    @unwatched
     def forget_grad(self, leaf: Tensor) -> None:
         """The `.grad` of `leaf` is thrown away, whatever it was."""
         self.replaced.add(id(leaf))
@@ -288,6 +295,7 @@ class Recorder:
 
     # ---- numbers -----------------------------------------------------------------------------------------------------
 
+    @unwatched
     def scalar(self, name: str, primitive: Any, operands: Sequence[Any], value: float) -> Live:
         """A number computed from live ones."""
         made = np.array(value, np.float64)
@@ -304,6 +312,7 @@ class Recorder:
         source = self.add(made, Buffer(self.graph.value(8, Origin("live", read)), address(made))).value
         return Live.make(value, self, Ref(source, 0, (), (), made.dtype), read, label)
 
+    @unwatched
     def number(self, t: Tensor) -> Live:
         """The content of a one-element tensor as a live number: for library code that would ask for `item()`."""
         ref = self.ref(t._array)
