@@ -342,3 +342,18 @@ def test_second_backward(make, again):
     else:
         with pytest.raises(RuntimeError, match="second time"):
             y.backward()
+
+
+@pytest.mark.parametrize("turned", [(True, True), (True, False), (False, True), (False, False)])
+def test_gradients_of_products_lie_as_their_matrices(turned):
+    """As PyTorch's do: a weight that is used transposed gets its gradient without a copy."""
+    x, y = (lamina.randn(5, 4).t() if turned[0] else lamina.randn(4, 5)), lamina.randn(5, 3)
+    weight = (lamina.randn(3, 5) if turned[1] else lamina.randn(5, 3)).requires_grad_()
+    x.requires_grad_()
+    y = weight.t() if turned[1] else weight
+    for product in (x @ y, lamina.addmm(lamina.zeros(3), x, y)):
+        x_grad, y_grad = lamina.autograd.grad(product.sum(), (x, y), retain_graph=True)
+        assert (x_grad.stride(), y_grad.stride()) == (x.stride(), y.stride())
+        weight.grad = None
+        product.sum().backward()
+        assert weight.grad.is_contiguous() and weight.grad._array.base is None

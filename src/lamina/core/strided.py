@@ -141,6 +141,12 @@ def is_dense(array: Array) -> bool:
     return True
 
 
+def is_turned(array: Array) -> bool:
+    """Whether matrices lie column by column."""
+    strides = array.strides
+    return len(strides) > 1 and 0 < strides[-2] < strides[-1]
+
+
 def is_channels_last(array: Array) -> bool:
     """Whether a 4-d or 5-d array has dimension 1 innermost (PyTorch's stride order; ambiguous shapes included)."""
     n = array.ndim

@@ -23,10 +23,10 @@ from lamina.primitives.matmul import (
     check_same,
     check_tensors,
     matmul_,
-    mm_,
     mv_,
     outer,
     plain_matrices,
+    times,
 )
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import t_, unbroadcast
@@ -76,8 +76,8 @@ def _times(x: Any, factor: Any) -> Any:
 addmm_ = primitive(
     "addmm", lambda z, x, y, *, beta, alpha: _plus(z, x.dot(y), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
-           lambda g, y, alpha: _times(mm_(g, y.mT), alpha),
-           lambda g, x, alpha: _times(mm_(x.mT, g), alpha)))  # fmt: skip
+           lambda g, y, alpha, x_turned: _times(times(g, y.mT, x_turned), alpha),
+           lambda g, x, alpha, y_turned: _times(times(x.mT, g, y_turned), alpha)))  # fmt: skip
 
 baddbmm_ = primitive(
     "baddbmm", lambda z, x, y, *, beta, alpha: _plus(z, np.matmul(x, y), beta, alpha),

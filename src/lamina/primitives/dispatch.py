@@ -323,4 +323,6 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
     if base in p.inputs and what in ("shape", "dtype"):
         t = tensors[p.inputs.index(base)]
         return (None if t is None else t._array.shape if what == "shape" else t._kind.dtype), None
+    if base in p.inputs and what == "turned":
+        return strided.is_turned(tensors[p.inputs.index(base)]._array), None
     raise TypeError(f"primitive {p.name!r}: a rule names {name!r}, which is no input, parameter or output")

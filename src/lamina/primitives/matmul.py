@@ -23,10 +23,17 @@ from lamina.primitives.signature import not_implemented, scalar_name
 
 PLAIN = frozenset((Tensor, Parameter))
 
+
+def times(x: Any, y: Any, turned: Any) -> Any:
+    """x @ y of two matrices. turned: it shall lie column by column, as what it is the gradient of does."""
+    return mm_(y.mT, x.mT).mT if turned else mm_(x, y)
+
+
 # ndarray.dot: what np.matmul computes for matrices, in a third of its time for small ones
 mm_ = primitive(
     "mm", lambda x, y: x.dot(y),
-    grads=(lambda g, y: mm_(g, y.mT), lambda g, x: mm_(x.mT, g)))  # fmt: skip
+    grads=(lambda g, y, x_turned: times(g, y.mT, x_turned),
+           lambda g, x, y_turned: times(x.mT, g, y_turned)))  # fmt: skip
 
 bmm_ = primitive(
     "bmm", lambda x, y: np.matmul(x, y),
@@ -43,13 +50,13 @@ def _matmul_arrays(x: Any, y: Any) -> Any:
 matmul_ = primitive(
     "matmul", _matmul_arrays,
     grads=(lambda g, y, x_shape: unbroadcast(matmul_(g, y.mT), x_shape),
-           lambda g, x, y_shape: _second(g, x, y_shape)),
+           lambda g, x, y_shape, y_turned: _second(g, x, y_shape, y_turned)),
     node="UnsafeView")  # fmt: skip
 
 
-def _second(g: Any, x: Any, shape: tuple[int, ...]) -> Any:
+def _second(g: Any, x: Any, shape: tuple[int, ...], turned: Any) -> Any:
     if len(shape) == 2:  # one matrix for the whole batch: one product of long matrices
-        return mm_(x.reshape((-1, shape[0])).mT, g.reshape((-1, shape[1])))
+        return times(x.reshape((-1, shape[0])).mT, g.reshape((-1, shape[1])), turned)
     return unbroadcast(matmul_(x.mT, g), shape)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from lamina.autograd.saved import SavedOutput
 from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
+from lamina.core.strided import is_turned
 from lamina.core.tensor import LEAF, Tensor, version
 from lamina.primitives.dispatch import wanted_saves
 from lamina.primitives.primitive import Primitive
@@ -21,7 +22,8 @@ ndarray = np.ndarray
 new = object.__new__
 
 # What a rule needs, as a plan: (code, which).
-TENSOR, PARAM, SHAPE, DTYPE, NEEDS, OUT, RESULT = range(7)
+TENSOR, PARAM, SHAPE, DTYPE, NEEDS, OUT, RESULT, TURNED = range(8)
+_FACTS = {"shape": SHAPE, "dtype": DTYPE, "turned": TURNED}
 
 
 def plan_of(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | None:
@@ -33,8 +35,8 @@ def plan_of(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | No
             plan.append((TENSOR, p.inputs.index(name)))
         elif name in params:
             plan.append((PARAM, params.index(name)))
-        elif base in p.inputs and what in ("shape", "dtype"):
-            plan.append((SHAPE if what == "shape" else DTYPE, p.inputs.index(base)))
+        elif base in p.inputs and what in _FACTS:
+            plan.append((_FACTS[what], p.inputs.index(base)))
         elif name == "needs":
             plan.append((NEEDS, None))
         elif name == "out":
@@ -73,6 +75,8 @@ def save(plan: Any, node: Any, tensors: Any, values: Any, out: Any, wanted: Any)
         elif code == DTYPE:
             value = tensors[which]
             value = None if value is None else value._kind.dtype
+        elif code == TURNED:
+            value = is_turned(tensors[which]._array)
         else:
             value = tuple([e is not None for e in node._edges])
         saved.append(value)

@@ -5,8 +5,8 @@ in-place forms and `out=` (inplace.py), levels (transforms.py).
 
 A rule sees raw arrays in a plain backward and Tensors where the backward is recorded; a primitive called on raw arrays just
 computes. So one text of a rule serves both. A rule's argument names say what is kept for it: an input's name, `out`, a
-parameter's name, `<input>_shape`, `<input>_dtype`, or `needs` (which inputs are asked for). With variadic=True: `shapes` (of all
-inputs), `rest` (all inputs but the first).
+parameter's name, `<input>_shape`, `<input>_dtype`, `<input>_turned` (whether its matrices lie column by column), or `needs`
+(which inputs are asked for). With variadic=True: `shapes` (of all inputs), `rest` (all inputs but the first).
 """
 
 from __future__ import annotations

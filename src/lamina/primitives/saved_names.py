@@ -51,7 +51,7 @@ def saved_names(p: Primitive) -> dict[str, int]:
         return found
     given = NAMES.get(p.name, {})
     for at, name in enumerate(p.saves):
-        if name == "needs":
+        if name == "needs" or name.endswith("_turned"):
             continue
         if name in given:
             found[given[name]] = at

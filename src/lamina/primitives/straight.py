@@ -16,10 +16,23 @@ from lamina.autograd import modes, views
 from lamina.autograd.graph import next_seq
 from lamina.core.device import BY_NUMPY
 from lamina.core.parameter import Parameter
+from lamina.core.strided import is_turned
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, without_history
-from lamina.primitives.plans import PARAM, SHAPE, TENSOR, facts_of, in_order, picked, plan_of, raw, save, wanted_of
+from lamina.primitives.plans import (
+    PARAM,
+    SHAPE,
+    TENSOR,
+    TURNED,
+    facts_of,
+    in_order,
+    picked,
+    plan_of,
+    raw,
+    save,
+    wanted_of,
+)
 from lamina.primitives.primitive import Primitive
 from lamina.primitives.straight_many import of_many, of_results
 
@@ -144,7 +157,9 @@ def _of_two(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
     forward, node_class, differentiable = p.forward, p.node, bool(p.rules)
     general = _of_several(p, (), plan)
     # both inputs are kept, each for the other's gradient
-    crossed = [which for code, which in plan if code == TENSOR] == [1, 0] and len(plan) == 2
+    crossed = plan == [(TENSOR, 1), (TENSOR, 0)]
+    turned = plan == [(TENSOR, 1), (TURNED, 0), (TENSOR, 0), (TURNED, 1)]
+    crossed = crossed or turned
 
     def op(input: Any, other: Any) -> Any:
         cls, other_cls = input.__class__, other.__class__
@@ -172,8 +187,12 @@ def _of_two(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
                 made._seq = next_seq()
                 made._edges = (input if node is LEAF else node, other if other_node is LEAF else other_node)
                 v, w = input._version_, other._version_
-                made._saved = (other, input)
-                made._versions = (0 if w is None else w.n, 0 if v is None else v.n)
+                if turned:
+                    made._saved = (other, is_turned(input._array), input, is_turned(other._array))
+                    made._versions = (0 if w is None else w.n, None, 0 if v is None else v.n, None)
+                else:
+                    made._saved = (other, input)
+                    made._versions = (0 if w is None else w.n, 0 if v is None else v.n)
                 made._fix = made._extra = None
                 frame = getframe(1)
                 made._code = code = frame.f_code
