@@ -1,13 +1,14 @@
 """What is timed. A case takes the library under the name `torch`, and gives a function that does the work once.
 
-`op/`: one operation whose input requires grad. `chain/`: many, forward and backward. `large/`: on 4 MB and more, where
-memory and arithmetic count. `step/`: whole training steps.
+`op/`: one operation whose input requires grad; `back/`: the same, forward and backward; `plain/`: without gradients (operations.py).
+`chain/`: many, forward and backward. `large/`: on 4 MB and more, where memory and arithmetic count. `step/`: whole training steps.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-Case = Callable[[Any], Callable[[], Any]]
+from operations import IN_PLACE, OPERATIONS, Case, operation
+
 CASES: dict[str, Case] = {}
 
 
@@ -21,29 +22,10 @@ def case(name: str) -> Callable[[Case], Case]:
     return enter
 
 
-def _single(name: str, operation: Callable[..., Any], inputs: int = 1) -> None:
-    @case(f"op/{name}")
-    def build(torch: Any) -> Callable[[], Any]:
-        leaves = [torch.rand(3, 3, requires_grad=True) for _ in range(inputs)]
-        return lambda: operation(torch, *leaves)
-
-
-_single("add", lambda torch, a, b: a + b, inputs=2)
-_single("mul", lambda torch, a, b: a * b, inputs=2)
-_single("mul_scalar", lambda torch, a: a * 2.0)
-_single("div", lambda torch, a, b: a / b, inputs=2)
-_single("matmul", lambda torch, a, b: a @ b, inputs=2)
-_single("exp", lambda torch, a: a.exp())
-_single("tanh", lambda torch, a: a.tanh())
-_single("relu", lambda torch, a: torch.relu(a))
-_single("sum", lambda torch, a: a.sum())
-_single("mean", lambda torch, a: a.mean())
-_single("view", lambda torch, a: a.view(9))
-_single("transpose", lambda torch, a: a.transpose(0, 1))
-_single("index", lambda torch, a: a[0])
-_single("slice", lambda torch, a: a[1:])
-_single("cat", lambda torch, a, b: torch.cat((a, b)), inputs=2)
-_single("softmax", lambda torch, a: torch.softmax(a, dim=-1))
+for _name, _operation in OPERATIONS.items():
+    CASES[f"op/{_name}"], CASES[f"back/{_name}"] = operation(_operation), operation(_operation, backward=True)
+for _name, _operation in IN_PLACE.items():
+    CASES[f"plain/{_name}"] = operation(_operation, grad=False)
 
 
 def _chain(name: str, shape: tuple[int, ...], links: int, link: Callable[[Any, Any], Any], grad: bool = True) -> None:

@@ -71,9 +71,11 @@ class ModifiedError(Explained, RuntimeError):
                 f"{where(place_of(node))}  ({node.name()} keeps its {'result' if is_output else 'input'} for backward)",
             )
         ]
-        for before, operation, place in version.log or ():
+        writes = list(version.log or ())
+        for i, (before, operation, place) in enumerate(writes):
             if before >= saved:
-                rows.append(("modified", f"{where(place)}  ({operation}: version {before} -> {before + 1})"))
+                after = writes[i + 1][0] if i + 1 < len(writes) else version.n
+                rows.append(("modified", f"{where(place)}  ({operation}: version {before} -> {after})"))
         rows.append(("fix", "write that line out of place (y = y + 1 for y += 1), or save a clone() before it"))
         return rows
 

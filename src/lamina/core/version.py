@@ -24,11 +24,12 @@ class Version:
     bases: list[Any] | None = None  # weak references: tensors with this counter that have views
     log: deque[tuple[int, str, Place | None]] | None = None
 
-    def bump(self, operation: str, place: Place | None) -> None:
-        if self.log is None:
-            self.log = deque(maxlen=8)
-        self.log.append((self.n, operation, place))
-        self.n += 1
+    def bump(self, operation: str, place: Place | None, times: int = 1) -> None:
+        log = self.log
+        if log is None:
+            log = self.log = deque(maxlen=8)
+        log.append((self.n, operation, place))
+        self.n += times
 
 
 class Detached(int):
@@ -56,7 +57,7 @@ class Untracked(Version):
     def n(self) -> int:  # type: ignore[override]
         raise self.refusal()
 
-    def bump(self, operation: str, place: Place | None) -> None:
+    def bump(self, operation: str, place: Place | None, times: int = 1) -> None:
         """Writes are not counted."""
 
 

@@ -126,6 +126,7 @@ def adafactor(
         eps1=eps1,
         eps2=eps2,
         maximize=maximize,
+        by_element=False,
     )
 
 

@@ -11,9 +11,12 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 import lamina
 from lamina.autograd import modes
-from lamina.core.tensor import Tensor
+from lamina.core.tensor import Tensor, version
+from lamina.optim._together import update_each
 
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 params_t: TypeAlias = ParamsT
@@ -94,9 +97,8 @@ def add_quotient_(input: Tensor, numerator: Tensor, denominator: Tensor, factor:
 
 def maximum_(input: Tensor, other: Tensor, differentiable: bool) -> Tensor:
     """input = max(input, other), element by element."""
-    if differentiable:
-        return input.copy_(lamina.maximum(input.clone(), other))
-    return lamina.maximum(input, other, out=input)
+    kept = input.clone() if differentiable else input  # the gradient of the larger one needs both as they are
+    return input.copy_(kept.maximum(other))
 
 
 def root(
@@ -145,28 +147,51 @@ def step_each(
     scalar_states: Sequence[list[Tensor]] = (),
     *,
     differentiable: bool = False,
+    by_element: bool = True,
     **options: Any,
 ) -> None:
     """Advance every step counter and call `update(param, grad, *state, **options, **numbers)` for each parameter.
 
     `lists` are parameters, gradients and states. `numbers` is what `coefficients(step, *scalars)` returns; it is
     computed once for all parameters that are at the same step, unless there are 0-d states (`scalar_states`), which
-    `coefficients` may change.
+    `coefficients` may change. `by_element`: `update` looks at each element alone, so that it may be given several
+    parameters as one.
     """
-    run = on_copies(update) if differentiable else update
     now = modes.current()
     live = now is not None and now.listener is not None  # then steps are not known to be equal
+    alone = live or differentiable or not by_element
+    run = on_copies(update) if differentiable else update
+    options["differentiable"] = differentiable
     last: float | None = None
     numbers: dict[str, Number] = {}
-    for i, tensors in enumerate(zip(*real_views(*lists), strict=True)):
-        counter = state_steps[i]
-        counter += 1
-        step = _get_value(counter)
+    columns = real_views(*lists)
+    start = 0  # from here on, rows take the same numbers
+    for i, counter in enumerate(state_steps):
+        step, before = advanced(counter), numbers
         if scalar_states:
             numbers = coefficients(step, *[states[i] for states in scalar_states])
         elif live or step != last:
             last, numbers = step, coefficients(step)
-        run(*tensors, differentiable=differentiable, **options, **numbers)
+        if alone:
+            run(*[column[i] for column in columns], **options, **numbers)
+        elif i > start and numbers is not before and numbers != before:
+            update_each(update, [column[start:i] for column in columns], options | before)
+            start = i
+    if not alone:
+        update_each(update, [column[start:] for column in columns] if start else columns, options | numbers)
+
+
+def advanced(counter: Tensor) -> float:
+    """The number in a step counter after one more step."""
+    if modes.current() is modes.NO_GRAD and counter.__class__ is Tensor and counter._more is None:
+        kind = counter._kind
+        if kind.plain and kind.category == 2:
+            array = counter._array
+            np.add(array, 1, array, dtype=kind.np)
+            version(counter).bump("add_", None)
+            return float(array)
+    counter += 1
+    return _get_value(counter)
 
 
 def evaluate(closure: Callable[[], Any] | None) -> Any:

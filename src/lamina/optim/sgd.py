@@ -16,6 +16,7 @@ from lamina.optim._support import (
     evaluate,
     plain,
 )
+from lamina.optim._together import update_each
 from lamina.optim.optimizer import Optimizer
 
 
@@ -113,19 +114,19 @@ def sgd(
     maximize: bool,
 ) -> None:
     """One step of SGD over lists; a None in `momentum_buffer_list` is replaced by the new buffer."""
-    descent, decay = plain(-lr), plain(weight_decay)
-    for i, (param, grad, buffer) in enumerate(zip(params, d_p_list, momentum_buffer_list, strict=True)):
-        momentum_buffer_list[i] = update(
-            param,
-            grad,
-            buffer,
-            descent=descent,
-            weight_decay=decay,
-            momentum=momentum,
-            dampening=dampening,
-            nesterov=nesterov,
-            maximize=maximize,
-        )
+    options = {
+        "descent": plain(-lr),
+        "weight_decay": plain(weight_decay),
+        "momentum": momentum,
+        "dampening": dampening,
+        "nesterov": nesterov,
+        "maximize": maximize,
+    }
+    columns = params, d_p_list, momentum_buffer_list
+    if momentum and any(buffer is None for buffer in momentum_buffer_list):
+        momentum_buffer_list[:] = [update(*row, **options) for row in zip(*columns, strict=True)]
+    else:
+        update_each(update, columns, options)
 
 
 def update(

@@ -63,25 +63,25 @@ def update(kernel: Callable[..., None], count: int, factor: str | None) -> Calla
     return carried_out
 
 
-def _add(x: Array, number: Array, y: Array) -> None:
+def add(x: Array, number: Array, y: Array) -> None:
     np.add(x, np.multiply(y, number), x)
 
 
-def _subtract(x: Array, number: Array, y: Array) -> None:
+def subtract(x: Array, number: Array, y: Array) -> None:
     np.subtract(x, np.multiply(y, number), x)
 
 
-def _add_product(x: Array, number: Array, y: Array, z: Array) -> None:
+def add_product(x: Array, number: Array, y: Array, z: Array) -> None:
     product = np.multiply(y, number)
     np.add(x, np.multiply(product, z, product), x)
 
 
-def _add_quotient(x: Array, number: Array, y: Array, z: Array) -> None:
+def add_quotient(x: Array, number: Array, y: Array, z: Array) -> None:
     quotient = np.multiply(y, number)
     np.add(x, np.true_divide(quotient, z, quotient), x)
 
 
-def _approach(x: Array, weight: Array, y: Array) -> None:
+def approach(x: Array, weight: Array, y: Array) -> None:
     """From whichever end is nearer, so that weights 0 and 1 give the ends exactly."""
     way = np.subtract(y, x)
     if abs(weight) < 0.5:
@@ -90,6 +90,6 @@ def _approach(x: Array, weight: Array, y: Array) -> None:
         np.subtract(y, np.multiply(way, 1 - weight, way), x)
 
 
-added, subtracted = update(_add, 1, "alpha"), update(_subtract, 1, "alpha")
-product_added, quotient_added = update(_add_product, 2, "value"), update(_add_quotient, 2, "value")
-approached = update(_approach, 1, None)
+added, subtracted = update(add, 1, "alpha"), update(subtract, 1, "alpha")
+product_added, quotient_added = update(add_product, 2, "value"), update(add_quotient, 2, "value")
+approached = update(approach, 1, None)
