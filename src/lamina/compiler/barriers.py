@@ -139,6 +139,7 @@ def _asked(refs: Sequence[Ref], graph: Graph, inputs: list[Value], native: bool,
     flags = graph.value(len(refs), origin)
     inputs.append(flags)
     work: list[Any] = []
+    looks: list[Any] = []  # behind the kernels: these are one native call then
     for n, ref in enumerate(refs):
         flag = Ref(flags, n, (), (), np.dtype(np.bool_))
         try:
@@ -146,8 +147,8 @@ def _asked(refs: Sequence[Ref], graph: Graph, inputs: list[Value], native: bool,
                 raise NotNative("no kernels here")
             work.extend(_question(ref, flag))
         except NotNative:
-            work.append(Look(ref, flag, late))
-    return [*work, Barrier(origin, "all is finite?", [ref.value for ref in refs], late)]
+            looks.append(Look(ref, flag, late))
+    return [*work, *looks, Barrier(origin, "all is finite?", [ref.value for ref in refs], late)]
 
 
 def _question(ref: Ref, flag: Ref) -> list[Work]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,25 @@ def planned(
     placed = plan.make(items, inputs, finals, owned)
     placed.eager_bytes = eager_bytes
     work: list[Any] = []
+    end = _end(items)
+    moves = [_moved(*pair) for pair in placed.copies]
     for i, item in enumerate(items):
+        if i == end:
+            work.extend(moves)
         work.extend(_moved(*pair) for pair in placed.before.get(i, ()))
         work.append(item)
-    work.extend(_moved(*pair) for pair in placed.copies)
+    if end == len(items):
+        work.extend(moves)
     forms.show("plan", lambda: forms.plan(placed, work))
-    return placed, Stages(work, placed)
+    return placed, Stages(work, placed, moves)
+
+
+def _end(items: list[Any]) -> int:
+    """Where the work ends: behind it is only asked how what was written turned out."""
+    end = len(items)
+    while end and not items[end - 1].native and items[end - 1].late:
+        end -= 1
+    return end
 
 
 def _kernels(graph: Graph, needed: list[Value], inputs: list[Value], asks: bool) -> list[Any]:
@@ -105,12 +119,20 @@ def _moved(source: Value, target: Value) -> Any:
 
 
 class Stages:
-    """The work in its order: runs of kernels as segments of one native program, calls between them."""
+    """The work in its order: runs of kernels as segments of one native program, calls between them.
 
-    def __init__(self, work: list[Any], placed: plan.Plan) -> None:
+    What was there before is written by the last stage that may not fail or stop, `point`, alone: a native one, or where there are no
+    kernels by copies (`moves`), which are no stage. So whatever interrupts a run, all is written or nothing.
+    """
+
+    def __init__(self, work: list[Any], placed: plan.Plan, moves: Sequence[Any] = ()) -> None:
         self.work, self.plan = work, placed
+        self.moves: list[Call] = [] if available() else list(moves)
         self.stages: list[Any] = []  # Call, or the list of a segment's Work
+        apart = {*map(id, self.moves)}
         for item in work:
+            if id(item) in apart:
+                continue
             if not item.native:
                 self.stages.append(item)
             elif self.stages and isinstance(self.stages[-1], list):
@@ -120,7 +142,22 @@ class Stages:
         self.first_native = next((i for i, stage in enumerate(self.stages) if isinstance(stage, list)), -1)
         self.calls_python = any(not isinstance(stage, (list, Barrier)) for stage in self.stages)
         self.draws = any(isinstance(stage, Call) and stage.node.name == "draw" for stage in self.stages)
+        end = len(self.stages)
+        while end and not isinstance(self.stages[end - 1], list) and self.stages[end - 1].late:
+            end -= 1
+        self.point = end - 1 if end and isinstance(self.stages[end - 1], list) else -1
         self.program: Any = None
+
+    def early(self) -> set[Value]:
+        """What is written before `point`."""
+        before = self.stages[: self.point] if self.point >= 0 else self.stages
+        items = [item for stage in before for item in (stage if isinstance(stage, list) else [stage])]
+        return {v for item in items for v in item.writes()}
+
+    def runs(self) -> memoryview:
+        """How often `point` ran to its end, as one number that native code counts up."""
+        found: memoryview = self.program.runs(sum(isinstance(stage, list) for stage in self.stages[: self.point]))
+        return found
 
     def place(self, replay: Bound) -> None:
         """Compile, and bind what does not move: `replay` knows which slots are given at each call."""

@@ -92,7 +92,7 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
             if v in plan.places:
                 continue
             first = target.get(v)
-            if first is not None and i >= last_call and _history_over(v, first, last, i) and item.in_place(first, v):
+            if first is not None and i > last_call and _history_over(v, first, last, i) and item.in_place(first, v):
                 plan.places[v] = plan.places[first]
                 continue
             before = v.previous

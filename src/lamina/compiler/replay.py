@@ -7,7 +7,10 @@ a small step's arithmetic takes a few microseconds. Here: this. Not here: how th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
+from operator import setitem
 from sys import getrefcount
 from typing import Any, NamedTuple
 
@@ -65,14 +68,17 @@ MISSED: Any = type("Missed", (), {"__repr__": lambda self: "MISSED"})()
 """What a replay returns when it does not fit the call; nothing has been changed then."""
 
 
+publish: Callable[[Iterator[Any]], None] = deque[Any](maxlen=0).extend
+"""Carry out what an iterator over C functions does, in one call: a signal's handler runs before it or after it, never amid it."""
+
+
 class Gradient:
     """The `.grad` that a replay leaves at a leaf: one tensor, used again as long as nobody else holds it."""
 
-    __slots__ = ("k", "leaf", "out", "tensor")
+    __slots__ = ("k", "leaf", "out")
 
     def __init__(self, k: int, leaf: Tensor, out: Output) -> None:
         self.k, self.leaf, self.out = k, leaf, out
-        self.tensor: Any = None
 
 
 class Replay(Bound):
@@ -115,7 +121,7 @@ class Replay(Bound):
         shown = {o.ref.value for o in effects.outputs if isinstance(o, Output) and o.ref is not None}
         self.gradients: list[Gradient] = []
         self.other_grads: list[tuple[Tensor, Output]] = []
-        once: set[Value] = set()
+        once: set[Value] = program.early()  # a run that stops has written these: new memory each time
         for leaf, out in effects.grads:
             v = None if out.ref is None else out.ref.value
             if v is None or v in shown or v in once or out.ref is None:
@@ -165,16 +171,12 @@ class Replay(Bound):
 
     def _new_gradient(self, gradient: Gradient) -> None:
         assert gradient.out.ref is not None
+        name = f"g{gradient.k}"
+        self.names[name] = None  # until all is done: the next run begins anew where this is interrupted
         array = self.empty(gradient.out.ref.value)
-        self.memory[gradient.k] = array
+        tensor = self.shown(array, gradient.out)
         self.program.bind(gradient.k, low_address(array))
-        gradient.tensor = self.shown(array, gradient.out)
-        if gradient.tensor._array is not array:
-            self.memory[gradient.k] = None  # the tensor's array holds it
-        else:
-            self.memory[gradient.k] = None
-        self.names[f"g{gradient.k}"] = gradient.tensor
-        gradient.tensor = None
+        self.names[name] = tensor
 
     # ---- when something is not as it was -----------------------------------------------------------------------------
 
@@ -182,7 +184,7 @@ class Replay(Bound):
         """Look again where tensors that are held have their memory. False: one has another shape now."""
         for i, (k, t, array) in enumerate(self.held):
             now = t._array
-            if now is not array:
+            if now is not array or self.names[f"h{k}"] is not now:
                 owner, before = owner_of(now), self.memory[k]
                 if (now.shape, now.strides, now.dtype, owner.nbytes) != (
                     array.shape,
@@ -195,10 +197,9 @@ class Replay(Bound):
                     return False
                 if low_address(now) - low_address(owner) != low_address(array) - low_address(before):
                     return False
-                self.held[i] = (k, t, now)
-                self.memory[k] = owner
+                self.names[f"h{k}"] = None  # until all is done, as above
                 self.program.bind(k, low_address(owner))
-                self.names[f"h{k}"] = now
+                self.memory[k], self.held[i], self.names[f"h{k}"] = owner, (k, t, now), now
         self.written = self.names["written"] = self._written()
         return True
 
@@ -208,20 +209,27 @@ class Replay(Bound):
             name = f"g{g.k}"
             at_leaf = g.leaf._more is not None and g.leaf._more.grad is self.names[name]
             if (
-                getrefcount(self.names[name]) > ALONE - (not at_leaf)
+                self.names[name] is None
+                or getrefcount(self.names[name]) > ALONE - (not at_leaf)
                 or getrefcount(self.names[name]._array) > ALONE_ARRAY
             ):
                 self._new_gradient(g)
 
-    def put(self, tensors: Sequence[Any], made: dict[int, Any]) -> None:
-        """Set the gradients that are not simply the run's own."""
-        for g in self.gradients:
-            more(g.leaf).grad = self.names[f"g{g.k}"]
-        for leaf, out in self.other_grads:
+    def publication(self, tensors: Sequence[Any], made: dict[int, Any]) -> Iterator[Any]:
+        """What the end of a run has to write by Python: gradients that are not simply the run's own; memory, where there are no kernels.
+
+        To be carried out by `publish`.
+        """
+        grads = [self.names[f"g{g.k}"] for g in self.gradients]
+        for _, out in self.other_grads:
             if out.ref is None:
-                more(leaf).grad = out.tensor if out.tensor.__class__ is not int else tensors[out.tensor]
+                grads.append(out.tensor if out.tensor.__class__ is not int else tensors[out.tensor])
             else:
-                more(leaf).grad = self.shown(made[self.plan.places[out.ref.value].slot - 2], out)
+                grads.append(self.shown(made[self.plan.places[out.ref.value].slot - 2], out))
+        leaves = [*(more(g.leaf) for g in self.gradients), *(more(leaf) for leaf, _ in self.other_grads)]
+        moves = [move.node for move in self.program.moves]
+        targets, sources = [self.view(m.outputs[0]) for m in moves], [self.view(m.inputs[0]) for m in moves]  # type: ignore[arg-type]
+        return chain(map(setattr, leaves, repeat("grad"), grads), map(setitem, targets, repeat(...), sources))
 
     def result(self, tensors: Sequence[Any], made: dict[int, Any]) -> Any:
         """What the call returns."""
@@ -247,7 +255,7 @@ class Replay(Bound):
         names = self.names
         names.update(
             MISSED=MISSED, LEAF=LEAF, Tensor=Tensor, new=object.__new__, current=modes.current, getrefcount=getrefcount, empty=np.empty,
-            changes=changes, self=self, written=self.written, mode=self.mode,
+            changes=changes, publish=publish, self=self, written=self.written, mode=self.mode,
         )  # fmt: skip
         source = self._source()
         exec(compile(source, "<replay>", "exec"), names)  # noqa: S102 (the text is made here, of numbers and names alone)
@@ -330,50 +338,49 @@ class Replay(Bound):
                 add(f"    self.memory[{k}] = {name}")
             for g in self.gradients:
                 add(f"    self.memory[{g.k}] = g{g.k}._array")
-        if self.program.draws and any(work.__class__ is Barrier and work.values for work in self.work):
-            names["get_state"], names["set_state"] = (
-                default_generator.get_state_array,
-                default_generator.set_state_array,
-            )
-            add("    state = get_state()")
+        made = "{" + ", ".join(f"{k}: m{k}" for k, _ in self.fresh) + "}"
+        given = f"({', '.join(arguments)}{',' if arguments else ''})"
+        counters = self._counters(add)
+        always = self.other_grads or self.program.moves
+        if always:
+            add(f"    more = self.publication({given}, {made})")
+        elif self.gradients:
+            add(f"    more = self.publication({given}, {made}) if put else ()")
+        undo, forget = self._undo(add), self._forget()
+        point = self.program.point
+        if point >= 0:
+            names["runs"] = self.program.runs()
+            add("    ran = runs[0]")
+        add("    stop = None")
+        add("    try:")
         for n, work in enumerate(self.work):
             if work.__class__ is Barrier:
                 names[f"flags{n}"] = flags = self.flags[work.flags].data
                 wrong = " or ".join(f"flags{n}[{i}]" for i in range(len(flags)))
                 if work.late:
-                    add(f"    late = {wrong}")
-                elif work.values and self.program.draws:
-                    add(f"    if {wrong}:")
-                    add("        set_state(state)")
-                    add("        return MISSED")
+                    add(f"        late = {wrong}")
                 else:
-                    add(f"    if {wrong}: return MISSED")
+                    add(f"        if {wrong}: {undo}{forget}return MISSED")
                 continue
             names[f"work{n}"] = work
             takes = n == self.program.first_native
-            add(f"    work{n}({', '.join(passed) if takes else ''})")
-        if self.program.calls_python:
-            for k in self.passed:
-                add(f"    self.memory[{k}] = None")
-            for g in self.gradients:
-                add(f"    self.memory[{g.k}] = None")
-        counters: dict[int, str] = {}
-        for n, (t, by) in enumerate(self.effects.versions):
-            if t.__class__ is int:
-                names["version"] = version
-                add(f"    version(t{t}).n += {by}")
-                continue
-            names[f"n{n}"] = counter = version(t)
-            if id(counter) not in counters:
-                counters[id(counter)] = f"n{n}"
-                names[f"b{n}"] = t
-                add(f"    n{n}.n += {by}")
-        made = "{" + ", ".join(f"{k}: m{k}" for k, _ in self.fresh) + "}"
-        given = f"({', '.join(arguments)}{',' if arguments else ''})"
-        if self.gradients:
-            add(f"    if put: self.put({given}, {made})")
-        if self.other_grads:
-            add(f"    self.put({given}, {made})")
+            add(f"        work{n}({', '.join(passed) if takes else ''})")
+        add(
+            "    except BaseException as error:"
+        )  # a signal's handler may raise behind every call: here it has one place
+        if point >= 0:
+            add(f"        if runs[0] == ran: {undo}{forget}raise")
+            add("        stop = error")
+        else:
+            add(f"        {undo}{forget}raise")
+        # From here to the end of `publish` no Python function is called: all is done, or nothing was.
+        steps = [*counters, "publish(more)"] if always or self.gradients else counters
+        if steps:
+            add(f"    {'; '.join(steps)}")
+        if forget:
+            add(f"    {forget}")
+        if point >= 0:
+            add("    if stop is not None: raise stop")
         if any(work.__class__ is Barrier and work.late for work in self.work):
             add("    if late: self.not_finite()")
         outputs = self.effects.outputs
@@ -393,6 +400,41 @@ class Replay(Bound):
         else:
             add(f"    return self.result({given}, {made})")
         return "\n".join(lines)
+
+    def _counters(self, add: Callable[[str], None]) -> list[str]:
+        """What counts up the versions of memory that was written; `add`: a line that finds a counter first."""
+        names = self.names
+        counters: dict[int, str] = {}
+        steps = []
+        for n, (t, by) in enumerate(self.effects.versions):
+            if t.__class__ is int:
+                names["version"] = version
+                add(f"    n{n} = version(t{t})")
+                steps.append(f"n{n}.n += {by}")
+                continue
+            names[f"n{n}"] = counter = version(t)
+            if id(counter) not in counters:
+                counters[id(counter)] = f"n{n}"
+                names[f"b{n}"] = t
+                steps.append(f"n{n}.n += {by}")
+        return steps
+
+    def _undo(self, add: Callable[[str], None]) -> str:
+        """What puts the stream of random numbers back, where the run draws; `add`: a line that notes where it stands."""
+        if not self.program.draws:
+            return ""
+        self.names["stream"], self.names["words"] = default_generator, default_generator.memory()
+        parts = ("words[:]", "stream._untouched", "stream.next_double", "stream.next_float")
+        kept = [f"was{i}" for i in range(len(parts))]
+        add(f"    {', '.join(kept)} = words.copy(), {', '.join(parts[1:])}")
+        return f"{', '.join(parts)} = {', '.join(kept)}; "
+
+    def _forget(self) -> str:
+        """What lets go of the arrays of one run."""
+        if not self.program.calls_python:
+            return ""
+        names = [f"self.memory[{k}] = " for k in (*self.passed, *(g.k for g in self.gradients))]
+        return f"{''.join(names)}None; " if names else ""
 
     def _fact(self, add: Callable[[str], None], n: int, fact: Fact) -> None:
         names = self.names

@@ -8,12 +8,14 @@ difference (api.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
+from operator import setitem
 from typing import Any
 
 import numpy as np
 
 from lamina.compiler.nonfinite import LateError
-from lamina.compiler.replay import MISSED, Output, Replay
+from lamina.compiler.replay import MISSED, Output, Replay, publish
 from lamina.core.generator import default_generator
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, more
@@ -36,23 +38,20 @@ class Rewind:
         self.written += [leaf._more.grad._array for _, leaf in replay.read_grads if _has_grad(leaf)]  # type: ignore[union-attr]
         self.written += [t._array for t in tensors]
         self.before = [a.copy() for a in self.written]
-        self.versions = [
-            (t, t._version_, None if t._version_ is None else t._version_.n)
-            for t in (tensors[w] if w.__class__ is int else w for w, _ in replay.effects.versions)
-        ]
         self.state = default_generator.get_state_array()
+        versions = [tensors[w] if w.__class__ is int else w for w, _ in replay.effects.versions]
+        counters = [t._version_ for t in versions if t._version_ is not None]
+        self._undoing = chain(
+            map(setitem, self.written, repeat(...), self.before),
+            map(setattr, [more(leaf) for leaf in self.leaves], repeat("grad"), self.grads),
+            map(setattr, versions, repeat("_version_"), [t._version_ for t in versions]),
+            map(setattr, counters, repeat("n"), [c.n for c in counters]),
+            default_generator.undoing(),
+        )
 
     def back(self) -> None:
-        """All as it was."""
-        for array, content in zip(self.written, self.before, strict=True):
-            np.copyto(array, content)
-        for leaf, grad in zip(self.leaves, self.grads, strict=True):
-            more(leaf).grad = grad
-        for t, counter, n in self.versions:
-            t._version_ = counter
-            if counter is not None and n is not None:
-                counter.n = n
-        default_generator.set_state_array(self.state)
+        """All as it was. May be called again, and then does nothing."""
+        publish(self._undoing)
 
 
 def _has_grad(leaf: Tensor) -> bool:

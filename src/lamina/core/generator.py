@@ -6,9 +6,12 @@ the functions of the public namespace that seed and save (`manual_seed`, `fork_r
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -71,6 +74,10 @@ class Generator:
     def _touch(self, what: str) -> None:
         if Generator.touched is not None:
             Generator.touched(what)
+
+    def used_by_name(self) -> None:
+        """The program draws from this very generator: a recording follows the default one only."""
+        self._touch("draws from a generator of the program's own")
 
     def seed(self) -> int:
         """Restart the stream from a seed of the operating system's, and return that seed."""
@@ -155,6 +162,24 @@ class Generator:
         self._bits.state, untouched = mark
         self._bits.random_raw(used, False)
         self._untouched = untouched and not used
+
+    def memory(self) -> np.ndarray:
+        """The engine's own memory, to save and to write back in one stroke: 624 words of key, then the position."""
+        engine = self._bits or self._start()
+        words = np.frombuffer((ctypes.c_uint32 * (_KEY + 1)).from_address(engine.ctypes.state_address), np.uint32)
+        state = engine.state["state"]
+        if words[_KEY] != state["pos"] or not np.array_equal(words[:_KEY], state["key"]):
+            raise NotImplementedError("this NumPy lays out the state of MT19937 in another way")
+        return words
+
+    def undoing(self) -> Iterator[None]:
+        """What puts the stream back to where it stands now: an iterator over C functions, to be run through."""
+        words = self.memory()
+        names = ("_untouched", "next_double", "next_float")
+        return chain(
+            map(setitem, (words,), (...,), (words.copy(),)),
+            map(setattr, repeat(self), names, [getattr(self, name) for name in names]),
+        )
 
     def get_offset(self) -> int:
         """Refused: only GPU generators count an offset."""

@@ -34,6 +34,8 @@ def generator_of(given: Any) -> Generator:
         return default_generator
     if not isinstance(given, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type(given).__name__}")
+    if given is not default_generator:
+        given.used_by_name()
     return given
 
 

@@ -22,7 +22,7 @@ TABLE = np.dtype(
         (name, np.int64)
         for name in (
             "pool", "arguments", "destinations", "launches", "count", "release", "lock", "scratch", "times", "operands",
-            "ndarray", "guards", "guard_count", "workers",
+            "ndarray", "guards", "guard_count", "workers", "runs",
         )
     ]
 )  # fmt: skip

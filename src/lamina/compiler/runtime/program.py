@@ -77,6 +77,10 @@ class Program:
         own.copies.append(table)
         return self._entry(table, own, rows, guards.owned())
 
+    def runs(self, segment: int) -> memoryview:
+        """How often a segment ran to its end, as one number in memory that native code counts up."""
+        return self._segments[segment].table.reshape(1).view(np.int64)[-1:].data
+
     def profile(self, on: bool = True) -> list[_Words]:
         """Measure each launch from now on (or no more). Returns nanoseconds by segment and launch, of its last run, as they come."""
         times = [np.zeros(segment.number, np.int64) for segment in self._segments]

@@ -4,10 +4,10 @@
 ; same arguments when they are wrong, and raises. With guards (guards.ll) it returns whether they hold, and runs only then; else None.
 ; TUPLE_ITEMS and COUNTED are filled in by native.py: where a tuple's items begin, and 1 where Python counts references to None. An object's type is 8 bytes into it, an ndarray's data pointer 16: native.py asserts that.
 
-%Table = type { ptr, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, i64, ptr, ptr, i64, i64 }
+%Table = type { ptr, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, i64, ptr, ptr, i64, i64, i64 }
 ; 0 pool, 1 arguments, 2 their slots, 3 launches, 4 their number, 5 whether to release the GIL, 6 lock of the program, 7 scratch,
 ; 8 times or null, 9 most operands of a launch, 10 numpy.ndarray, 11 guards or null, 12 their number,
-; 13 whether workers will be wanted
+; 13 whether workers will be wanted, 14 how often it ran to its end
 %Launch = type { ptr, i64, ptr, i64, i64, i64 }
 ; 0 kernel, 1 units, 2 operands, 3 their number, 4 how many threads it is worth, 5 bytes of scratch
 %Operand = type { ptr, i64 }
@@ -239,6 +239,10 @@ unnoted:
   br label %head
 
 end:
+  %runs.at = getelementptr %Table, ptr %table, i64 0, i32 14
+  %runs = load i64, ptr %runs.at
+  %once.more = add i64 %runs, 1
+  store i64 %once.more, ptr %runs.at
   ret void
 }
 
