@@ -7,10 +7,8 @@ a small step's arithmetic takes a few microseconds. Here: this. Not here: how th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, repeat
-from operator import setitem
+from itertools import chain
 from sys import getrefcount
 from typing import Any, NamedTuple
 
@@ -27,6 +25,7 @@ from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
 from lamina.core.generator import default_generator
 from lamina.core.strided import Array, owner_of
+from lamina.core.strokes import attributes, carry_out, contents
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 
 
@@ -66,10 +65,6 @@ class Effects(NamedTuple):
 
 MISSED: Any = type("Missed", (), {"__repr__": lambda self: "MISSED"})()
 """What a replay returns when it does not fit the call; nothing has been changed then."""
-
-
-publish: Callable[[Iterator[Any]], None] = deque[Any](maxlen=0).extend
-"""Carry out what an iterator over C functions does, in one call: a signal's handler runs before it or after it, never amid it."""
 
 
 class Gradient:
@@ -218,7 +213,7 @@ class Replay(Bound):
     def publication(self, tensors: Sequence[Any], made: dict[int, Any]) -> Iterator[Any]:
         """What the end of a run has to write by Python: gradients that are not simply the run's own; memory, where there are no kernels.
 
-        To be carried out by `publish`.
+        To be carried out in one stroke.
         """
         grads = [self.names[f"g{g.k}"] for g in self.gradients]
         for _, out in self.other_grads:
@@ -228,8 +223,8 @@ class Replay(Bound):
                 grads.append(self.shown(made[self.plan.places[out.ref.value].slot - 2], out))
         leaves = [*(more(g.leaf) for g in self.gradients), *(more(leaf) for leaf, _ in self.other_grads)]
         moves = [move.node for move in self.program.moves]
-        targets, sources = [self.view(m.outputs[0]) for m in moves], [self.view(m.inputs[0]) for m in moves]  # type: ignore[arg-type]
-        return chain(map(setattr, leaves, repeat("grad"), grads), map(setitem, targets, repeat(...), sources))
+        targets, sources = [self.view(m.outputs[0]) for m in moves], [self.view(m.inputs[0]) for m in moves]
+        return chain(attributes(leaves, "grad", grads), contents(targets, sources))
 
     def result(self, tensors: Sequence[Any], made: dict[int, Any]) -> Any:
         """What the call returns."""
@@ -255,7 +250,7 @@ class Replay(Bound):
         names = self.names
         names.update(
             MISSED=MISSED, LEAF=LEAF, Tensor=Tensor, new=object.__new__, current=modes.current, getrefcount=getrefcount, empty=np.empty,
-            changes=changes, publish=publish, self=self, written=self.written, mode=self.mode,
+            changes=changes, carry_out=carry_out, self=self, written=self.written, mode=self.mode,
         )  # fmt: skip
         source = self._source()
         exec(compile(source, "<replay>", "exec"), names)  # noqa: S102 (the text is made here, of numbers and names alone)
@@ -365,16 +360,15 @@ class Replay(Bound):
             names[f"work{n}"] = work
             takes = n == self.program.first_native
             add(f"        work{n}({', '.join(passed) if takes else ''})")
-        add(
-            "    except BaseException as error:"
-        )  # a signal's handler may raise behind every call: here it has one place
+        add("    except BaseException as error:")  # behind each call a signal's handler may have raised
         if point >= 0:
             add(f"        if runs[0] == ran: {undo}{forget}raise")
             add("        stop = error")
         else:
             add(f"        {undo}{forget}raise")
-        # From here to the end of `publish` no Python function is called: all is done, or nothing was.
-        steps = [*counters, "publish(more)"] if always or self.gradients else counters
+        # From here to the end of `carry_out` no Python function is called: all is done, or nothing was.
+        last = ["carry_out(more)"] if always else ["put and carry_out(more)"] if self.gradients else []
+        steps = [*counters, *last]
         if steps:
             add(f"    {'; '.join(steps)}")
         if forget:
@@ -423,7 +417,11 @@ class Replay(Bound):
         """What puts the stream of random numbers back, where the run draws; `add`: a line that notes where it stands."""
         if not self.program.draws:
             return ""
-        self.names["stream"], self.names["words"] = default_generator, default_generator.memory()
+        stream, words = default_generator, default_generator.memory()
+        self.names["stream"], self.names["words"] = stream, words
+        if words is None:
+            add("    before = stream.undoing()")
+            return "carry_out(before); "
         parts = ("words[:]", "stream._untouched", "stream.next_double", "stream.next_float")
         kept = [f"was{i}" for i in range(len(parts))]
         add(f"    {', '.join(kept)} = words.copy(), {', '.join(parts[1:])}")

@@ -8,16 +8,16 @@ difference (api.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
-from operator import setitem
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from lamina.compiler.nonfinite import LateError
-from lamina.compiler.replay import MISSED, Output, Replay, publish
+from lamina.compiler.replay import MISSED, Output, Replay
 from lamina.core.generator import default_generator
 from lamina.core.strided import Array
+from lamina.core.strokes import attributes, carry_out, contents
 from lamina.core.tensor import Tensor, more
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}
@@ -42,16 +42,16 @@ class Rewind:
         versions = [tensors[w] if w.__class__ is int else w for w, _ in replay.effects.versions]
         counters = [t._version_ for t in versions if t._version_ is not None]
         self._undoing = chain(
-            map(setitem, self.written, repeat(...), self.before),
-            map(setattr, [more(leaf) for leaf in self.leaves], repeat("grad"), self.grads),
-            map(setattr, versions, repeat("_version_"), [t._version_ for t in versions]),
-            map(setattr, counters, repeat("n"), [c.n for c in counters]),
+            contents(self.written, self.before),
+            attributes([more(leaf) for leaf in self.leaves], "grad", self.grads),
+            attributes(versions, "_version_", [t._version_ for t in versions]),
+            attributes(counters, "n", [c.n for c in counters]),
             default_generator.undoing(),
         )
 
     def back(self) -> None:
         """All as it was. May be called again, and then does nothing."""
-        publish(self._undoing)
+        carry_out(self._undoing)
 
 
 def _has_grad(leaf: Tensor) -> bool:

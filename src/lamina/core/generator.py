@@ -10,11 +10,12 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
-from itertools import chain, repeat
-from operator import setitem
+from itertools import chain
 from typing import Any
 
 import numpy as np
+
+from lamina.core.strokes import attributes
 
 DEFAULT_SEED = 67280421310721
 STATE_SIZE = 5056
@@ -163,22 +164,21 @@ class Generator:
         self._bits.random_raw(used, False)
         self._untouched = untouched and not used
 
-    def memory(self) -> np.ndarray:
-        """The engine's own memory, to save and to write back in one stroke: 624 words of key, then the position."""
+    def memory(self) -> np.ndarray | None:
+        """The engine's own memory, to save and to write back: 624 words of key, then the position. None: this NumPy has it otherwise."""
         engine = self._bits or self._start()
-        words = np.frombuffer((ctypes.c_uint32 * (_KEY + 1)).from_address(engine.ctypes.state_address), np.uint32)
+        block: Any = (ctypes.c_uint32 * (_KEY + 1)).from_address(engine.ctypes.state_address)
+        words: np.ndarray = np.frombuffer(block, np.uint32)
         state = engine.state["state"]
-        if words[_KEY] != state["pos"] or not np.array_equal(words[:_KEY], state["key"]):
-            raise NotImplementedError("this NumPy lays out the state of MT19937 in another way")
-        return words
+        return words if words[_KEY] == state["pos"] and np.array_equal(words[:_KEY], state["key"]) else None
 
-    def undoing(self) -> Iterator[None]:
-        """What puts the stream back to where it stands now: an iterator over C functions, to be run through."""
-        words = self.memory()
-        names = ("_untouched", "next_double", "next_float")
+    def undoing(self) -> Iterator[Any]:
+        """What puts the stream back to where it stands now, for `strokes.carry_out`."""
+        engine = self._bits or self._start()
+        parts = ("_untouched", "next_double", "next_float")
         return chain(
-            map(setitem, (words,), (...,), (words.copy(),)),
-            map(setattr, repeat(self), names, [getattr(self, name) for name in names]),
+            attributes((engine,), "state", (engine.state,)),
+            *(attributes((self,), name, (getattr(self, name),)) for name in parts),
         )
 
     def get_offset(self) -> int:
