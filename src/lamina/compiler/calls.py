@@ -39,7 +39,7 @@ class Call:
         node = self.node
         name = node.name
         outs = node.outputs
-        if name in ("cast", "copy"):
+        if node.primitive is None and name in ("cast", "copy"):
             return lambda: np.copyto(view(outs[0]), view(node.inputs[0]), casting="unsafe")  # type: ignore[arg-type]
         if name == "update":
             return lambda: _update(node, view)
