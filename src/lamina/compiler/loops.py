@@ -58,18 +58,16 @@ _CHANGES = frozenset(("load", "gather", "product"))
 class Body:
     """Writes the instructions of a loop; equal ones are one."""
 
-    def __init__(self, insts: Sequence[Inst] = ()) -> None:
-        self.insts: list[Inst] = []
-        self._known: dict[Inst, int] = {}
-        for inst in insts:
-            self.put(inst)
+    def __init__(self, insts: list[Inst] | None = None, positions: dict[Inst, int] | None = None) -> None:
+        self.insts: list[Inst] = [] if insts is None else insts
+        self.positions: dict[Inst, int] = {} if positions is None else positions
 
     def put(self, inst: Inst) -> int:
-        found = self._known.get(inst)
+        found = self.positions.get(inst)
         if found is None or inst.op == "store":
             found = len(self.insts)
             self.insts.append(inst)
-            self._known[inst] = found
+            self.positions[inst] = found
         return found
 
     def op(self, name: str, args: Sequence[Val], dtype: str, data: Any = None) -> Val:
@@ -171,12 +169,31 @@ class Work:
         self.places = tuple(places)  # where in the user's program it comes from
         self.core = core
         self.names: tuple[str, ...] = ()  # of the primitives in it
+        self._positions: tuple[list[Inst], dict[Inst, int]] | None = None  # of `insts`, while they are that list
+        self._looks: tuple[list[Inst], dict[str, list[At]]] | None = None  # likewise
         self.follows: tuple[Value, ...] = ()  # values whose content must be in its results' memory before
 
-    def ats(self, *ops: str) -> Iterator[At]:
-        for inst in self.insts:
-            if inst.op in ops:
-                yield inst.data[0] if inst.op == "gather" else inst.data
+    def body(self) -> Body:
+        """A body that begins with these instructions."""
+        if self._positions is None or self._positions[0] is not self.insts:
+            self._positions = self.insts, {inst: n for n, inst in enumerate(self.insts)}
+        return Body(self.insts.copy(), self._positions[1].copy())
+
+    def have(self, body: Body) -> None:
+        """Let these be the instructions."""
+        self.insts = body.insts
+        self._positions = self.insts, body.positions
+
+    def ats(self, *ops: str) -> list[At]:
+        """How it looks at values in its loads, gathers or stores."""
+        if self._looks is None or self._looks[0] is not self.insts:
+            found: dict[str, list[At]] = {"load": [], "gather": [], "store": []}
+            for inst in self.insts:
+                if inst.op in found:
+                    found[inst.op].append(inst.data[0] if inst.op == "gather" else inst.data)
+            self._looks = self.insts, found
+        looks = self._looks[1]
+        return looks[ops[0]] if len(ops) == 1 else [at for op in ops for at in looks[op]]
 
     def reads(self) -> Iterator[Value]:
         if self.core is not None:
@@ -209,7 +226,7 @@ class Work:
                 data = frozen(data, operands)
             elif inst.op == "gather":
                 data = (frozen(data[0], operands), data[1])
-            body.append(inst._replace(data=data))
+            body.append(Inst(inst.op, inst.args, inst.dtype, data))
         if self.core is None:
             return Loop(self.dims, self.keep, tuple(body)), list(operands)
         return self.core.kernel(core, tuple(body)), list(operands)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from lamina.compiler.kernels import Inst
-from lamina.compiler.loops import Work
+from lamina.compiler.loops import At, Work
 
 
 def squeezed(work: Work) -> Work:
@@ -29,24 +29,21 @@ def _like(work: Work, dims: Sequence[int], keep: int, insts: Sequence[Inst]) -> 
 def rewalked(insts: Sequence[Inst], order: Sequence[int | None], index: dict[int, int]) -> list[Inst]:
     """The instructions in a loop whose dimension j is their dimension order[j] (None: they do not vary along it)."""
     out = []
-    zero = None
     for inst in insts:
-        if inst.op in ("load", "store"):
-            at = inst.data
-            inst = inst._replace(data=at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)))
-        elif inst.op == "gather":
-            at, steps = inst.data
-            inst = inst._replace(
-                data=(at._replace(strides=tuple(0 if d is None else at.strides[d] for d in order)), steps)
-            )
-        elif inst.op == "index":
-            if inst.data in index:
-                inst = inst._replace(data=index[inst.data])
-            else:
-                zero = Inst("const", (), "int64", 0)
-                inst = zero
+        op, args, dtype, data = inst
+        if op in ("load", "store"):
+            inst = Inst(op, args, dtype, _along(data, order))
+        elif op == "gather":
+            inst = Inst(op, args, dtype, (_along(data[0], order), data[1]))
+        elif op == "index":
+            inst = Inst(op, args, dtype, index[data]) if data in index else Inst("const", (), "int64", 0)
         out.append(inst)
     return out
+
+
+def _along(at: At, order: Sequence[int | None]) -> At:
+    value, offset, strides, dtype = at
+    return At(value, offset, tuple([0 if d is None else strides[d] for d in order]), dtype)
 
 
 def alike(first: Work, second: Work) -> Iterator[tuple[Work, Work]]:
@@ -155,9 +152,10 @@ def together(work: Work, dims: Sequence[int]) -> Work | None:
 
 
 def _walked(inst: Inst, strides: Callable[[Sequence[int]], tuple[int, ...]]) -> Inst:
-    if inst.op in ("load", "store"):
-        return inst._replace(data=inst.data._replace(strides=strides(inst.data.strides)))
-    if inst.op == "gather":
-        at, steps = inst.data
-        return inst._replace(data=(at._replace(strides=strides(at.strides)), steps))
+    op, args, dtype, data = inst
+    if op in ("load", "store"):
+        return Inst(op, args, dtype, At(data.value, data.offset, strides(data.strides), data.dtype))
+    if op == "gather":
+        at, steps = data
+        return Inst(op, args, dtype, (At(at.value, at.offset, strides(at.strides), at.dtype), steps))
     return inst

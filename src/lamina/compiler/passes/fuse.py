@@ -169,7 +169,7 @@ def alive(insts: Sequence[Inst], read: set[Value]) -> list[Inst]:
     for n, inst in enumerate(insts):
         if wanted[n] or inst.op == "product":
             at[n] = len(out)
-            out.append(inst._replace(args=tuple(at[a] for a in inst.args)))
+            out.append(Inst(inst.op, tuple([at[a] for a in inst.args]), inst.dtype, inst.data))
     return out
 
 
@@ -183,15 +183,17 @@ def joined(first: Work, second: Work) -> Work | None:
     stored: dict[Value, list[At]] = {}
     for at in first.ats("store"):
         stored.setdefault(at.value, []).append(at)
-    if set(second.follows) & stored.keys() or any(at.value in stored for at in second.ats("gather", "store")):
+    if any(at.value in stored for at in second.ats("gather", "store")):
         return None
-    if set(second.follows) & {at.value for at in first.ats("load", "gather")} or set(first.follows) & set(
-        second.reads()
-    ):
+    if second.follows and not stored.keys().isdisjoint(second.follows):
         return None
-    between = [at for at in second.ats("load") if at.value in stored]
-    if any(len(stored[at.value]) != 1 or at.dtype in WIDE for at in between):
+    if second.follows and not {at.value for at in first.ats("load", "gather")}.isdisjoint(second.follows):
         return None
+    if first.follows and not set(first.follows).isdisjoint(second.reads()):
+        return None
+    for at in second.ats("load"):
+        if at.value in stored and (len(stored[at.value]) != 1 or at.dtype in WIDE):
+            return None
     for one, two in alike(first, second):
         for dims, keep, a, b in _matches(one, two):
             merged = _merged(dims, keep, a, b, one, two)
@@ -315,9 +317,17 @@ def _agree(pairs: Iterable[tuple[At, At]], ours: Iterable[int], theirs: Sequence
 def _merged(
     dims: Sequence[int], keep: int, one: Sequence[int | None], two: Sequence[int | None], first: Work, second: Work
 ) -> Work | None:
-    body = Body()
     stored: dict[tuple[Value, int, tuple[int, ...]], int] = {}
-    for work, order in ((first, one), (second, two)):
+    parts = [(first, one), (second, two)]
+    if len(one) == len(dims) and tuple(one) == tuple(range(len(dims))) and not (len(dims) == keep and _reduces(first)):
+        body = first.body()  # it stays as it is
+        for inst in first.insts:
+            if inst.op == "store":
+                stored[inst.data.value, inst.data.offset, inst.data.strides] = inst.args[0]
+        del parts[0]
+    else:
+        body = Body()
+    for work, order in parts:
         index = {d: j for j, d in enumerate(order) if d is not None}
         at: dict[int, int] = {}
         for n, inst in enumerate(rewalked(work.insts, order, index)):
@@ -326,19 +336,22 @@ def _merged(
                 if known is not None:
                     at[n] = known
                     continue
-            inst = inst._replace(args=tuple(at[a] for a in inst.args))
+            if inst.args:
+                inst = Inst(inst.op, tuple([at[a] for a in inst.args]), inst.dtype, inst.data)
             if inst.op in REDUCTIONS and len(dims) == keep:
                 return None
             at[n] = body.put(inst)
             if inst.op == "store":
                 stored[inst.data.value, inst.data.offset, inst.data.strides] = inst.args[0]
     written = {v for v, _, _ in stored}
-    if any(i.op == "load" and i.data.value in written for i in body.insts):
+    looks = [i.data for i in body.insts if i.op == "load"]
+    if any(at.value in written for at in looks):
         return None
-    operands = {(i.data.value, i.data.offset) for i in body.insts if i.op in ("load", "store")}
+    operands = {(at.value, at.offset) for at in looks} | {(v, offset) for v, offset, _ in stored}
     if len(operands) > MOST_OPERANDS or len(body.insts) > MOST_INSTS:
         return None
-    made = Work(dims, keep, body.insts, (*first.places, *second.places), first.core)
+    made = Work(dims, keep, (), (*first.places, *second.places), first.core)
+    made.have(body)
     made.names = (*first.names, *second.names)
     made.follows = (*first.follows, *second.follows)
     return made
