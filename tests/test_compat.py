@@ -207,3 +207,48 @@ torch.utils.swap_tensors(a, b)
 assert a.shape == (3,) and b.tolist() == [1.0, 1.0]
 """
     )
+
+
+def test_what_test_suites_import():
+    """Modules that PyTorch's own test support needs, and names of them that it uses at import."""
+    run(
+        INSTALL
+        + """
+import pytest
+import torch
+from torch._C import ScriptDict, ScriptList
+from torch._inductor.utils import GPU_TYPES
+from torch._logging.scribe import open_source_signpost
+from torch._utils_internal import get_writable_path
+from torch.backends import nnpack, xnnpack
+from torch.nn import _reduction
+from torch.testing._comparison import BooleanPair, NonePair, NumberPair, ObjectPair, TensorLikePair, not_close_error_metas
+from torch.testing._utils import wrapper_set_seed
+from torch.utils import _python_dispatch, cpp_extension
+from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
+from torch.utils.weak import WeakTensorKeyDictionary
+
+assert torch._C._get_torch_function_state() is torch._C._TorchFunctionState.ENABLED
+torch._C._set_torch_function_state(torch._C._TorchFunctionState.ENABLED)
+for refused in (cpp_extension.load, _python_dispatch.TorchDispatchMode().__enter__, torch.sparse.mm, torch._inductor.compile):
+    with pytest.raises(NotImplementedError):
+        refused()
+try:
+    from torch.functional import nonsense
+except ImportError:
+    pass
+else:
+    raise AssertionError("a facade that is no package has no submodules")
+
+held = WeakTensorKeyDictionary()
+a, b = torch.ones(2), torch.ones(2)
+held[a], held[b] = 1, 2
+assert held[a] == 1 and len(held) == 2 and a in held and torch.ones(2) not in held
+del b
+assert list(held.values()) == [1]
+pair = [NumberPair, ObjectPair]
+assert not not_close_error_metas({"a": [1, "x"]}, {"a": [1, "x"]}, pair_types=pair)
+(meta,) = not_close_error_metas({"a": [1, "x"]}, {"a": [1, "y"]}, pair_types=pair)
+assert str(meta.to_error()).endswith("x != y\\n\\nThe failure occurred for item ['a'][1]")
+"""
+    )

@@ -6,6 +6,7 @@ Here: the types under their native names, and calls that have nothing to do. Not
 from typing import Any
 
 import lamina
+from lamina import _native
 from lamina.autograd.modes import is_grad_enabled
 from lamina.core.device import device, layout, memory_format
 from lamina.core.dtype import dtype, finfo, iinfo
@@ -43,47 +44,19 @@ _TOP = frozenset((
     "OutOfMemoryError",
 ))  # fmt: skip
 """Names of the native module that the top level has, too."""
+_SCRIPT = frozenset(("ScriptModule", "ScriptFunction", "CompilationUnit"))
 
 
 def __getattr__(name: str) -> Any:
     if name in _TOP:
         return getattr(lamina, name)
+    if name in vars(_native) and not name.startswith("__"):
+        return getattr(_native, name)
+    if name in _SCRIPT:
+        return getattr(lamina.jit, name)
     raise AttributeError(f"module 'torch._C' has no attribute '{name}'")
 
 
 TensorBase = _TensorBase = Tensor
 _TensorMeta = type(Tensor)
 _has_cuda = _has_mps = _has_xpu = False
-
-
-def _log_api_usage_once(event: str) -> None:
-    """Nothing is logged."""
-
-
-def _log_api_usage_metadata(event: str, metadata: dict[str, str]) -> None:
-    """Nothing is logged."""
-
-
-def _get_tracing_state() -> Any:
-    """None: nothing is traced."""
-    return None
-
-
-def _jit_set_profiling_executor(enabled: bool) -> bool:
-    """There is no executor."""
-    return False
-
-
-def _jit_set_profiling_mode(enabled: bool) -> bool:
-    """There is no executor."""
-    return False
-
-
-def _cuda_isCurrentStreamCapturing() -> bool:
-    """There is no stream."""
-    return False
-
-
-def _is_tracing() -> bool:
-    """Nothing is traced."""
-    return False

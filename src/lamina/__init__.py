@@ -496,7 +496,8 @@ legacy_contiguous_format = contiguous_format
 _SUBPACKAGES = frozenset((
     "nn", "optim", "utils", "autograd", "probes", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
-    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__", "settings", "doctor",
+    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__",
+    "_inductor", "_logging", "_refs", "_utils", "_utils_internal", "sparse", "settings", "doctor",
 ))  # fmt: skip
 _ELSEWHERE = {
     **dict.fromkeys((
@@ -536,6 +537,8 @@ _ELSEWHERE = {
     ), "nn.functional.native"),
     "native_batch_norm": "nn.functional.batch_normalization", "native_group_norm": "nn.functional.normalization",
     "native_layer_norm": "nn.functional.normalization", "native_channel_shuffle": "nn.functional.vision",
+    **dict.fromkeys(("_chunk_cat", "_unsafe_masked_index", "_unsafe_masked_index_put_accumulate"), "primitives.private_forms"),
+    "_segment_reduce": "primitives.segments", "_native_batch_norm_legit": "nn.functional.batch_normalization",
     "convolution": "primitives.convolution", "grid_sampler": "primitives.vision", "grid_sampler_2d": "primitives.vision",
     "grid_sampler_3d": "primitives.vision",
 }  # fmt: skip
@@ -551,6 +554,8 @@ _WITHOUT_TENSORS = {**{d.name: d for d in _UNSUPPORTED}, "chalf": _UNSUPPORTED[0
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "torch":
+        return _importlib.import_module("lamina")  # the module has itself for an attribute, in PyTorch too
     if name in _ALIASES:
         return _importlib.import_module(f"lamina.{_ALIASES[name]}")
     if name in _SUBPACKAGES:
@@ -563,6 +568,8 @@ def __getattr__(name: str) -> _Any:
         found = _WITHOUT_TENSORS[name]
     elif name in _refusals.FUNCTIONS:
         found = _refusals.FUNCTIONS[name]
+    elif name.startswith("_foreach_"):
+        found = getattr(_importlib.import_module("lamina.foreach"), name)
     else:
         raise AttributeError(f"module 'torch' has no attribute '{name}'")
     globals()[name] = found
@@ -570,7 +577,9 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY, *_WITHOUT_TENSORS})
+    return sorted(
+        {*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY, *_WITHOUT_TENSORS, *_refusals.FUNCTIONS}
+    )
 
 
 def _first_large(function: _Any, args: _Any, params: _Any) -> _Any:

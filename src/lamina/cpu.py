@@ -4,11 +4,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "Stream",
     "current_device",
     "current_stream",
     "device_count",
+    "get_capabilities",
     "is_available",
     "is_initialized",
     "set_device",
@@ -35,6 +38,26 @@ def device_count() -> int:
 def current_device() -> str:
     """ "cpu"."""
     return "cpu"
+
+
+_FEATURES = {"SSE": "sse", "SSE2": "sse2", "SSE3": "sse3", "SSSE3": "ssse3", "SSE41": "sse4_1", "SSE42": "sse4_2", "AVX": "avx",
+             "F16C": "f16c", "FMA3": "fma3", "FMA4": "fma4", "AVX2": "avx2", "AVX512F": "avx512_f", "AVX512CD": "avx512_cd",
+             "AVX512BW": "avx512_bw", "AVX512DQ": "avx512_dq", "AVX512VL": "avx512_vl", "AVX512IFMA": "avx512_ifma",
+             "AVX512VBMI": "avx512_vbmi", "AVX512VNNI": "avx512_vnni", "AVX512VBMI2": "avx512_vbmi2", "SVE": "sve"}  # fmt: skip
+
+
+def get_capabilities() -> dict[str, Any]:
+    """Which vector instructions NumPy found, by PyTorch's names."""
+    found = np._core._multiarray_umath.__cpu_features__
+    return {theirs: bool(found.get(ours)) for ours, theirs in _FEATURES.items()}
+
+
+def _is_avx2_supported() -> bool:
+    return bool(get_capabilities()["avx2"])
+
+
+def _is_avx512_supported() -> bool:
+    return bool(get_capabilities()["avx512_f"])
 
 
 def set_device(device: Any) -> None:

@@ -15,3 +15,23 @@ def export(*args: Any, **kwargs: Any) -> NoReturn:
     raise NotImplementedError(
         "torch.onnx.export: lamina does not write ONNX files; save the state_dict and export from PyTorch"
     )
+
+
+class OperatorExportTypes:
+    """How PyTorch's exporter treats operators: names, without effect."""
+
+    ONNX, ONNX_ATEN, ONNX_ATEN_FALLBACK, ONNX_FALLTHROUGH = range(4)
+
+
+class TrainingMode:
+    """In which mode PyTorch's exporter puts a module: names, without effect."""
+
+    EVAL, PRESERVE, TRAINING = range(3)
+
+
+def register_custom_op_symbolic(symbolic_name: str, symbolic_fn: Any, opset_version: int) -> None:
+    """Nothing: nothing is exported."""
+
+
+def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> None:
+    """Nothing: nothing is exported."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -180,6 +180,39 @@ def _prefix(o: Any, part: str) -> str:
         if not o.is_complex()
         else f"While considering the {'imaginary' if part == 'imag' else 'real'} part of complex outputs only, "
     )
+
+
+def _iter_tensors(x: Any, only_requiring_grad: bool = False) -> Iterator[Any]:
+    """The tensors in `x`, a tensor or nested lists and tuples."""
+    waiting = [x]
+    while waiting:
+        now = waiting.pop()
+        if isinstance(now, Tensor):
+            if now.requires_grad or not only_requiring_grad:
+                yield now
+        elif isinstance(now, (list, tuple)):
+            waiting.extend(reversed(now))
+
+
+def _get_numerical_jacobian(
+    fn: Callable[..., Any],
+    inputs: Any,
+    outputs: Any = None,
+    target: Any = None,
+    eps: float = 1e-3,
+    is_forward_ad: bool = False,
+) -> list[tuple[Any, ...]]:
+    """For each input that requires grad (of `target`, or of `inputs`) the Jacobian of each output, by differences."""
+
+    def values() -> list[Any]:
+        return [o._array.copy() for o in _tuple(fn(inputs))]
+
+    count = len(_tuple(fn(inputs)) if outputs is None else _tuple(outputs))
+    found = []
+    for t in _iter_tensors(inputs if target is None else target, only_requiring_grad=True):
+        jacobians = numerical_jacobians(values, t, count, eps)
+        found.append(tuple(wrap(j["real"] + 1j * j["imag"] if "imag" in j else j["real"]) for j in jacobians))
+    return found
 
 
 # ---- backward --------------------------------------------------------------------------------------------------------

@@ -4,9 +4,41 @@ Each module holds its settings as plain attributes: they are remembered and chan
 one back end.
 """
 
-from lamina.backends import cpu, cuda, cudnn, mha, mkl, mkldnn, mps, openmp, opt_einsum, quantized
+from lamina.backends import (
+    cpu,
+    cuda,
+    cudnn,
+    cusparselt,
+    mha,
+    miopen,
+    mkl,
+    mkldnn,
+    mps,
+    nnpack,
+    openmp,
+    opt_einsum,
+    python_native,
+    quantized,
+    xnnpack,
+)
 
-__all__ = ["cpu", "cuda", "cudnn", "mha", "mkl", "mkldnn", "mps", "openmp", "opt_einsum", "quantized"]
+__all__ = [
+    "cpu",
+    "cuda",
+    "cudnn",
+    "cusparselt",
+    "mha",
+    "miopen",
+    "mkl",
+    "mkldnn",
+    "mps",
+    "nnpack",
+    "openmp",
+    "opt_einsum",
+    "python_native",
+    "quantized",
+    "xnnpack",
+]
 
 fp32_precision: str = "none"
 
@@ -14,3 +46,7 @@ fp32_precision: str = "none"
 def flags_frozen() -> bool:
     """False."""
     return False
+
+
+def disable_global_flags() -> None:
+    """Nothing: settings are plain attributes, which anyone may set."""

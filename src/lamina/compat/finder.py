@@ -66,7 +66,7 @@ class StandInFinder(importlib.abc.MetaPathFinder):
         if _exists(own_name):
             return importlib.machinery.ModuleSpec(fullname, _SameModuleLoader(own_name), is_package=True)
         sources = elsewhere(fullname)
-        if sources:
+        if sources is not None:
             return importlib.machinery.ModuleSpec(fullname, _FacadeLoader(sources), is_package=True)
         return None
 

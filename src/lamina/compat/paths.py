@@ -3,12 +3,21 @@
 A path that is the same below `lamina` and `torch` needs no entry: the modules themselves win over this table.
 """
 
-# Path of torch -> modules of lamina that have its names. An entry also serves what lies below it.
+# Path of torch -> modules of lamina that have its names.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch._jit_internal": ("lamina.jit",),
+    "torch._C._profiler": ("lamina.profiler",),
+    "torch._prims": ("lamina",),
+    "torch._refs.fft": ("lamina.fft",),
+    "torch._refs.linalg": ("lamina.linalg",),
+    "torch._refs.nn": ("lamina.nn",),
+    "torch._refs.nn.functional": ("lamina.nn.functional",),
+    "torch._refs.special": ("lamina.special",),
     "torch._tensor": ("lamina",),
     "torch._tensor_str": ("lamina.core.printing", "lamina"),
-    "torch._utils": ("lamina.io", "lamina.utils"),
+    "torch._vendor": (),
+    "torch._vendor.packaging": ("packaging",),
+    "torch._vendor.packaging.version": ("packaging.version",),
     "torch.autograd.variable": ("lamina.autograd",),
     "torch.functional": ("lamina",),
     "torch.nn.modules": ("lamina.nn",),
@@ -23,33 +32,34 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch.utils.data.sampler": ("lamina.utils.data",),
 }
 
+# Of these paths the packages: an entry also serves what lies below it.
+PACKAGES = frozenset(("torch.nn.modules", "torch.utils.data._utils"))
+
 # Path of torch -> what to say to a program that imports it.
 ABSENT: dict[str, str] = {
-    "torch._inductor": "there is no such compiler; torch.compile is lamina's own",
     "torch._subclasses": "there are no fake tensors; use device='meta'",
     "torch.futures": "nothing runs asynchronously; use concurrent.futures",
     "torch.package": "programs are not packaged; save a state_dict",
-    "torch.utils.cpp_extension": "nothing native is built; write the operation in Python, torch.compile makes it fast",
     "torch.utils.flop_counter": "operations are not counted",
     "torch.utils.mobile_optimizer": "there is no mobile runtime",
     "torch.utils.data.datapipes": "data pipes are deprecated in PyTorch too; use a Dataset or an IterableDataset",
-    "torch.utils._python_dispatch": "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode",
     "torch.ao": "quantisation is not supported; run the model in float32 or bfloat16",
     "torch.export": "graphs are not exported; run the module itself",
     "torch.fx": "programs are not traced symbolically; call the module, or read the graph from Tensor.grad_fn",
     "torch.nested": "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence) or keep a list",
     "torch.quantization": "quantisation is not supported; run the model in float32 or bfloat16",
-    "torch.sparse": "sparse tensors are not supported; use dense ones, or gather and index_add",
 }
 
 
-def elsewhere(path: str) -> tuple[str, ...]:
-    """Lamina's modules that have the names of a torch path: the entry of the path, or of the nearest one above it."""
+def elsewhere(path: str) -> tuple[str, ...] | None:
+    """Lamina's modules that have the names of a torch path: the entry of the path, or of the nearest package above it."""
+    if path in ELSEWHERE:
+        return ELSEWHERE[path]
     while "." in path:
-        if path in ELSEWHERE:
-            return ELSEWHERE[path]
         path = path.rpartition(".")[0]
-    return ()
+        if path in PACKAGES:
+            return ELSEWHERE[path]
+    return None
 
 
 def facades_in(parent: str) -> list[str]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from lamina.core.device import device as Device
+from lamina.cuda import jiterator as jiterator
 
 _NOT_COMPILED = "Torch not compiled with CUDA enabled"
 

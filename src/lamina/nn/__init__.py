@@ -171,7 +171,7 @@ from lamina.nn.modules import (
     ZeroPad3d,
 )
 
-_SUBMODULES = frozenset(("attention", "common_types", "grad", "parallel"))
+_SUBMODULES = frozenset(("_reduction", "attention", "common_types", "grad", "parallel"))
 
 
 def __getattr__(name: str) -> Any:

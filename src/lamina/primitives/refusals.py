@@ -32,6 +32,9 @@ FUNCTIONS: dict[str, Any] = {
         "quantized_batch_norm", "quantized_gru", "quantized_gru_cell", "quantized_lstm", "quantized_lstm_cell",
         "quantized_max_pool1d", "quantized_max_pool2d", "quantized_max_pool3d", "quantized_rnn_relu_cell", "quantized_rnn_tanh_cell",
     )},
+    **{name: refusal(name, "products of scaled float8 matrices are not supported; widen to float32 or bfloat16, and use mm") for name in (
+        "_scaled_mm", "_scaled_mm_v2", "_scaled_grouped_mm", "_scaled_grouped_mm_v2", "_grouped_mm",
+    )},
     **removed.FUNCTIONS,
 }  # fmt: skip
 METHODS: dict[str, Any] = {

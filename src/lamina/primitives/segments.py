@@ -132,3 +132,6 @@ def slice_inverse(
 ) -> Tensor:
     """The memory of `input` in the sizes and strides of `src`: what `input` would be a slice of."""
     return input.as_strided(src.size(), src.stride(), src.storage_offset())
+
+
+_segment_reduce = segment_reduce

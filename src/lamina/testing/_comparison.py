@@ -1,51 +1,46 @@
 """`assert_close`: are two things (tensors, arrays, numbers, or containers of them) the same up to rounding?
 
-The texts of the failures are PyTorch's to the character: programs and their tests show them.
+Here: containers, taken apart into pairs, and the functions that compare. Not here: the pairs and their texts (_pairs.py).
 """
 
-import math
-import numbers
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import lamina
-from lamina.core.dtype import dtype as DType
 from lamina.core.tensor import Tensor
+from lamina.testing._pairs import (
+    BooleanPair,
+    ErrorMeta,
+    NonePair,
+    NumberPair,
+    ObjectPair,
+    Pair,
+    TensorLikePair,
+    UnsupportedInputs,
+    default_tolerances,
+    get_tolerances,
+    make_scalar_mismatch_msg,
+    make_tensor_mismatch_msg,
+)
 
-_TOLERANCES = {
-    lamina.float16: (1e-3, 1e-5),
-    lamina.bfloat16: (1.6e-2, 1e-5),
-    lamina.float32: (1.3e-6, 1e-5),
-    lamina.float64: (1e-7, 1e-7),
-    lamina.complex64: (1.3e-6, 1e-5),
-    lamina.complex128: (1e-7, 1e-7),
-}
-
-
-def default_tolerances(*inputs: DType | Tensor) -> tuple[float, float]:
-    """(rtol, atol) for the least precise of these dtypes; zeros for integers."""
-    pairs = [_TOLERANCES.get(each.dtype if isinstance(each, Tensor) else each, (0.0, 0.0)) for each in inputs]
-    return max(rtol for rtol, _ in pairs), max(atol for _, atol in pairs)
-
-
-@dataclass(frozen=True)
-class _Options:
-    rtol: float | None
-    atol: float | None
-    equal_nan: bool
-    allow_subclasses: bool
-    check_device: bool
-    check_dtype: bool
-    check_layout: bool
-    check_stride: bool
-
-    def tolerances(self, *inputs: DType | Tensor) -> tuple[float, float]:
-        if self.rtol is None or self.atol is None:
-            return default_tolerances(*inputs)
-        return self.rtol, self.atol
+__all__ = [
+    "BooleanPair",
+    "ErrorMeta",
+    "NonePair",
+    "NumberPair",
+    "ObjectPair",
+    "Pair",
+    "TensorLikePair",
+    "UnsupportedInputs",
+    "assert_allclose",
+    "assert_close",
+    "default_tolerances",
+    "get_tolerances",
+    "make_scalar_mismatch_msg",
+    "make_tensor_mismatch_msg",
+    "not_close_error_metas",
+    "originate_pairs",
+]
 
 
 def assert_close(
@@ -80,18 +75,21 @@ def assert_close(
     >>> import lamina
     >>> lamina.testing.assert_close(lamina.tensor([1.0, 2.0]), lamina.tensor([1.0, 2.0 + 1e-7]))
     """
-    if (rtol is None) != (atol is None):
-        missing = "rtol" if rtol is None else "atol"
-        raise ValueError(f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {missing}.")
-    options = _Options(rtol, atol, equal_nan, allow_subclasses, check_device, check_dtype, check_layout, check_stride)
-    found = _difference(actual, expected, options, "")
-    if found is None:
-        return
-    text, place = found
-    text = f"{text}\n\nThe failure occurred for item {place}" if place else text
-    if msg is not None:
-        text = msg(text) if callable(msg) else msg
-    raise AssertionError(text)
+    found = not_close_error_metas(
+        actual,
+        expected,
+        pair_types=(NonePair, BooleanPair, NumberPair, TensorLikePair),
+        allow_subclasses=allow_subclasses,
+        rtol=rtol,
+        atol=atol,
+        equal_nan=equal_nan,
+        check_device=check_device,
+        check_dtype=check_dtype,
+        check_layout=check_layout,
+        check_stride=check_stride,
+    )
+    if found:
+        raise found[0].to_error(msg)
 
 
 def assert_allclose(
@@ -119,134 +117,128 @@ def assert_allclose(
     )
 
 
-_Difference = tuple[str, str] | None  # what differs, and at which item
+def not_close_error_metas(
+    actual: Any,
+    expected: Any,
+    *,
+    pair_types: Sequence[type[Pair]] = (ObjectPair,),
+    sequence_types: tuple[type, ...] = (Sequence,),
+    mapping_types: tuple[type, ...] = (Mapping,),
+    **options: Any,
+) -> list[ErrorMeta]:
+    """What is wrong with each pair that two things are made of; empty if they are close.
 
-
-def _difference(actual: Any, expected: Any, options: _Options, place: str) -> _Difference:
-    """The first difference; None if there is none."""
-    if _both(actual, expected, Sequence) and not isinstance(actual, str) and not isinstance(expected, str):
-        if len(actual) != len(expected):
-            return f"The length of the sequences mismatch: {len(actual)} != {len(expected)}", place
-        pairs = [(str(i), a, e) for i, (a, e) in enumerate(zip(actual, expected, strict=True))]
-    elif _both(actual, expected, Mapping):
-        if set(actual) != set(expected):
-            missing = sorted(set(expected) - set(actual), key=str)
-            extra = sorted(set(actual) - set(expected), key=str)
-            return (
-                "The keys of the mappings do not match:\n"
-                f"Missing keys in the actual mapping: {missing}\nAdditional keys in the actual mapping: {extra}"
-            ), place
-        pairs = [(repr(key), actual[key], expected[key]) for key in _sorted_keys(expected)]
-    else:
-        text = _leaf_difference(actual, expected, options)
-        return None if text is None else (text, place)
-    for key, a, e in pairs:
-        found = _difference(a, e, options, f"{place}[{key}]")
-        if found is not None:
-            return found
-    return None
-
-
-def _sorted_keys(mapping: Mapping[Any, Any]) -> list[Any]:
+    Raises the error itself where they cannot be taken apart into pairs.
+    """
+    __tracebackhide__ = True
     try:
-        return sorted(mapping)
-    except TypeError:
-        return list(mapping)
+        pairs = originate_pairs(
+            actual,
+            expected,
+            pair_types=pair_types,
+            sequence_types=sequence_types,
+            mapping_types=mapping_types,
+            **options,
+        )
+    except ErrorMeta as meta:
+        raise meta.to_error() from None
+    found = []
+    for pair in pairs:
+        try:
+            pair.compare()
+        except ErrorMeta as meta:
+            found.append(meta)
+        except Exception as error:
+            raise RuntimeError(f"Comparing\n\n{pair}\n\nresulted in the unexpected exception above.") from error
+    return found
+
+
+def originate_pairs(
+    actual: Any,
+    expected: Any,
+    *,
+    pair_types: Sequence[type[Pair]],
+    sequence_types: tuple[type, ...] = (Sequence,),
+    mapping_types: tuple[type, ...] = (Mapping,),
+    id: tuple[Any, ...] = (),
+    **options: Any,
+) -> list[Pair]:
+    """The pairs that two things are made of: containers are taken apart; the first fitting class of `pair_types` takes a leaf.
+
+    Raises ErrorMeta where the containers do not match, or no class fits.
+    """
+    if _both(actual, expected, sequence_types) and not isinstance(actual, str) and not isinstance(expected, str):
+        if len(actual) != len(expected):
+            raise ErrorMeta(
+                AssertionError,
+                f"The length of the sequences mismatch: {len(actual)} != {len(expected)}",
+                id=id,
+            )
+        keys: Any = range(len(actual))
+    elif _both(actual, expected, mapping_types):
+        keys = _common_keys(actual, expected, id)
+    else:
+        return [_pair(actual, expected, pair_types, id, options)]
+    return [
+        pair
+        for key in keys
+        for pair in originate_pairs(
+            actual[key],
+            expected[key],
+            pair_types=pair_types,
+            sequence_types=sequence_types,
+            mapping_types=mapping_types,
+            id=(*id, key),
+            **options,
+        )
+    ]
 
 
 def _both(actual: Any, expected: Any, kind: Any) -> bool:
     return isinstance(actual, kind) and isinstance(expected, kind)
 
 
-def _leaf_difference(actual: Any, expected: Any, options: _Options) -> str | None:
-    if actual is None and expected is None:
-        return None
-    if _both(actual, expected, (bool, np.bool_)):
-        return None if actual == expected else f"Booleans mismatch: {actual} is not {expected}"
-    if _both(actual, expected, numbers.Number):
-        return _number_difference(actual, expected, options)
-    if options.allow_subclasses:
-        related = isinstance(actual, type(expected)) or isinstance(expected, type(actual))
-    else:
-        related = type(actual) is type(expected)
-    if related and isinstance(actual, (Tensor, np.ndarray)):
-        return _tensor_difference(_as_tensor(actual), _as_tensor(expected), options)
-    raise TypeError(f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}.")
+def _common_keys(actual: Mapping[Any, Any], expected: Mapping[Any, Any], id: tuple[Any, ...]) -> list[Any]:
+    ours, theirs = set(actual.keys()), set(expected.keys())
+    if ours != theirs:
+        missing, extra = theirs - ours, ours - theirs
+        raise ErrorMeta(
+            AssertionError,
+            "The keys of the mappings do not match:\n"
+            f"Missing keys in the actual mapping: {sorted(missing)}\n"
+            f"Additional keys in the actual mapping: {sorted(extra)}",
+            id=id,
+        )
+    try:
+        return sorted(ours)
+    except TypeError:  # keys that have no order
+        return list(actual.keys())
 
 
-def _as_tensor(value: Any) -> Tensor:
-    return value.detach() if isinstance(value, Tensor) else lamina.as_tensor(value)
-
-
-def _number_difference(actual: Any, expected: Any, options: _Options) -> str | None:
-    if options.check_dtype and type(actual) is not type(expected):
-        return f"The (d)types do not match: {type(actual)} != {type(expected)}."
-    kinds = {int: lamina.int64, complex: lamina.complex128}
-    rtol, atol = options.tolerances(*(kinds.get(type(each), lamina.float64) for each in (actual, expected)))
-    if actual == expected or (options.equal_nan and actual != actual and expected != expected):
-        return None
-    absolute = abs(actual - expected)
-    if not math.isnan(absolute) and not math.isinf(absolute) and absolute <= atol + rtol * abs(expected):
-        return None
-    relative = absolute / abs(expected) if expected != 0 else math.inf
-    return _scalar_text(expected, actual, absolute, relative, rtol, atol)
-
-
-def _scalar_text(expected: Any, actual: Any, absolute: float, relative: float, rtol: float, atol: float) -> str:
-    exact = rtol == 0 and atol == 0
-    return (
-        f"Scalars are not {'equal' if exact else 'close'}!\n\nExpected {expected} but got {actual}.\n"
-        f"Absolute difference: {absolute}{'' if exact else f' (up to {atol} allowed)'}\n"
-        f"Relative difference: {relative}{'' if exact else f' (up to {rtol} allowed)'}"
+def _pair(
+    actual: Any, expected: Any, pair_types: Sequence[type[Pair]], id: tuple[Any, ...], options: dict[str, Any]
+) -> Pair:
+    for pair_type in pair_types:
+        try:
+            return pair_type(actual, expected, id=id, **options)
+        except UnsupportedInputs:
+            continue
+        except ErrorMeta:
+            raise
+        except Exception as error:
+            place = "".join(str([item]) for item in id)
+            raise RuntimeError(
+                f"Originating a {pair_type.__name__}() at item {place} with\n\n"
+                f"{type(actual).__name__}(): {actual}\n\nand\n\n{type(expected).__name__}(): {expected}\n\n"
+                "resulted in the unexpected exception above."
+            ) from error
+    raise ErrorMeta(
+        TypeError,
+        f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}.",
+        id=id,
     )
 
 
-def _tensor_difference(actual: Tensor, expected: Tensor, options: _Options) -> str | None:
-    checks = [
-        (True, "shape", actual.shape, expected.shape),
-        (options.check_layout, "layout", actual.layout, expected.layout),
-        (options.check_device, "device", actual.device, expected.device),
-        (options.check_dtype, "dtype", actual.dtype, expected.dtype),
-        (options.check_stride, "stride()", actual.stride(), expected.stride()),
-    ]
-    for wanted, name, a, e in checks:
-        if wanted and a != e:
-            return f"The values for attribute '{name}' do not match: {a} != {e}."
-    rtol, atol = options.tolerances(actual, expected)
-    with lamina.no_grad():
-        return _value_difference(*_common(actual, expected), rtol, atol, options.equal_nan)
-
-
-def _common(actual: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
-    """Both on the CPU and in one dtype wide enough to subtract in."""
-    actual, expected = actual.to("cpu"), expected.to("cpu")
-    kind = lamina.promote_types(actual.dtype, expected.dtype)
-    if not kind.is_floating_point and not kind.is_complex:
-        kind = lamina.int64
-    return actual.to(kind), expected.to(kind)
-
-
-def _value_difference(actual: Tensor, expected: Tensor, rtol: float, atol: float, equal_nan: bool) -> str | None:
-    matches = lamina.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan)
-    if bool(matches.all()):
-        return None
-    absolute = lamina.abs(actual - expected)
-    relative = absolute / lamina.abs(expected)
-    if actual.dim() == 0:
-        return _scalar_text(expected.item(), actual.item(), absolute.item(), relative.item(), rtol, atol)
-    # what matches does not count, whatever its difference (NaN against NaN, 0 / 0)
-    absolute, relative = (d.masked_fill(matches, -1 if d.dtype == lamina.int64 else -1.0) for d in (absolute, relative))
-    total, wrong = matches.numel(), int((~matches).sum())
-    exact = rtol == 0 and atol == 0
-    return (
-        f"Tensor-likes are not {'equal' if exact else 'close'}!\n\n"
-        f"Mismatched elements: {wrong} / {total} ({wrong / total:.1%})\n"
-        f"Greatest absolute difference: {_greatest(absolute)}{'' if exact else f' (up to {atol} allowed)'}\n"
-        f"Greatest relative difference: {_greatest(relative)}{'' if exact else f' (up to {rtol} allowed)'}"
-    )
-
-
-def _greatest(differences: Tensor) -> str:
-    place = int(differences.flatten().argmax())
-    index = tuple(int(i) for i in np.unravel_index(place, tuple(differences.shape)))
-    return f"{differences.flatten()[place].item()} at index {index}"
+def _unwrap_dtensor_for_comparison(actual: Any, expected: Any) -> tuple[Any, Any]:
+    """Both as they are: no tensor lies on several machines."""
+    return actual, expected

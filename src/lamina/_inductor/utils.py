@@ -1,0 +1,3 @@
+"""Which devices PyTorch's compiler takes for GPUs."""
+
+GPU_TYPES = ["cuda", "mps", "xpu", "mtia"]
