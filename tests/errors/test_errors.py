@@ -1,6 +1,7 @@
 """Errors that explain: the page shows every one as it is printed, and they degrade sensibly where there is no source."""
 
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ FAILING = "import lamina\nx = lamina.ones(2, requires_grad=True)\ny = x.exp()\ny
 
 def test_without_source():
     done = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True, timeout=60)
-    assert "modified  <string>:4  (__iadd__" in done.stderr
+    assert re.search(r"modified  <string>:4  (y \+= 1  )?\(__iadd__", done.stderr)  # Python 3.13 keeps the text of -c
     namespace: dict = {}
     with pytest.raises(RuntimeError) as caught:
         exec(compile(FAILING, "<cell>", "exec"), namespace)  # noqa: S102

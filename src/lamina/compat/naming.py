@@ -64,7 +64,10 @@ def _rename(module: ModuleType) -> None:
     if shown is not None:
         classes = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == name]
         for cls in classes:
+            line = vars(cls).get("__firstlineno__")  # Python 3.13 forgets it when the module is set
             cls.__module__ = shown
+            if line is not None:
+                cls.__firstlineno__ = line  # type: ignore[attr-defined]
         if classes and name not in MOVED and not hasattr(module, "__path__"):
             sys.modules.setdefault(shown, module)  # where `inspect` looks for the file of a class
     for source, target in MOVED.items():
