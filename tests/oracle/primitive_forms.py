@@ -360,6 +360,28 @@ def layer_norm(x: Any, w: Any, b: Any, *, rank: int, eps: float) -> Any:
     return torch.native_layer_norm(x, x.shape[-rank:], w, b, eps)
 
 
+def recurrent(function: Any) -> Any:
+    """One direction of a layer: of the two that go by the same weights."""
+
+    def form(
+        x: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, h0: Any, *more: Any, lengths: Any, reverse: bool
+    ) -> Any:
+        cell, projection = more or (None, None)
+        state = tuple(torch.stack((s, s)) for s in (h0, cell) if s is not None)
+        weights = [w for w in (w_ih, w_hh, b_ih, b_hh, projection) if w is not None] * 2
+        packed = () if lengths is None else (torch.tensor(lengths),)
+        hx = state if more else state[0]
+        options = (b_ih is not None, 1, 0.0, False, True, *(() if packed else (False,)))
+        out, *last = function(x, *packed, hx, weights, *options)
+        return out.chunk(2, -1)[int(reverse)], *(s[int(reverse)] for s in last)
+
+    return form
+
+
+def plain_recurrent(*args: Any, relu: bool, **params: Any) -> Any:
+    return recurrent(torch.rnn_relu if relu else torch.rnn_tanh)(*args, **params)
+
+
 def ctc(
     log_probs: Any, labels: Any, start: Any, end: Any, skip: Any, last: Any, alive: Any, *, zero_infinity: bool
 ) -> Any:
@@ -560,14 +582,17 @@ FORMS: dict[str, Form] = {
     "fused _ctc": ctc,
     "fused _gelu": gelu,
     "fused _group_norm": group_norm,
+    "fused _gru": recurrent(torch.gru),
     "fused _hardsigmoid": F.hardsigmoid,
     "fused _hardswish": F.hardswish,
     "fused _hardtanh": F.hardtanh,
     "fused _layer_norm": layer_norm,
     "fused _leaky_relu": F.leaky_relu,
     "fused _logsigmoid": F.logsigmoid,
+    "fused _lstm": recurrent(torch.lstm),
     "fused _mse_alike": F.mse_loss,
     "fused _nll_rows": _over_rows(F.nll_loss),
+    "fused _plain": plain_recurrent,
     "fused _rrelu_mean": F.leaky_relu,
     "fused _rrelu_noisy": torch.mul,
     "fused _safe_softmax_body": lambda x: torch.softmax(x, -1),

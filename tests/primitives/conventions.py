@@ -13,7 +13,9 @@ DRAWS = frozenset((
 ))  # fmt: skip
 """Every call gives other values; the gradient is zero, or that of the distribution."""
 
-KEEPS: dict[str, int] = {"fused _cross_entropy_rows": 1, "fused _mse_alike": 1, "fused _nll_rows": 1}
+KEEPS: dict[str, int] = {
+    "fused _cross_entropy_rows": 1, "fused _gru": 2, "fused _lstm": 3, "fused _mse_alike": 1, "fused _nll_rows": 1, "fused _plain": 2,
+}  # fmt: skip
 """How many results of a kernel are a caller's: those behind are kept for the rules."""
 
 

@@ -302,6 +302,8 @@ def _to_save(p: Primitive, name: str, tensors: Any, params: Any, outs: Any, node
         return params[name], None
     if name == "out" or name.startswith("out_"):
         i = int(name[4:] or 0)
+        if outs[i] is None:
+            return None, None
         counter = version(outs[i])
         mode = current()
         nr = sum(1 for k in range(i) if k not in p.nondiff) if several(node) else None

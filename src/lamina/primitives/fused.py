@@ -34,7 +34,8 @@ def fused(
     grads: a rule for each tensor parameter of the composite, in order (None: no gradient), as a primitive's; the names after `g`
     are parameters of the composite, or `out`. kernel: what the body computes, on arrays; it stands for the body wherever no
     transform looks on. Body and kernel then take tensors by place and the rest by keyword, as a primitive's forward does, and
-    `options` and the rules (on arrays or Tensors) are those of a primitive's declaration.
+    `options` and the rules (on arrays or Tensors) are those of a primitive's declaration. A body may give None for what only the
+    kernel keeps for its rules; large arrays stay with the kernel if `large` is False.
     """
 
     def decorate(body: Body) -> Any:
@@ -91,7 +92,7 @@ def fused(
 
 
 def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, options: dict[str, Any]) -> Any:
-    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, large=body, **options)
+    op = registry.primitive(f"fused {body.__name__}", kernel, grads, node=name, **{"large": body, **options})
     node_class = _node_class(name)
 
     @functools.wraps(body)
@@ -194,30 +195,47 @@ class FusedNode(Node):
 
     def _again(self, values: list[Any]) -> Sequence[Any]:
         """Run the body on the saved inputs, recorded, and go back through that."""
-        body, given, low = self.given["body"], self.given["given"], self.low
-        token = modes.set_current(modes.with_grad(modes.current(), True))
-        try:
-            inputs = [t for t in self._saved if t._node is not None]  # type: ignore[union-attr]
-            # aliases, so that the way ends at the inputs and does not run on behind them
-            aliases = {id(t): alias(t) for t in inputs}
-            result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
-            outs = result if isinstance(result, tuple) else (result,)
-            roots = [
-                (edge_of(o), v)
-                for o, v in zip(outs, values, strict=True)
-                if v is not None and o is not None and o._node is not None
-            ]
-            # a tensor given twice has one alias: the whole of its cotangent goes along its first edge
-            captures: dict[Any, int] = {}
-            first = [captures.setdefault(edge_of(aliases[id(t)]), len(captures)) for t in inputs]
-            found = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False)
-            return recorded(self, [found[at] if at not in first[:i] else None for i, at in enumerate(first)])
-        finally:
-            modes.reset(token)
+        inputs = [t for t in self._saved if t._node is not None]  # type: ignore[union-attr]
+        return recorded(self, _through(self.given["body"], self.given["given"], self.low, inputs, values))
 
     def _release(self, place: Place | None) -> None:
         self._saved, self._versions = None, place
         self.inner = self.leaves = self.given = None  # type: ignore[assignment]
+
+
+def _through(body: Body, given: dict[str, Any], low: Any, inputs: Sequence[Tensor], values: Sequence[Any]) -> list[Any]:
+    """The gradients of a body in `inputs`, tensors among what it is given, from the cotangents of its results: it runs again, recorded."""
+    now = modes.current()
+    again = modes.is_grad_enabled()
+    token = modes.set_current(modes.with_grad(now, True))
+    try:
+        # aliases, so that the way ends at the inputs and does not run on behind them
+        aliases = {id(t): alias(t) for t in inputs}
+        result = _run(body, {n: aliases.get(id(v), v) for n, v in given.items()}, low)
+        outs = result if isinstance(result, tuple) else (result,)
+        roots = [
+            (edge_of(o), v)
+            for o, v in zip(outs, values, strict=False)
+            if v is not None and o is not None and o._node is not None
+        ]
+        # a tensor given twice has one alias: the whole of its cotangent goes along its first edge
+        captures: dict[Any, int] = {}
+        first = [captures.setdefault(edge_of(aliases[id(t)]), len(captures)) for t in inputs]
+        found = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False, record=again)
+        return [found[at] if at not in first[:i] else None for i, at in enumerate(first)]
+    finally:
+        modes.reset(token)
+
+
+def derived(
+    body: Body, tensors: Sequence[Any], params: dict[str, Any], values: Sequence[Any], needs: Sequence[bool]
+) -> list[Any]:
+    """A rule, on Tensors, of a composite whose kernel has one for arrays: back through the body, for the inputs that are asked for."""
+    low = next((t._kind.dtype for t in tensors if t is not None and t._kind.dtype.is_low), None)
+    given = dict(zip(body.__code__.co_varnames, tensors, strict=False)) | params
+    wanted = [i for i, need in enumerate(needs) if need]
+    found = iter(_through(body, given, low, [tensors[i] for i in wanted], values))
+    return [next(found) if need else None for need in needs]
 
 
 def _recorded(node_class: type, body: Body, given: dict[str, Any], low: Any, mode: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors
-from lamina.autograd.graph import NOWHERE, Node
+from lamina.autograd.graph import NOWHERE, Node, Output
 from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.device import BY_NUMPY
 from lamina.core.size import broadcast
@@ -26,8 +26,8 @@ from lamina.primitives.second import recorded
 
 ndarray = np.ndarray
 
-_TENSORS = {"index": 1, "index_put": 2}
-"""How many edges of a variadic primitive users see, when not all: the rest are indices."""
+_TENSORS = {"index": 1, "index_put": 2, "fused _lstm": 7}
+"""How many edges of a variadic primitive users see, when not all: the rest are indices, or no argument of PyTorch's operation."""
 
 
 class PrimitiveNode(Node):
@@ -249,6 +249,21 @@ def of_number(out: Tensor) -> Tensor:
         cls: Any = node.__class__
         node.__class__ = _with_one_edge(cls)
     return out
+
+
+def named(out: Tensor, name: str) -> Tensor:
+    """Let the node of `out` be called `<name>Backward0`: where PyTorch does the same by another operation."""
+    node = out._node.node if isinstance(out._node, Output) else out._node
+    if isinstance(node, Node):
+        cls: Any = node.__class__
+        if cls.__name__ != f"{name}Backward0":
+            node.__class__ = _called(cls, f"{name}Backward0")
+    return out
+
+
+@functools.cache
+def _called(cls: type[Any], name: str) -> type[Any]:
+    return type(name, (cls,), {"__slots__": (), "__module__": cls.__module__})
 
 
 @functools.cache

@@ -1,9 +1,7 @@
 """Recurrent computations under PyTorch's names: whole sequences (rnn_tanh, rnn_relu, lstm, gru) and single cells.
 
-Here: the loops over layers, directions and time, on public operations. Not here: parameters, checks and packing
+Here: the loops over layers and directions. Not here: one direction of one layer (rnn_steps.py), parameters, checks and packing
 (nn/modules/rnn.py).
-
-The input's share of the gates is one matrix product for all steps; a step is one product more, for the state.
 """
 
 from __future__ import annotations
@@ -13,124 +11,16 @@ from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
-
-State = tuple[Tensor, ...]
-# (what the input gives the gates of this step, state, weight_hh transposed, bias_hh, weight_hr transposed) -> new state
-Step = Callable[[Tensor, State, Tensor, Tensor | None, Tensor | None], State]
-
-
-def _linear(state: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return lamina.matmul(state, weight) if bias is None else lamina.addmm(bias, state, weight)
-
-
-def _tanh_step(gates: Tensor, state: State, weight: Tensor, bias: Tensor | None, projection: Tensor | None) -> State:
-    return (lamina.tanh(lamina.addmm(gates, state[0], weight)),)
-
-
-def _relu_step(gates: Tensor, state: State, weight: Tensor, bias: Tensor | None, projection: Tensor | None) -> State:
-    return (lamina.relu(lamina.addmm(gates, state[0], weight)),)
-
-
-def _lstm_step(gates: Tensor, state: State, weight: Tensor, bias: Tensor | None, projection: Tensor | None) -> State:
-    hidden, cell = state
-    into, kept, candidate, out = lamina.addmm(gates, hidden, weight).chunk(4, 1)
-    cell = lamina.sigmoid(kept) * cell + lamina.sigmoid(into) * lamina.tanh(candidate)
-    hidden = lamina.sigmoid(out) * lamina.tanh(cell)
-    if projection is not None:
-        hidden = lamina.matmul(hidden, projection)
-    return hidden, cell
-
-
-def _gru_step(gates: Tensor, state: State, weight: Tensor, bias: Tensor | None, projection: Tensor | None) -> State:
-    (hidden,) = state
-    # The reset gate multiplies the state's share of the candidate alone, bias included: the shares stay apart.
-    reset, update, candidate = _linear(hidden, weight, bias).chunk(3, 1)
-    reset_in, update_in, candidate_in = gates.chunk(3, 1)
-    candidate = lamina.tanh(candidate_in + lamina.sigmoid(reset_in + reset) * candidate)
-    return (candidate + lamina.sigmoid(update_in + update) * (hidden - candidate),)
-
-
-def _input_gates(
-    input: Tensor, weight: Tensor, bias_ih: Tensor | None, bias_hh: Tensor | None, step: Step
-) -> tuple[Tensor, Tensor | None]:
-    """The input's share of the gates, and the bias left for the state's share."""
-    if bias_ih is not None and step is not _gru_step:
-        bias_ih, bias_hh = bias_ih + bias_hh, None
-    gates = lamina.matmul(input, weight.t())
-    return (gates if bias_ih is None else gates + bias_ih), bias_hh
-
-
-def _run(
-    input: Tensor, state: State, weights: Sequence[Tensor], has_biases: bool, step: Step, reverse: bool
-) -> tuple[Tensor, State]:
-    """One direction of one layer over input (time, batch, features)."""
-    weight_hh, bias_ih, bias_hh, projection = _unpack(weights, has_biases)
-    gates, bias = _input_gates(input, weights[0], bias_ih, bias_hh, step)
-    steps = gates.unbind(0)
-    outputs = []
-    for gate in reversed(steps) if reverse else steps:
-        state = step(gate, state, weight_hh, bias, projection)
-        outputs.append(state[0])
-    if reverse:
-        outputs.reverse()
-    return lamina.stack(outputs), state
-
-
-def _run_packed(
-    data: Tensor,
-    batch_sizes: list[int],
-    state: State,
-    weights: Sequence[Tensor],
-    has_biases: bool,
-    step: Step,
-    reverse: bool,
-) -> tuple[Tensor, State]:
-    """One direction of one layer over packed rows: at step t the first batch_sizes[t] sequences are still running."""
-    weight_hh, bias_ih, bias_hh, projection = _unpack(weights, has_biases)
-    gates, bias = _input_gates(data, weights[0], bias_ih, bias_hh, step)
-    steps = gates.split(batch_sizes)
-    if reverse:
-        return _run_packed_reverse(steps, state, weight_hh, bias, projection, step)
-    outputs: list[Tensor] = []
-    finished: list[State] = []
-    for gate in steps:
-        running = gate.shape[0]
-        if running < state[0].shape[0]:
-            finished.append(tuple(part[running:] for part in state))
-            state = tuple(part[:running] for part in state)
-        state = step(gate, state, weight_hh, bias, projection)
-        outputs.append(state[0])
-    # The last to finish are the first rows.
-    finished.append(state)
-    return lamina.cat(outputs), tuple(lamina.cat(parts) for parts in zip(*reversed(finished), strict=True))
-
-
-def _run_packed_reverse(
-    steps: Sequence[Tensor],
-    initial: State,
-    weight_hh: Tensor,
-    bias: Tensor | None,
-    projection: Tensor | None,
-    step: Step,
-) -> tuple[Tensor, State]:
-    """From the last step to the first; a sequence joins, with its own initial state, where it ends."""
-    state = tuple(part[: steps[-1].shape[0]] for part in initial)
-    outputs = []
-    for gate in reversed(steps):
-        running, known = gate.shape[0], state[0].shape[0]
-        if running > known:
-            state = tuple(lamina.cat((part, start[known:running])) for part, start in zip(state, initial, strict=True))
-        state = step(gate, state, weight_hh, bias, projection)
-        outputs.append(state[0])
-    outputs.reverse()
-    return lamina.cat(outputs), state
-
-
-def _unpack(weights: Sequence[Tensor], has_biases: bool) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """(weight_hh transposed, bias_ih, bias_hh, weight_hr transposed) of one direction's weights."""
-    bias_ih, bias_hh = weights[2:4] if has_biases else (None, None)
-    rest = weights[4 if has_biases else 2 :]
-    return weights[1].t(), bias_ih, bias_hh, rest[0].t() if rest else None
+from lamina.nn.functional.rnn_steps import (
+    State,
+    Step,
+    gru_step,
+    input_gates,
+    layer,
+    lstm_step,
+    relu_step,
+    tanh_step,
+)
 
 
 def _run_layers(
@@ -154,14 +44,14 @@ def _run_layers(
     weights = (params[start : start + per_run] for start in range(0, len(params), per_run))
     initial = zip(*(part.unbind(0) for part in state), strict=True)
     finals = []
-    for layer in range(num_layers):
+    for number in range(num_layers):
         outputs = []
         for reverse in (False, True)[:directions]:
             output, final = run(input, next(initial), next(weights), reverse)
             outputs.append(output)
             finals.append(final)
         input = outputs[0] if directions == 1 else lamina.cat(outputs, -1)
-        if dropout and train and layer < num_layers - 1:
+        if dropout and train and number < num_layers - 1:
             input = lamina.nn.functional.dropout(input, dropout, train)
     return input, *(lamina.stack(parts) for parts in zip(*finals, strict=True))
 
@@ -184,7 +74,7 @@ def _padded(
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
     def run(rows: Tensor, start: State, weights: Sequence[Tensor], reverse: bool) -> tuple[Tensor, State]:
-        return _run(rows, start, weights, has_biases, step, reverse)
+        return layer(step, rows, start, weights, has_biases, None, reverse)
 
     per_run = _weights_per_run(has_biases, state)
     output, *final = _run_layers(input, state, params, per_run, num_layers, dropout, train, bidirectional, run)
@@ -203,10 +93,10 @@ def _packed(
     train: bool,
     bidirectional: bool,
 ) -> tuple[Tensor, ...]:
-    sizes = batch_sizes.tolist()
+    sizes = tuple(batch_sizes.tolist())
 
     def run(rows: Tensor, start: State, weights: Sequence[Tensor], reverse: bool) -> tuple[Tensor, State]:
-        return _run_packed(rows, sizes, start, weights, has_biases, step, reverse)
+        return layer(step, rows, start, weights, has_biases, sizes, reverse)
 
     per_run = _weights_per_run(has_biases, state)
     return _run_layers(data, state, params, per_run, num_layers, dropout, train, bidirectional, run)
@@ -274,10 +164,10 @@ def _sequence(name: str, step: Step, state_of: Callable[[Any], State]) -> Callab
     return function
 
 
-rnn_tanh = _sequence("rnn_tanh", _tanh_step, _one_state)
-rnn_relu = _sequence("rnn_relu", _relu_step, _one_state)
-lstm = _sequence("lstm", _lstm_step, _two_states)
-gru = _sequence("gru", _gru_step, _one_state)
+rnn_tanh = _sequence("rnn_tanh", tanh_step, _one_state)
+rnn_relu = _sequence("rnn_relu", relu_step, _one_state)
+lstm = _sequence("lstm", lstm_step, _two_states)
+gru = _sequence("gru", gru_step, _one_state)
 
 
 def _cell(
@@ -304,7 +194,7 @@ def _cell(
     unbatched = input.dim() == 1
     if unbatched:
         input, state = input.unsqueeze(0), tuple(part.unsqueeze(0) for part in state)
-    gates, bias = _input_gates(input, w_ih, b_ih, b_hh, step)
+    gates, bias = input_gates(input, w_ih, b_ih, b_hh, step)
     state = step(gates, state, w_hh.t(), bias, None)
     return tuple(part.squeeze(0) for part in state) if unbatched else state
 
@@ -313,14 +203,14 @@ def rnn_tanh_cell(
     input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
 ) -> Tensor:
     """tanh(W_ih x + b_ih + W_hh h + b_hh). Shapes: input (N, I), hx (N, H) -> (N, H)."""
-    return _cell(_tanh_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
+    return _cell(tanh_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
 def rnn_relu_cell(
     input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
 ) -> Tensor:
     """relu(W_ih x + b_ih + W_hh h + b_hh). Shapes: input (N, I), hx (N, H) -> (N, H)."""
-    return _cell(_relu_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
+    return _cell(relu_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
 def lstm_cell(
@@ -336,7 +226,7 @@ def lstm_cell(
         raise TypeError("lstm_cell(): argument 'hx' (position 2) must be tuple of Tensors, not Tensor")
     if len(hx) != 2:
         raise RuntimeError("lstm_cell expects two hidden states")
-    hidden, cell = _cell(_lstm_step, input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
+    hidden, cell = _cell(lstm_step, input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
     return hidden, cell
 
 
@@ -344,4 +234,4 @@ def gru_cell(
     input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
 ) -> Tensor:
     """One GRU step: the new hidden state. Shapes: input (N, I), hx (N, H) -> (N, H)."""
-    return _cell(_gru_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
+    return _cell(gru_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
