@@ -5,29 +5,18 @@ Here: what programs set or ask once. Not here: modes of a thread (autograd/modes
 
 from __future__ import annotations
 
-import os
 from typing import Any
-
-import numpy as np
 
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import once
 from lamina.core.tensor import Tensor
+from lamina.core.threads import THREADS
+from lamina.core.threads import get_num_threads as get_num_threads
 
 _state: dict[str, Any] = {
     "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
 }  # fmt: skip
-
-THREADS = np.zeros(1, np.int64)  # 0: not asked for yet. An array: native code reads it at each launch
-
-
-def get_num_threads() -> int:
-    """How many threads an operation may use."""
-    if not THREADS[0]:
-        asked = os.environ.get("LAMINA_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
-        THREADS[0] = int(asked) if asked and asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
-    return int(THREADS[0])
 
 
 def set_num_threads(num: int) -> None:

@@ -15,6 +15,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, version, wrap
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import with_out
+from lamina.primitives.kernels import products
 from lamina.primitives.matmul import (
     PLAIN,
     autocast,
@@ -74,19 +75,19 @@ def _times(x: Any, factor: Any) -> Any:
 
 
 addmm_ = primitive(
-    "addmm", lambda z, x, y, *, beta, alpha: _plus(z, x.dot(y), beta, alpha),
+    "addmm", lambda z, x, y, *, beta, alpha: _plus(z, products.dot(x, y), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
            lambda g, y, alpha, x_turned: _times(times(g, y.mT, x_turned), alpha),
            lambda g, x, alpha, y_turned: _times(times(x.mT, g, y_turned), alpha)))  # fmt: skip
 
 baddbmm_ = primitive(
-    "baddbmm", lambda z, x, y, *, beta, alpha: _plus(z, np.matmul(x, y), beta, alpha),
+    "baddbmm", lambda z, x, y, *, beta, alpha: _plus(z, products.matmul(x, y), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
            lambda g, y, alpha: _times(bmm_(g, y.mT), alpha),
            lambda g, x, alpha: _times(bmm_(x.mT, g), alpha)))  # fmt: skip
 
 addbmm_ = primitive(
-    "addbmm", lambda z, x, y, *, beta, alpha: _plus(z, np.add.reduce(np.matmul(x, y), axis=0, dtype=x.dtype), beta, alpha),
+    "addbmm", lambda z, x, y, *, beta, alpha: _plus(z, np.add.reduce(products.matmul(x, y), axis=0, dtype=x.dtype), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
            lambda g, y, alpha: _times(matmul_(g, y.mT), alpha),
            lambda g, x, alpha: _times(matmul_(x.mT, g), alpha)))  # fmt: skip

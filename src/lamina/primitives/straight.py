@@ -16,7 +16,6 @@ from lamina.autograd import modes, views
 from lamina.autograd.graph import next_seq
 from lamina.core.device import BY_NUMPY
 from lamina.core.parameter import Parameter
-from lamina.core.strided import is_turned
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, without_history
@@ -187,8 +186,9 @@ def _of_two(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
                 made._seq = next_seq()
                 made._edges = (input if node is LEAF else node, other if other_node is LEAF else other_node)
                 v, w = input._version_, other._version_
-                if turned:
-                    made._saved = (other, is_turned(input._array), input, is_turned(other._array))
+                if turned:  # strided.is_turned, without two calls
+                    s, t = input._array.strides, other._array.strides
+                    made._saved = (other, s[0] < s[1], input, t[0] < t[1])
                     made._versions = (0 if w is None else w.n, None, 0 if v is None else v.n, None)
                 else:
                     made._saved = (other, input)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 
-from lamina.settings import get_num_threads
+from lamina.core.threads import get_num_threads
 
 from . import codegen, cpu
 

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.settings import THREADS, get_num_threads
+from lamina.core.threads import THREADS, get_num_threads
 
 from . import cpu
 from .memory import aligned, forever

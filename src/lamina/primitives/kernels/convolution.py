@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from lamina.primitives.kernels import depthwise
+from lamina.primitives.kernels import depthwise, products
 from lamina.primitives.kernels.windows import (
     Array,
     Sizes,
@@ -54,7 +54,7 @@ def conv_forward(x: Array, w: Array, stride: Sizes, padding: Sizes, dilation: Si
     weights = w.reshape(groups, w.shape[0] // groups, -1)
     flat = y.reshape(x.shape[0], *weights.shape[:2], -1)
     if _pointwise(kernel, stride):
-        np.matmul(weights, x.reshape(x.shape[0], groups, weights.shape[2], -1), out=flat)
+        products.matmul(weights, x.reshape(x.shape[0], groups, weights.shape[2], -1), out=flat)
         return y
     view = windows(x, kernel, outputs, stride, dilation)
     width, merge = math.prod(outputs[1:]), math.prod(outputs) < MERGE_BELOW
@@ -62,14 +62,17 @@ def conv_forward(x: Array, w: Array, stride: Sizes, padding: Sizes, dilation: Si
     if groups == 1:
         view = np.moveaxis(view, 1, len(kernel) + 1)
         weights = np.moveaxis(w, 1, -1).reshape(weights.shape)
-    for images, bands in tiles(x.shape[0], outputs[0], row_bytes):
-        for band in bands:
-            target = flat[..., band.start * width : band.stop * width][images]
-            if merge:
-                product = weights @ _merged_columns(view, images, band, weights)
-                target[...] = product.reshape(*product.shape[:2], len(target), -1).transpose(2, 0, 1, 3)
-            else:
-                np.matmul(weights, _columns(view, images, band, weights), out=target)
+
+    def tile(images: slice, band: slice) -> None:
+        target = flat[..., band.start * width : band.stop * width][images]
+        if merge:
+            product = weights @ _merged_columns(view, images, band, weights)
+            target[...] = product.reshape(*product.shape[:2], len(target), -1).transpose(2, 0, 1, 3)
+        else:
+            np.matmul(weights, _columns(view, images, band, weights), out=target)
+
+    jobs = [(images, band) for images, bands in tiles(x.shape[0], outputs[0], row_bytes) for band in bands]
+    products.each(tile, jobs, y.size * weights.shape[2])
     return y
 
 
@@ -110,7 +113,7 @@ def conv_input_grad(
         return np.zeros(x_shape, dtype)
     if _pointwise(kernel, stride) and not any(padding):
         turned = w.reshape(groups, -1, w.shape[1]).swapaxes(1, 2)
-        return (turned @ g.reshape(len(g), groups, turned.shape[2], -1)).reshape(x_shape)
+        return products.matmul(turned, g.reshape(len(g), groups, turned.shape[2], -1)).reshape(x_shape)
     spread = tuple(d * (k - 1) - p for k, p, d in zip(kernel, padding, dilation, strict=True))
     if set(stride) == {1} and min(spread) >= 0 and w.shape[1] >= max(TURN_FROM, w.shape[0] // groups):
         return conv_forward(g, _turned(w, groups), stride, spread, dilation, groups)
@@ -126,12 +129,15 @@ def conv_input_grad(
     width = math.prod(space[1:] if pitched else outputs[1:])
     turned = w.reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2)
     row_bytes = x_shape[1] * math.prod(kernel) * width * dtype.itemsize
-    for images, bands in tiles(len(g), outputs[0], row_bytes):
+
+    def tile(images: slice, bands: list[slice]) -> None:
         larger = np.zeros((x_shape[1], len(g[images]), math.prod(space) + math.prod(space[1:])), dtype)
         for band in bands:
             scatter(g[images, :, band], turned, larger, band.start, space, kernel, stride, dilation)
         larger = larger[..., : math.prod(space)].reshape(*larger.shape[:2], *space)
         x[images] = larger[inner(x_shape[2:], padding)].swapaxes(0, 1)
+
+    products.each(tile, list(tiles(len(g), outputs[0], row_bytes)), g.size * turned.shape[1])
     return x
 
 

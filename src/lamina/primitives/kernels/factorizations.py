@@ -6,10 +6,12 @@ at once, or in scipy's LAPACK where one matrix is large. Not here: gradients, ch
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from lamina.core import blas
 from lamina.core.strided import Array
 
 LARGE = 24
@@ -18,11 +20,18 @@ LARGE = 24
 
 def lapack(routine: str, dtype: Any) -> Any:
     """scipy's LAPACK routine for `dtype`, or None without scipy."""
+    routines = _routines()
+    return routines and getattr(routines, {"f": "s", "d": "d", "F": "c", "D": "z"}[np.dtype(dtype).char] + routine)
+
+
+@cache
+def _routines() -> Any:
     try:
-        from scipy.linalg import lapack as routines  # heavy, and absent in a slim installation
+        from scipy.linalg import _flapack, lapack  # heavy, and absent in a slim installation
     except ImportError:
         return None
-    return getattr(routines, {"f": "s", "d": "d", "F": "c", "D": "z"}[np.dtype(dtype).char] + routine)
+    blas.hold(_flapack)  # SciPy brings a BLAS of its own
+    return lapack
 
 
 def _stacked(x: Array, trailing: int = 2) -> Array:
