@@ -58,14 +58,15 @@ def run(
         marked = cells
     release = not keep
     cell_of = cells.get
-    token = modes.set_current(modes.with_grad(now, create if record is None else record))
+    inner = modes.with_grad(now, create if record is None else record)
     if outer is not None:
         sums.depth = outer.depth + 1
-    _run.sums = sums
     cell: list[Any] | None
     value: Any
     results: Any
     try:
+        modes.set_current(inner)
+        _run.sums = sums
         for edge, value in by_heap(roots) if len(roots) > 3 else roots:
             given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
@@ -112,9 +113,9 @@ def run(
             results = value = total = None
         for callback in sums.callbacks:  # they may add more
             callback()
-    finally:
-        modes.reset(token)
+    finally:  # first what no interrupt can part from here
         _run.sums = outer
+        modes.set_current(now)
     return sums.found
 
 

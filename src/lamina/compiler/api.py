@@ -11,7 +11,8 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Lock, RLock
+from itertools import chain
+from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
@@ -27,12 +28,14 @@ from lamina.compiler.effects import effects_of
 from lamina.compiler.explain import Explanation, explained
 from lamina.compiler.nonfinite import Witness, listened
 from lamina.compiler.replay import MISSED, Replay, Shape
+from lamina.compiler.turn import Turn
 from lamina.compiler.verify import Rewind, verified
 from lamina.core import tensor as core_tensor
 from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
 from lamina.core.generator import Generator
+from lamina.core.strokes import carry_out
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
 
@@ -40,7 +43,7 @@ KEPT = 8
 """Recordings kept for one compiled function; the one not used for the longest time is dropped."""
 TRIES = 4
 """Recordings that could not be used again before a function is left eager for good."""
-_RECORDS = Lock()
+_RECORDS = Turn()
 """One run at a time is recorded: optimizers' options are live numbers meanwhile."""
 
 
@@ -56,12 +59,15 @@ class Recording:
         self.effects: Any = None
         self.facts = Facts()
         self.replay: Replay | None = None
+        self.begun = False  # to be made a replay of, which uses up the recorder
         self.calls = 0
 
     def differs(self, tensors: Sequence[Tensor]) -> str | None:
         """What is not as it was recorded, in words; None where the run could be this one again."""
         if self.why is not None:
             return self.why
+        if self.begun and self.replay is None:
+            return "the making of its replay was interrupted"
         if len(tensors) != len(self.shapes):
             return "the number of tensors"
         for i, (t, s) in enumerate(zip(tensors, self.shapes, strict=True)):
@@ -79,6 +85,7 @@ class Recording:
     def built(self) -> Replay:
         """The replay, made when it is first needed: what is called once is never compiled."""
         if self.replay is None:
+            self.begun = True
             if self.effects.joint is not None:
                 self.effects.joint.prepare(self.recorder)
             self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode, self.nan)
@@ -91,7 +98,7 @@ COMPILED: WeakSet[Compiled] = WeakSet()
 def reset() -> None:
     """Forget all recordings, and why calls stay eager."""
     for compiled in tuple(COMPILED):
-        with compiled.lock:
+        with compiled.turn.awaited():
             compiled.recordings.clear()
             compiled.eager, compiled.tries, compiled._run = None, 0, _missed
 
@@ -109,7 +116,8 @@ class Compiled:
         self.eager: str | None = None  # why it is not compiled at all
         self.tries = 0
         self.warm = False  # it was called before
-        self.lock = RLock()
+        self.turn = Turn()
+        self._inside = self.turn.inside
         self.calls = {"recorded": 0, "replayed": 0, "eager": 0}
         self.anew: deque[str] = deque(maxlen=16)  # why recordings were made after the first
         COMPILED.add(self)
@@ -123,19 +131,20 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs:
-            lock = self.lock
-            if lock.acquire(False):
-                try:
+            inside, result = self._inside, MISSED
+            mine: list[int] = []
+            try:
+                if inside.setdefault(0, mine) is mine:
                     result = self._run(*args)
-                except TypeError:
-                    if len(args) == len(self._shapes()):
-                        raise
-                    result = MISSED
-                finally:
-                    lock.release()
-                if result is not MISSED:
-                    self.calls["replayed"] += 1
-                    return result
+            except TypeError:
+                if len(args) == len(self._shapes()):
+                    raise
+            finally:
+                if 0 in inside and inside[0] is mine:
+                    del inside[0]
+            if result is not MISSED:
+                self.calls["replayed"] += 1
+                return result
         return self._slow(args, kwargs)
 
     def _shapes(self) -> Sequence[Any]:
@@ -146,9 +155,10 @@ class Compiled:
         mode = modes.current()
         if self.eager is not None or (mode is not None and not mode.plain) or (mode is not None and mode.transforms):
             return self._eagerly(args, kwargs)
-        if not self.lock.acquire(False):  # another thread, or a call inside a call
-            return self._eagerly(args, kwargs)
+        inside, mine = self._inside, [get_ident()]
         try:
+            if inside.setdefault(0, mine) is not mine:  # another thread, or a call inside a call
+                return self._eagerly(args, kwargs)
             leaves, spec = pytree.tree_flatten((args, kwargs))
             tensors = [v for v in leaves if isinstance(v, Tensor)]
             others = tuple(None if isinstance(v, Tensor) else _key(v) for v in leaves)
@@ -185,14 +195,21 @@ class Compiled:
                     return self._eagerly(args, kwargs)
             if sys.getprofile() is not None:  # somebody else is watching: what runs could not be told
                 return self._eagerly(args, kwargs)
-            if not _RECORDS.acquire(False):
-                return self._eagerly(args, kwargs)
-            try:
-                return self._record(args, kwargs, leaves, key, mode)
-            finally:
-                _RECORDS.release()
+            return self._alone(args, kwargs, leaves, key, mode)
         finally:
-            self.lock.release()
+            if 0 in inside and inside[0] is mine:
+                del inside[0]
+
+    def _alone(self, args: Any, kwargs: Any, leaves: list[Any], key: Any, mode: Any) -> Any:
+        """Record, unless another thread does."""
+        inside, mine = _RECORDS.inside, [get_ident()]
+        try:
+            if inside.setdefault(0, mine) is not mine:
+                return self._eagerly(args, kwargs)
+            return self._record(args, kwargs, leaves, key, mode)
+        finally:
+            if 0 in inside and inside[0] is mine:
+                del inside[0]
 
     def _eagerly(self, args: Any, kwargs: Any) -> Any:
         self.calls["eager"] += 1
@@ -202,7 +219,11 @@ class Compiled:
         if self.nan and (mode is None or mode.plain) and not (mode is not None and mode.listener is not None):
             tensors = [v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
             return listened(lambda: self._function(*args, **kwargs), Witness(tensors, Before(alive(Tensor))))
-        return self._function(*args, **kwargs)
+        try:
+            return self._function(*args, **kwargs)
+        except BaseException:  # an interrupt may have come between a mode and its end
+            modes.set_current(mode)
+            raise
 
     def _replayed(self, recording: Recording, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
         replay = recording.built()
@@ -246,8 +267,10 @@ class Compiled:
         watch = Watch({id(o) for o in found if isinstance(o, CONTAINERS)})
         stateful = Stateful([o for o in found if isinstance(o, stateful_classes())], recorder)
         del found
-        token = modes.set_current(modes.mode().but(listener=recorder))
+        listening = modes.mode().but(listener=recorder)
+        undo = chain(watch.undoing(), stateful.undoing(), map(modes.set_current, (mode,)))
         try:
+            modes.set_current(listening)
             with stateful, watch:
                 result = self._function(*args, **kwargs)
             if isinstance(recorder, Witness) and (error := recorder.error(result)) is not None:
@@ -258,7 +281,10 @@ class Compiled:
                 else (None, None)
             )
         finally:
-            modes.reset(token)
+            try:
+                sys.setprofile(None)  # while Python looks at each call, one may be interrupted before it begins
+            finally:
+                carry_out(undo)
         why = recorder.broken or broken
         if why is None and watch.unclean is not None:
             why = f"it {watch.unclean[0]}{_at(watch.unclean[1])}"
@@ -291,7 +317,7 @@ class Compiled:
 
     def explain(self, profile: bool = False) -> Explanation:
         """What was recorded and how it runs, as text that is also a page (`html()`, `save_html(path)`). profile: time of each kernel."""
-        with self.lock:
+        with self.turn.awaited():
             return explained(self, profile)
 
 

@@ -7,6 +7,7 @@ what does not become kernels alone stays with NumPy. Here: these programs, and w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
@@ -44,7 +45,6 @@ class Eager(Bound):
         stages.place(self)
         (self.entry,) = stages.calls(self)
         self.refs = {r.value: r for r in outs if r is not None}
-        self.lock = Lock()
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array | None]:
         memory: list[Any] = [None] * len(self.passed)
@@ -53,8 +53,7 @@ class Eager(Bound):
         for k, v in self.made:
             ref = self.refs[v]
             memory[k] = np.empty(ref.shape, ref.dtype) if plain(ref) else np.empty(v.nbytes, np.uint8)
-        with self.lock:
-            self.entry(*memory)
+        self.entry(*memory)
         found = {v: memory[k] for k, v in self.made}
         return [None if r is None else _seen(found[r.value], r) for r in self.outs]
 
@@ -65,6 +64,15 @@ def _seen(array: Array, ref: Ref) -> Array:
 
 _programs: dict[Any, Any] = {}  # how often it was asked for; then its Eager, or None where there cannot be one
 _lock = Lock()
+
+
+def _forked() -> None:
+    """The thread that was making a program, if one was, is not there in a child."""
+    global _lock
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def kernel(function: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -118,13 +126,14 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
         numbers.setdefault(id(a), i)
     waiting = iter(tensors)
     recorder = Recorder(tensors, Before([]))
-    token = modes.set_current(modes.Mode(grad=False, listener=recorder))
+    before, listening = modes.current(), modes.Mode(grad=False, listener=recorder)
     try:
+        modes.set_current(listening)
         result = function(*[_tensors(a, waiting) for a in args], **params)
     except Exception:
         return None
     finally:
-        modes.reset(token)
+        modes.set_current(before)
     many = isinstance(result, (tuple, list))
     values = list(result) if many else [result]
     if (

@@ -229,11 +229,12 @@ def _backward() -> tuple[str, Place | None]:
 
 def listened(function: Callable[[], Any], witness: Witness) -> Any:
     """Run `function` under `witness`; its result. Raises NotFiniteError where what it leaves is not finite."""
-    token = modes.set_current(modes.mode().but(listener=witness))
+    before, listening = modes.current(), modes.mode().but(listener=witness)
     try:
+        modes.set_current(listening)
         result = function()
     finally:
-        modes.reset(token)
+        modes.set_current(before)
     error = witness.error(result)
     if error is not None:
         raise error

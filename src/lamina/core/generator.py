@@ -222,3 +222,11 @@ class Generator:
 
 
 default_generator = Generator()
+
+
+def _forked() -> None:
+    """A thread of the parent's that was drawing is not there in a child."""
+    default_generator.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -15,11 +15,13 @@ import gc
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from threading import get_ident
 from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, MethodWrapperType
 from typing import Any, ParamSpec, TypeVar
 
+from lamina.core.strokes import attributes
 from lamina.core.version import OWN_FILES, Place, is_own
 
 P = ParamSpec("P")
@@ -82,6 +84,17 @@ class Watch:
         self.stored: set[tuple[CodeType, int]] = set()  # instructions at which the library was called
         self.codes: dict[CodeType, None] = {}
         self.lines: set[tuple[CodeType, int]] | None = None  # that ran, where that is known
+
+    def undoing(self) -> Iterator[Any]:
+        """What puts all back as it is now, for `strokes.carry_out`: for a run that is interrupted amid the beginning or the end."""
+        traces = (None,) if sys.gettrace() is None else ()
+        collects = (gc.enable,) if gc.isenabled() else ()
+        return chain(
+            map(sys.setprofile, (sys.getprofile(),)),
+            map(sys.settrace, traces),
+            map(operator.call, collects),
+            attributes((Watch,), "now", (Watch.now,)),
+        )
 
     def __enter__(self) -> Watch:
         self._before, self._collects = sys.getprofile(), gc.isenabled()

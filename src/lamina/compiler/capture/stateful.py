@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
 from lamina.compiler.capture.guards import is_live_option, is_optimizer
 from lamina.compiler.capture.recorder import Recorder
+from lamina.core.strokes import items
 
 
 def stateful_classes() -> tuple[type, ...]:
@@ -36,6 +37,13 @@ class Stateful:
         self.states = [(o, _state_of(o)) for o in objects]
         self.optimizers = [o for o, _ in self.states if is_optimizer(o)]
         self._changed: list[tuple[dict[str, Any], str, Any, Any]] = []
+        self._groups: list[dict[str, Any]] = []
+        self._keys: list[str] = []
+        self._values: list[Any] = []
+
+    def undoing(self) -> Iterator[Any]:
+        """What puts the options back where `__exit__` was interrupted or never called, for `strokes.carry_out`."""
+        return items(self._groups, self._keys, self._values)
 
     def __enter__(self) -> Stateful:
         for optimizer in self.optimizers:
@@ -43,6 +51,9 @@ class Stateful:
                 for key, value in group.items():
                     if key != "params" and is_live_option(value):
                         self._changed.append((group, key, value, self._live(optimizer, group, key, value)))
+        self._keys.extend(key for _, key, _, _ in self._changed)
+        self._values.extend(value for _, _, value, _ in self._changed)
+        self._groups.extend(group for group, _, _, _ in self._changed)
         for group, key, _, put in self._changed:
             group[key] = put
         return self
@@ -53,6 +64,7 @@ class Stateful:
         for group, key, value, put in self._changed:
             if group.get(key) is put:
                 group[key] = value
+        self._groups.clear()
 
     def _live(self, optimizer: Any, group: dict[str, Any], key: str, value: Any) -> Any:
         label = f"{type(optimizer).__name__}'s {key}"
