@@ -14,7 +14,9 @@ from lamina.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
+from lamina.core import blas as _blas
 from lamina.core import draws_normal as _draws_normal
+from lamina.core import heap as _heap
 from lamina.core import quiet as _quiet
 from lamina.core.device import (
     channels_last,
@@ -488,6 +490,8 @@ from lamina.version import __version__
 _methods.install()
 
 _quiet.install()
+_blas.hold()
+_heap.keep_freed()
 _draws_normal.Native.lend = lambda: _importlib.import_module("lamina.compiler.draws").kernels()
 
 newaxis = None

@@ -12,11 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core import blas
 from lamina.core.strided import Array
 from lamina.core.threads import share
-
-blas.hold()
 
 SMALL = 1 << 16
 """Elements: a product of two arrays with fewer is left to BLAS as it is."""
