@@ -54,6 +54,8 @@ _LIBRARY_STDLIB = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", 
                    "<string>", "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
 
 
+_QUIET = sys.version_info < (3, 12)
+"""Whether the profile hook is taken out while the library runs: later versions pay more for that than for calling it."""
 CONTAINERS = (list, dict, set)
 
 
@@ -125,13 +127,33 @@ class Watch:
             self.unclean = (what, place)
 
     def _entered(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """A frame begins: of those that are looked at, each line is noted."""
-        return None if _library(frame.f_code.co_filename) else self._line
+        """A frame begins: of those that are looked at, each line is noted; in the library only what it calls outside is of interest."""
+        back = frame.f_back
+        within = back is not None and _library(back.f_code.co_filename)
+        if not _library(frame.f_code.co_filename):
+            if within and _QUIET:
+                sys.setprofile(self._event)
+            return self._line
+        if within or not _QUIET:
+            return None
+        self._event(frame, "call", arg)
+        sys.setprofile(None)
+        frame.f_trace_lines = False
+        return self._left
 
     def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
         if event == "line" and self.lines is not None:
             self.lines.add((frame.f_code, frame.f_lineno))
+        elif event == "return" and _QUIET and frame.f_back is not None and _library(frame.f_back.f_code.co_filename):
+            self._event(frame, "return", arg)
+            sys.setprofile(None)
         return self._line
+
+    def _left(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """The library returns to what is looked at."""
+        if event == "return":
+            sys.setprofile(self._event)
+        return self._left
 
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "call":
@@ -259,6 +281,7 @@ def unwatched(method: Callable[P, R]) -> Callable[P, R]:
         watch = Watch.now
         if watch is None or watch.thread != get_ident():
             return method(*args, **kwargs)
+        profile = sys.getprofile()
         sys.setprofile(None)
         if watch.lines is not None:
             sys.settrace(None)
@@ -267,7 +290,7 @@ def unwatched(method: Callable[P, R]) -> Callable[P, R]:
         finally:
             if watch.lines is not None:
                 sys.settrace(watch._entered)
-            sys.setprofile(watch._event)
+            sys.setprofile(profile)
 
     return called
 
