@@ -67,7 +67,7 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
         before = about.grad
         if before is None:
             if own and g.flags.carray and leaf._array.flags.c_contiguous:
-                about.grad = wrap(g if g.base is None else g.base, leaf._kind)
+                about.grad = wrap(g, leaf._kind)
             else:
                 made = _empty(leaf, np.asarray(g))
                 np.copyto(made, g)
@@ -104,7 +104,7 @@ def _empty(leaf: Tensor, g: Array) -> Array:
 def _alone(g: Any) -> bool:
     """Whether nobody but the engine's own calls holds this array, so that the leaf may keep it.
 
-    Or the array that it is a view of, turned and turned back.
+    Or the whole array that it is a view of: turned and turned back, or of another shape.
     """
     if g.__class__ is not np.ndarray or getrefcount(g) > alone_count:
         return False
@@ -113,9 +113,7 @@ def _alone(g: Any) -> bool:
         base.__class__ is np.ndarray
         and base.base is None
         and getrefcount(base) <= 3  # `base`, the view's own, the argument
-        and base.shape == g.shape
-        and base.strides == g.strides
-        and base.dtype is g.dtype
+        and base.nbytes == g.nbytes
     )
 
 

@@ -40,6 +40,10 @@ def _picked(x: Array, *indices: Array, at: tuple[int, ...]) -> Array:
     try:
         if len(at) == 1:
             return np.take(x, indices[0], at[0])
+        if at == tuple(range(len(at))) and x.flags.c_contiguous:
+            index = places.joined(indices, x.shape)
+            if index is not None:
+                return x.reshape(-1, *x.shape[len(at) :]).take(index, 0)
         return np.asarray(x[_key(x.ndim, at, indices)], order="C")
     except IndexError:
         raise _outside(x, at, indices) from None
@@ -78,6 +82,9 @@ def _rows(
 ) -> tuple[Array, Array, list[int]]:
     """An indexing of several dimensions as one of rows: a flat index, the values by row, the sizes of the indexed dimensions."""
     front = [shape[d] for d in at]
+    joined = places.joined(indices, front)
+    if joined is not None and len(at) == len(shape) and values.shape == joined.shape:
+        return joined.reshape(-1), values.reshape(-1, 1), front
     common = np.broadcast_shapes(*(i.shape for i in indices))
     index: Any = np.zeros((), np.int64)
     for i, n in zip(indices, front, strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ def flat_places(shape: tuple[int, ...], index: Array, dim: int) -> Array:
 def flat(shape: tuple[int, ...], index: Array, dim: int) -> Array:
     """The places of an index along `dim` as a flat array; scalars count as one element."""
     return (flat_places(shape, index, dim) if shape and index.ndim else index).reshape(-1)
+
+
+def joined(indices: Sequence[Array], sizes: Sequence[int]) -> Array | None:
+    """One index into dimensions of these sizes taken as one, for one into each; None unless all are alike and within."""
+    first = indices[0]
+    index: Any = None
+    for i, n in zip(indices, sizes):  # noqa: B905 (sizes may go on)
+        if i.dtype != np.int64 or i.shape != first.shape or not i.size or int(i.view(np.uint64).max()) >= n:
+            return None  # a negative one is huge
+        index = i if index is None else index * n + i
+    return index  # type: ignore[no-any-return]
 
 
 def line_of(index: Array, shape: tuple[int, ...], dim: int) -> Array | None:
