@@ -8,6 +8,7 @@ Not here: how a run is recorded (capture/), what is made of it (passes/).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -68,6 +69,12 @@ class Ref(NamedTuple):
     def whole(self) -> bool:
         """Whether the elements cover the value's memory, each byte once."""
         return self.size * self.dtype.itemsize == self.value.nbytes and dense(self.shape, self.strides, self.dtype)
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """The name of a dtype, which NumPy puts together anew each time it is asked."""
+    return dtype.name
 
 
 class Number(NamedTuple):

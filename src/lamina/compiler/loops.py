@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamina.compiler.graph import Ref, Value
+from lamina.compiler.graph import Ref, Value, dtype_name
 from lamina.compiler.kernels import REDUCTIONS, SCALAR_OPS, SIZES, Access, Inst, Loop
 from lamina.compiler.kernels import NotNative as NotNative
 
@@ -144,7 +144,7 @@ _NAN = float("nan")
 
 
 def access(ref: Ref, strides: Sequence[int]) -> At:
-    name = ref.dtype.name
+    name = dtype_name(ref.dtype)
     if name not in SIZES:
         raise NotNative(f"dtype {name}")
     return At(ref.value, ref.offset, tuple(_elements(s, ref.dtype) for s in strides), name)

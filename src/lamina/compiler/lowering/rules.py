@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamina.compiler.graph import Node, Ref
+from lamina.compiler.graph import Node, Ref, dtype_name
 from lamina.compiler.loops import WIDE, Body, NotNative, Val
 
 Rule = Callable[[Node], Sequence[Any]]
@@ -53,4 +53,4 @@ def collapsed(ref: Ref, first: int, last: int) -> Ref:
 
 
 def name_of(given: Any) -> str:
-    return str(given.dtype.name if given.__class__ is Ref else given.value.dtype.name)
+    return dtype_name(given.dtype if given.__class__ is Ref else given.value.dtype)
