@@ -594,4 +594,13 @@ def _first_large(function: _Any, args: _Any, params: _Any) -> _Any:
     return _importlib.import_module("lamina.compiler.eager").install()(function, args, params)
 
 
+def _first_recurrent(name: _Any, order: _Any, arrays: _Any) -> _Any:
+    """The same for the loops of recurrent layers."""
+    _primitive.Slots.recurrent = None
+    if not _importlib.import_module("lamina.compiler.available").available():
+        return False
+    return _importlib.import_module("lamina.compiler.recurrent").install()(name, order, arrays)
+
+
 _primitive.Slots.fuser = _first_large
+_primitive.Slots.recurrent = _first_recurrent

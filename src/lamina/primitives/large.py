@@ -39,6 +39,15 @@ def large_forward(compute: Callable[..., Any], tensors: Callable[[], Callable[..
     return forward
 
 
+def large_call(function: Callable[..., Any], compute: Callable[..., Any], *arrays: Any) -> Any:
+    """compute(*arrays), by a native kernel where one is large. function: the same on Tensors."""
+    if Slots.fuser is not None and any(a.size >= LARGE for a in arrays):
+        found = Slots.fuser(function, arrays, {})
+        if found is not NotImplemented:
+            return found
+    return compute(*arrays)
+
+
 def large_rule(rule: Rule | None) -> Rule | None:
     """A gradient rule, which on arrays may leave for a native kernel."""
     if rule is None:

@@ -161,9 +161,9 @@ def _products(
     """The gradients of the input, both weights and both biases from the cotangents of the gates (rows, gates)."""
     flat = x.reshape(-1, x.shape[-1])
     return [
-        (d_input @ w_ih).reshape(x.shape) if needs[0] else None,
-        d_input.T @ flat if needs[1] else None,
-        d_state.T @ before if needs[2] else None,
+        kernels.product(d_input, w_ih).reshape(x.shape) if needs[0] else None,
+        kernels.product(d_input.T, flat) if needs[1] else None,
+        kernels.product(d_state.T, before) if needs[2] else None,
         kernels.column_sums(d_input) if biased and needs[3] else None,
         kernels.column_sums(d_state) if biased and needs[4] else None,
     ]

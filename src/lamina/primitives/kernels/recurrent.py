@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.core.strided import Array
+from lamina.primitives.addmm import addmm
+from lamina.primitives.kernels.products import dot
+from lamina.primitives.large import large_call
+from lamina.primitives.matmul import mm_
 from lamina.primitives.primitive import Slots
 
 
@@ -67,10 +71,21 @@ class Memory:
 
 def _input_gates(x: Array, weight: Array, bias: Array | None) -> Array:
     """The input's share of the gates: (rows, gates)."""
-    gates: Array = x.reshape(-1, x.shape[-1]) @ weight.T
-    if bias is not None:
-        gates += bias
-    return gates
+    rows = x.reshape(-1, x.shape[-1])
+    if bias is None:
+        return product(rows, weight.T)
+    return large_call(addmm, _affine, bias, rows, weight.T)  # type: ignore[no-any-return]
+
+
+def _affine(bias: Array, x: Array, y: Array) -> Array:
+    out = dot(x, y)
+    out += bias
+    return out
+
+
+def product(x: Array, y: Array) -> Array:
+    """x @ y."""
+    return large_call(mm_, dot, x, y)  # type: ignore[no-any-return]
 
 
 def _turned(weight: Array) -> Array:
