@@ -19,12 +19,13 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import eq, exp, where_
 from lamina.primitives.kernels import sums
 from lamina.primitives.kernels.sums import LARGE
-from lamina.primitives.registry import primitive
+from lamina.primitives.registry import Slots, primitive
 from lamina.primitives.scans import excluded
 from lamina.primitives.shape import expand_
 from lamina.primitives.signature import parsed, reduced, scalar_name
 
 ndarray = np.ndarray
+HUGE = 1 << 20  # elements: a sum that waits for memory, which a native loop reads faster
 FEW = 8  # summands: NumPy adds them one by one, as PyTorch does, and where they cancel each other that shows
 
 
@@ -100,7 +101,13 @@ def _everything(x: Array, to: Any = None) -> Any:
     added = sums.everything(x) if to is None else None
     if added is not None:
         return added
-    return x.sum(dtype=to) if x.size < LARGE else total(x, tuple(range(x.ndim)), False, to)
+    if x.size < LARGE:
+        return x.sum(dtype=to)
+    if x.size >= HUGE and to is None and Slots.fuser is not None:
+        added = Slots.fuser(sum_all, (x,), {"to": None})
+        if added is not NotImplemented:
+            return added
+    return total(x, tuple(range(x.ndim)), False, to)
 
 
 sum_all = primitive(
