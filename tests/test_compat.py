@@ -84,6 +84,18 @@ FROM_IMPORTS = {
     "torch.profiler": "profile, record_function",
     "torch.testing": "assert_close, make_tensor",
     "torch.torch_version": "TorchVersion",
+    "torch._C._nn": "gelu, _parse_to",
+    "torch._dynamo.eval_frame": "OptimizedModule",
+    "torch.compiler": "allow_in_graph, set_stance",
+    "torch.distributions.constraints": "*",
+    "torch.distributions.utils": "_sum_rightmost, _standard_normal",
+    "torch.futures": "Future, collect_all",
+    "torch.hub": "HASH_REGEX, urlparse",
+    "torch.jit.annotations": "List",
+    "torch.library": "custom_op, Library",
+    "torch.nn.modules.transformer": "_get_activation_fn",
+    "torch.nn.parallel.distributed": "DistributedDataParallel",
+    "torch.utils._pytree": "Context, _dict_flatten_with_keys, _list_unflatten",
 }
 
 
@@ -122,14 +134,50 @@ assert importlib.metadata.version("torch") == str(torch.__version__)
 def test_a_part_that_is_absent_says_why():
     text = run(
         INSTALL
-        + "try:\n    import torch.fx\nexcept ModuleNotFoundError as error:\n    print(error.name, error)\n"
+        + "try:\n    import torch.package\nexcept ModuleNotFoundError as error:\n    print(error.name, error)\n"
         + "try:\n    import torch.nonsense\nexcept ModuleNotFoundError as error:\n    print(error)\n"
     )
     assert text.splitlines() == [
-        "torch.fx lamina has no torch.fx: programs are not traced symbolically; "
-        "call the module, or read the graph from Tensor.grad_fn",
+        "torch.package lamina has no torch.package: programs are not packaged; save a state_dict",
         "No module named 'torch.nonsense'",
     ]
+
+
+def test_a_part_that_is_only_named_can_be_mentioned_and_not_used():
+    run(
+        INSTALL
+        + """
+import torch
+from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
+from torch.distributed.tensor import DTensor
+from torch.utils.flop_counter import FlopCounterMode
+assert not isinstance(torch.ones(1), DTensor) and not isinstance(torch.nn.Linear(1, 1), FullyShardedDataParallel)
+assert torch.fx.GraphModule.__module__ == "torch.fx" and torch.fx.wrap("len") == "len"
+assert torch.utils._python_dispatch.is_traceable_wrapper_subclass(torch.ones(1)) is False
+for call, said in (
+    (lambda: DTensor.from_local, "from_local"),
+    (lambda: torch.fx.nonsense, "nonsense"),
+    (lambda: torch.distributed.init_process_group, "is_available"),
+):
+    try:
+        call()
+    except AttributeError as error:
+        assert said in str(error), error
+    else:
+        raise AssertionError(said)
+for call, said in (
+    (lambda: torch.fx.symbolic_trace(None), "torch.fx.symbolic_trace: programs are not traced symbolically; call the module"),
+    (lambda: FullyShardedDataParallel(None), "lamina runs in one process"),
+    (lambda: torch.nested.nested_tensor([]), "pad_sequence"),
+):
+    try:
+        call()
+    except NotImplementedError as error:
+        assert said in str(error), error
+    else:
+        raise AssertionError(said)
+"""
+    )
 
 
 @pytest.fixture

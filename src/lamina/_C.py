@@ -3,6 +3,7 @@
 Here: the types under their native names, and calls that have nothing to do. Not here: kernels, or anything new.
 """
 
+import importlib
 from typing import Any
 
 import lamina
@@ -48,6 +49,8 @@ _SCRIPT = frozenset(("ScriptModule", "ScriptFunction", "CompilationUnit"))
 
 
 def __getattr__(name: str) -> Any:
+    if name == "_nn":
+        return importlib.import_module("lamina.nn._native")
     if name in _TOP:
         return getattr(lamina, name)
     if name in vars(_native) and not name.startswith("__"):

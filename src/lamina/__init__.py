@@ -500,7 +500,7 @@ legacy_contiguous_format = contiguous_format
 _SUBPACKAGES = frozenset((
     "nn", "optim", "utils", "autograd", "probes", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
-    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "_C", "_dynamo", "__config__",
+    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "futures", "library", "ops", "_C", "_dynamo", "__config__",
     "_inductor", "_logging", "_refs", "_utils", "_utils_internal", "sparse", "settings", "doctor",
 ))  # fmt: skip
 _ELSEWHERE = {
@@ -509,13 +509,19 @@ _ELSEWHERE = {
         "is_anomaly_enabled", "is_anomaly_check_nan_enabled", "set_anomaly_enabled", "sym_int", "sym_float", "sym_not", "sym_max",
         "sym_min", "sym_sum", "sym_ite", "sym_sqrt", "sym_fresh_size", "cond", "while_loop",
     ), "probes"),
+    **dict.fromkeys((
+        "_check", "_check_with", "_check_index", "_check_value", "_check_type", "_check_not_implemented", "_check_is_size",
+        "_check_tensor_all", "_check_tensor_all_with", "_assert", "_assert_async", "_shape_as_tensor",
+    ), "checked"),
+    **dict.fromkeys(("SymInt", "SymFloat", "SymBool"), "probes"),
+    **dict.fromkeys(("ScriptModule", "ScriptFunction", "CompilationUnit"), "jit"),
     "detach_": "autograd.tensor_api", "addmv_": "primitives.inplace_functions",
     **dict.fromkeys(("segment_reduce", "slice_inverse", "hash_tensor"), "primitives.segments"),
     **dict.fromkeys((
         "set_autocast_cpu_enabled", "set_autocast_cpu_dtype", "set_autocast_gpu_dtype", "set_autocast_cache_enabled",
         "autocast_increment_nesting", "autocast_decrement_nesting",
     ), "amp.autocast_mode"),
-    "save": "io", "load": "io",
+    "save": "io", "load": "io", "PyTorchFileReader": "_native",
     "autocast": "amp", "GradScaler": "amp", "OutOfMemoryError": "cuda", "is_autocast_enabled": "amp.autocast_mode", "set_autocast_enabled": "amp.autocast_mode", "get_autocast_dtype": "amp.autocast_mode",  # noqa: E501
     "is_autocast_available": "amp.autocast_mode", "clear_autocast_cache": "amp.autocast_mode", "is_autocast_cache_enabled": "amp.autocast_mode", "get_autocast_gpu_dtype": "amp.autocast_mode",  # noqa: E501
     "is_autocast_cpu_enabled": "amp.autocast_mode", "get_autocast_cpu_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",

@@ -21,9 +21,11 @@ from lamina import distributions as distributions
 from lamina import doctor as doctor
 from lamina import fft as fft
 from lamina import func as func
+from lamina import futures as futures
 from lamina import hub as hub
 from lamina import io as io
 from lamina import jit as jit
+from lamina import library as library
 from lamina import linalg as linalg
 from lamina import masked as masked
 from lamina import mps as mps
@@ -31,6 +33,7 @@ from lamina import mtia as mtia
 from lamina import multiprocessing as multiprocessing
 from lamina import nn as nn
 from lamina import onnx as onnx
+from lamina import ops as ops
 from lamina import optim as optim
 from lamina import overrides as overrides
 from lamina import primitives as primitives
@@ -48,6 +51,7 @@ from lamina import types as types
 from lamina import utils as utils
 from lamina import version as version
 from lamina import xpu as xpu
+from lamina._native import PyTorchFileReader as PyTorchFileReader
 from lamina.amp.autocast_mode import autocast as autocast
 from lamina.amp.grad_scaler import GradScaler as GradScaler
 from lamina.autograd.modes import enable_grad as enable_grad
@@ -75,6 +79,12 @@ from lamina.core.tensor import Tensor as Tensor
 from lamina.core.tensor import Tensor as _Tensor
 from lamina.cuda import OutOfMemoryError as OutOfMemoryError
 from lamina.io import serialization as serialization
+from lamina.jit._names import CompilationUnit as CompilationUnit
+from lamina.jit._names import ScriptFunction as ScriptFunction
+from lamina.jit._names import ScriptModule as ScriptModule
+from lamina.probes import SymBool as SymBool
+from lamina.probes import SymFloat as SymFloat
+from lamina.probes import SymInt as SymInt
 
 __version__: Any
 bfloat16: _dtype
@@ -383,6 +393,10 @@ def compile(
     mode: builtins.str | None = ...,
     options: Any = ...,
     disable: builtins.bool = ...,
+    name: builtins.str | None = ...,
+    recompile_limit: builtins.int | None = ...,
+    isolate_recompiles: builtins.bool = ...,
+    shapes_spec: Any = ...,
 ) -> Any: ...
 def compiled_with_cxx11_abi() -> builtins.bool: ...
 def complex(real: _Tensor, imag: _Tensor, *, out: _Tensor | None = ...) -> _Tensor: ...

@@ -170,3 +170,17 @@ def _set_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> Non
 def _get_deterministic_algorithms() -> bool:
     """As `are_deterministic_algorithms_enabled`."""
     return lamina.are_deterministic_algorithms_enabled()
+
+
+def _are_functorch_transforms_active() -> bool:
+    """Whether a call of `vmap`, `grad` or another transform is running."""
+    return bool(modes.mode().transforms)
+
+
+class PyTorchFileReader:
+    """Reads records of PyTorch's own files. Raises NotImplementedError: torch.load does."""
+
+    def __init__(self, name_or_buffer: Any) -> None:
+        raise NotImplementedError(
+            "PyTorchFileReader: the records of a file are not read one by one; use torch.load, with mmap=True"
+        )

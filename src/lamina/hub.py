@@ -5,15 +5,19 @@ Here: `load`, `list` and `help` with `source="local"`, and files of weights that
 
 import importlib.util
 import os
+import re
 import sys
-import urllib.parse
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
+from urllib.parse import urlparse
 
 import lamina
 
 __all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]
+
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
+"""The hash in the name of a file of weights."""
 
 _folder: dict[str, str] = {}
 
@@ -22,9 +26,13 @@ def get_dir() -> str:
     """The hub's folder: what `set_dir` said, or `hub` below TORCH_HOME, or below the user's cache folder."""
     if "dir" in _folder:
         return _folder["dir"]
+    return os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
+    """TORCH_HOME, or `torch` in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:
@@ -67,7 +75,7 @@ def load_state_dict_from_url(
 ) -> Any:
     """Load the file of the address's name from `model_dir` (default: `checkpoints` in the hub's folder)."""
     folder = Path(model_dir) if model_dir is not None else Path(get_dir()) / "checkpoints"
-    path = folder / (file_name or os.path.basename(urllib.parse.urlparse(url).path))
+    path = folder / (file_name or os.path.basename(urlparse(url).path))
     if not path.exists():
         download_url_to_file(url, str(path))
     return lamina.load(path, map_location=map_location, weights_only=weights_only)

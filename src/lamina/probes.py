@@ -67,6 +67,25 @@ def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
 # ---- sizes that could be symbolic ------------------------------------------------------------------------------------
 
 
+class _Symbolic:
+    """A size that is not known yet: a class to name in isinstance checks. Raises NotImplementedError."""
+
+    def __init__(self, node: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__}: sizes are numbers in lamina; use the number itself")
+
+
+class SymInt(_Symbolic):
+    """Of an int."""
+
+
+class SymFloat(_Symbolic):
+    """Of a float."""
+
+
+class SymBool(_Symbolic):
+    """Of a bool."""
+
+
 def sym_int(a: Any) -> int:
     """`a` as int."""
     return int(a)

@@ -11,8 +11,10 @@ from contextvars import ContextVar
 from typing import Any
 
 __all__ = [
+    "EventList",
     "ProfilerAction",
     "ProfilerActivity",
+    "kineto_available",
     "profile",
     "record_function",
     "schedule",
@@ -46,6 +48,11 @@ def supported_activities() -> set[ProfilerActivity]:
     return {ProfilerActivity.CPU}
 
 
+def kineto_available() -> bool:
+    """False: no library records single operations."""
+    return False
+
+
 def schedule(
     *, wait: int, warmup: int, active: int, repeat: int = 0, skip_first: int = 0, skip_first_wait: int = 0
 ) -> Callable[[int], ProfilerAction]:
@@ -71,7 +78,7 @@ def tensorboard_trace_handler(*args: Any, **kwargs: Any) -> Callable[[Any], None
     return lambda profiler: None
 
 
-class _Times(dict[str, tuple[int, float]]):
+class EventList(dict[str, tuple[int, float]]):
     """By label: how often it ran, and for how many seconds in all."""
 
     def table(self, *args: Any, **kwargs: Any) -> str:
@@ -97,7 +104,7 @@ class profile:
     ) -> None:
         self.step_num = 0
         self._schedule, self._on_trace_ready = schedule, on_trace_ready
-        self._times = _Times()
+        self._times = EventList()
         self._tokens: list[Any] = []
 
     def start(self) -> None:
@@ -125,7 +132,7 @@ class profile:
         count, total = self._times.get(name, (0, 0.0))
         self._times[name] = (count + 1, total + seconds)
 
-    def key_averages(self, *args: Any, **kwargs: Any) -> _Times:
+    def key_averages(self, *args: Any, **kwargs: Any) -> EventList:
         """The labels and their times."""
         return self._times
 

@@ -100,16 +100,16 @@ def is_warn_always_enabled() -> bool:
 
 
 def set_default_device(device: Any) -> None:
-    """Where tensors are made: the CPU. Raises for another device."""
-    if device is not None and devices.as_device(device) is not devices.cpu:
-        raise NotImplementedError(
-            "set_default_device('meta') is not there; pass device='meta' to the factories instead"
-        )
+    """Where this thread's factories make tensors that are given no device; None: on the CPU. Raises for a device that is not there."""
+    contexts = devices.defaults.get()[1:]
+    default = None if device is None else devices.as_device(device)
+    devices.defaults.set((default, *contexts) if default is not None or contexts else ())
 
 
 def get_default_device() -> devices.device:
-    """The CPU."""
-    return devices.cpu
+    """What `set_default_device`, or the innermost `with torch.device(...)`, says; else the CPU."""
+    set_by_user = devices.defaults.get()
+    return set_by_user[-1] if set_by_user else devices.cpu
 
 
 def set_default_tensor_type(t: Any, /) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any
 
-from lamina.profiler import ProfilerActivity, profile, record_function
+from lamina.profiler import EventList, ProfilerActivity, profile, record_function
 
-__all__ = ["ProfilerActivity", "emit_nvtx", "profile", "record_function"]
+__all__ = ["EventList", "ProfilerActivity", "emit_nvtx", "profile", "record_function"]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import lamina
-from lamina.compat import naming
+from lamina.compat import named, naming
 from lamina.compat.paths import ABSENT, elsewhere, facades_in
 
 OWN, STAND_IN = "lamina", "torch"
@@ -65,6 +65,8 @@ class StandInFinder(importlib.abc.MetaPathFinder):
         own_name = f"{OWN}.{below}" if below else OWN
         if _exists(own_name):
             return importlib.machinery.ModuleSpec(fullname, _SameModuleLoader(own_name), is_package=True)
+        if named.is_named(fullname):
+            return importlib.machinery.ModuleSpec(fullname, _NamedLoader(), is_package=True)
         sources = elsewhere(fullname)
         if sources is not None:
             return importlib.machinery.ModuleSpec(fullname, _FacadeLoader(sources), is_package=True)
@@ -104,7 +106,8 @@ class _SameModuleLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.own_spec  # the import system has put the stand-in's there; reload needs ours
-        for path in facades_in(f"{STAND_IN}{self.own_name.removeprefix(OWN)}"):
+        shown = f"{STAND_IN}{self.own_name.removeprefix(OWN)}"
+        for path in (*facades_in(shown), *named.below(shown)):
             if not hasattr(module, path.rpartition(".")[2]):
                 importlib.import_module(path)  # `import torch` is enough for torch.serialization; costs no real import
 
@@ -117,6 +120,16 @@ class _FacadeLoader(importlib.abc.Loader):
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         return Facade(spec.name, self.sources)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The module is complete."""
+
+
+class _NamedLoader(importlib.abc.Loader):
+    """Gives a module of names that a program may mention, and not use."""
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return named.module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """The module is complete."""

@@ -5,6 +5,7 @@ A path that is the same below `lamina` and `torch` needs no entry: the modules t
 
 # Path of torch -> modules of lamina that have its names.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "torch._C._nn": ("lamina.nn._native",),
     "torch._jit_internal": ("lamina.jit",),
     "torch._C._profiler": ("lamina.profiler",),
     "torch._prims": ("lamina",),
@@ -20,7 +21,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch._vendor.packaging.version": ("packaging.version",),
     "torch.autograd.variable": ("lamina.autograd",),
     "torch.functional": ("lamina",),
+    "torch.jit.annotations": ("typing",),
     "torch.nn.modules": ("lamina.nn",),
+    "torch.nn.parallel.data_parallel": ("lamina.nn.parallel",),
+    "torch.nn.parallel.distributed": ("lamina.nn.parallel",),
     "torch.nn.parameter": ("lamina.core.parameter",),
     "torch.random": ("lamina",),
     "torch.return_types": ("lamina",),
@@ -37,16 +41,10 @@ PACKAGES = frozenset(("torch.nn.modules", "torch.utils.data._utils"))
 
 # Path of torch -> what to say to a program that imports it.
 ABSENT: dict[str, str] = {
-    "torch._subclasses": "there are no fake tensors; use device='meta'",
-    "torch.futures": "nothing runs asynchronously; use concurrent.futures",
     "torch.package": "programs are not packaged; save a state_dict",
-    "torch.utils.flop_counter": "operations are not counted",
     "torch.utils.mobile_optimizer": "there is no mobile runtime",
     "torch.utils.data.datapipes": "data pipes are deprecated in PyTorch too; use a Dataset or an IterableDataset",
     "torch.ao": "quantisation is not supported; run the model in float32 or bfloat16",
-    "torch.export": "graphs are not exported; run the module itself",
-    "torch.fx": "programs are not traced symbolically; call the module, or read the graph from Tensor.grad_fn",
-    "torch.nested": "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence) or keep a list",
     "torch.quantization": "quantisation is not supported; run the model in float32 or bfloat16",
 }
 

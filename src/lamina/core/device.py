@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from typing import Any
 
 from lamina.core.dtype import DTYPES, UNSUPPORTED, dtype
@@ -54,6 +55,19 @@ class device:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _device, (str(self),)
+
+    def __enter__(self) -> device:
+        """A context in which factories that are given no device make tensors here."""
+        defaults.set((*(defaults.get() or (None,)), self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        outer = defaults.get()[:-1]
+        defaults.set(() if outer == (None,) else outer)
+
+
+defaults: ContextVar[tuple[Any, ...]] = ContextVar("lamina.default_devices", default=())
+"""This thread's default device (or None), then those of the contexts that it is in; empty: the CPU."""
 
 
 def _device(name: str) -> device:

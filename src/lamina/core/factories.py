@@ -68,7 +68,10 @@ def kind_of(dtype: Any, device: Any) -> Kind:
         if found is None:
             raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
         dtype = found() if callable(found) else found
-    return CPU[dtype] if device is None else KINDS[dtype, devices.as_device(device)]
+    if device is None:
+        set_by_user = devices.defaults.get()
+        return KINDS[dtype, devices.as_device(set_by_user[-1])] if set_by_user else CPU[dtype]
+    return KINDS[dtype, devices.as_device(device)]
 
 
 _PYTHON: dict[Any, Any] = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copyreg
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import ref
 
 import numpy as np
@@ -90,11 +90,12 @@ class Tensor(TensorBase, metaclass=TensorType):
     _overrides = True  # subclasses: __torch_function__ is asked (Parameter: not)
     __array_priority__ = 1000  # ndarray * tensor is tensor.__rmul__
 
-    _array: Array
-    _kind: Kind
-    _node: Any
-    _version_: Version | None
-    _more: More | None
+    if TYPE_CHECKING:  # typing.get_type_hints of a user's subclass reads them as names of the module that `__module__` says
+        _array: Array
+        _kind: Kind
+        _node: Any
+        _version_: Version | None
+        _more: More | None
 
     __hash__ = object.__hash__  # by identity, and in C: tensors are keys in the engine
 

@@ -197,6 +197,16 @@ class CUDAGraph:
         raise RuntimeError("Tried to instantiate dummy base class CUDAGraph: lamina computes on the CPU")
 
 
+class graph:
+    """Raises the AssertionError of a PyTorch without CUDA: no graph is captured."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _refuse()
+
+
+default_generators: tuple[Any, ...] = ()
+
+
 class _CudaTensorType(type):
     """Classes like `torch.cuda.FloatTensor`: nothing is an instance of them."""
 

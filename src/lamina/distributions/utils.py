@@ -34,6 +34,13 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     return tuple(lamina.broadcast_tensors(*made))
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
+    """Draws from the normal distribution of mean 0 and variance 1."""
+    return lamina.normal(
+        lamina.zeros(shape, dtype=dtype, device=device), lamina.ones(shape, dtype=dtype, device=device)
+    )
+
+
 def clamp_probs(probs: Tensor) -> Tensor:
     """The probabilities, kept away from 0 and 1 by the dtype's eps."""
     eps = lamina.finfo(probs.dtype).eps
@@ -56,6 +63,9 @@ def sum_rightmost(value: Tensor, dim: int) -> Tensor:
     if dim == 0:
         return value
     return value.reshape(tuple(value.shape[: value.dim() - dim]) + (-1,)).sum(-1)
+
+
+_sum_rightmost = sum_rightmost  # the name that packages import
 
 
 def one_probs_or_logits(probs: Any, logits: Any) -> None:

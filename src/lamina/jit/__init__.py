@@ -70,12 +70,16 @@ def export(fn: _Any) -> _Any:
     return fn
 
 
-unused = script_method = interface = script_if_tracing = export
+unused = script_method = interface = script_if_tracing = _overload = _overload_method = export
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:
     """The function itself, with or without parentheses after the decorator."""
     return drop if callable(drop) else export
+
+
+class TracerWarning(Warning):
+    """What PyTorch warns of while it traces: a class to filter by."""
 
 
 def annotate(the_type: Any, the_value: _Any) -> _Any:

@@ -109,6 +109,22 @@ def trunc_normal_(
         return _thin_uniforms(tensor, mean, std, a, b, generator)
 
 
+def _no_grad_fill_(tensor: Tensor, val: float) -> Tensor:
+    with lamina.no_grad():
+        return tensor.fill_(val)
+
+
+def _no_grad_zero_(tensor: Tensor) -> Tensor:
+    return _no_grad_fill_(tensor, 0)
+
+
+_no_grad_uniform_, _no_grad_normal_, _no_grad_trunc_normal_ = (
+    uniform_,
+    normal_,
+    trunc_normal_,
+)  # names that packages call
+
+
 def _normal_cdf(x: float) -> float:
     return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 

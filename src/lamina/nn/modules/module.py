@@ -25,6 +25,13 @@ from lamina.nn.modules.hooks import (
     OWN_HOOKS,
     STATE_HOOKS,
     Hooked,
+    _global_backward_hooks,  # noqa: F401
+    _global_backward_pre_hooks,  # noqa: F401
+    _global_buffer_registration_hooks,  # noqa: F401
+    _global_forward_hooks,  # noqa: F401
+    _global_forward_pre_hooks,  # noqa: F401
+    _global_module_registration_hooks,  # noqa: F401
+    _global_parameter_registration_hooks,  # noqa: F401
     any_global_hook,
     drop_empty_hooks,
     own_hooks,
@@ -39,7 +46,7 @@ from lamina.nn.modules.hooks import (
     run_registration_hooks,
 )
 from lamina.nn.modules.path import module_path, note_path
-from lamina.nn.modules.state import Stateful, _IncompatibleKeys, _WrappedHook
+from lamina.nn.modules.state import _EXTRA_STATE_KEY_SUFFIX, Stateful, _IncompatibleKeys, _WrappedHook  # noqa: F401
 from lamina.nn.modules.tree import Tree
 
 __all__ = [

@@ -18,7 +18,7 @@ from lamina.nn.modules.tree import Tree
 from lamina.nn.parameter import is_lazy
 from lamina.utils.hooks import RemovableHandle
 
-EXTRA_STATE = "_extra_state"
+EXTRA_STATE = _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
 class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):

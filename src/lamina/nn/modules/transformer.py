@@ -14,7 +14,12 @@ from lamina.nn.functional.multi_head import _additive_mask
 from lamina.nn.modules.container import ModuleList
 from lamina.nn.modules.module import Module
 from lamina.nn.modules.normalization import LayerNorm
-from lamina.nn.modules.transformer_layers import Activation, TransformerDecoderLayer, TransformerEncoderLayer
+from lamina.nn.modules.transformer_layers import (
+    Activation,
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+    _get_activation_fn,  # noqa: F401 - packages take it from here
+)
 
 __all__ = [
     "Transformer",

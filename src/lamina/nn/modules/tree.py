@@ -21,7 +21,10 @@ class Tree:
 
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
+    if (
+        TYPE_CHECKING
+    ):  # typing.get_type_hints of a user's module evaluates what stands here, and Module is above this file
+        _modules: dict[str, Module | None]
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Each parameter once; without `recurse` only the module's own."""

@@ -1,0 +1,160 @@
+"""Parts of torch that packages name without using: a class for `isinstance`, an annotation, an import at the top of a file.
+
+Here: their paths, their names, and what stands there. A class has no instances; to call one, or a function, raises
+NotImplementedError that says why. What asks for a state of these parts gets the answer of a program that does not use them.
+Not here: what lamina has (paths.py); parts that a program cannot mean to use by importing them (ABSENT, there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NoReturn
+
+_ONE_PROCESS = "lamina runs in one process; use the module itself where torch.distributed.is_available() is False"
+_NOT_TRACED = "programs are not traced symbolically; call the module, or read the graph from Tensor.grad_fn"
+_NOT_EXPORTED = "graphs are not exported; run the module itself"
+_NOT_NESTED = "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence) or keep a list"
+_NOT_DISPATCHED = "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode"
+
+_FSDP = (
+    "BackwardPrefetch CPUOffload CPUOffloadPolicy FSDPModule FullOptimStateDictConfig FullStateDictConfig FullyShardedDataParallel "
+    "LocalOptimStateDictConfig LocalStateDictConfig MixedPrecision MixedPrecisionPolicy OffloadPolicy OptimStateDictConfig "
+    "OptimStateKeyType ShardedOptimStateDictConfig ShardedStateDictConfig ShardingStrategy StateDictConfig StateDictSettings "
+    "StateDictType UnshardHandle fully_shard register_fsdp_forward_method"
+)
+_TENSOR = (
+    "DTensor DeviceMesh Partial Placement Replicate Shard distribute_module distribute_tensor empty full init_device_mesh ones "
+    "rand randn zeros"
+)
+
+NAMED: dict[str, tuple[str, str]] = {
+    "torch._functorch.vmap": (_NOT_DISPATCHED, "_add_batch_dim _remove_batch_dim"),
+    "torch._higher_order_ops.associative_scan": (_NOT_TRACED, "associative_scan"),
+    "torch._subclasses.fake_tensor": ("there are no fake tensors; use device='meta'", "FakeTensor FakeTensorMode"),
+    "torch._subclasses.functional_tensor": (_NOT_DISPATCHED, "FunctionalTensor"),
+    "torch.distributed._composable.fsdp": (_ONE_PROCESS, _FSDP),
+    "torch.distributed._functional_collectives": (
+        _ONE_PROCESS,
+        "AsyncCollectiveTensor all_to_all_single_autograd wait_tensor",
+    ),
+    "torch.distributed._tensor": (_ONE_PROCESS, _TENSOR),
+    "torch.distributed.algorithms._checkpoint.checkpoint_wrapper": (
+        "wrap the call in torch.utils.checkpoint.checkpoint",
+        "CheckpointImpl CheckpointWrapper apply_activation_checkpointing checkpoint_wrapper offload_wrapper",
+    ),
+    "torch.distributed.algorithms.join": (_ONE_PROCESS, "Join JoinHook Joinable"),
+    "torch.distributed.algorithms.model_averaging.averagers": (_ONE_PROCESS, "ModelAverager PeriodicModelAverager"),
+    "torch.distributed.checkpoint": (
+        "lamina runs in one process; use torch.save and torch.load",
+        "FileSystemReader FileSystemWriter async_save load load_state_dict save save_state_dict",
+    ),
+    "torch.distributed.checkpoint.state_dict": (
+        "lamina runs in one process; use the module's and the optimizer's state_dict()",
+        "StateDictOptions get_model_state_dict get_optimizer_state_dict get_state_dict set_model_state_dict "
+        "set_optimizer_state_dict set_state_dict",
+    ),
+    "torch.distributed.checkpoint.stateful": (_ONE_PROCESS, "Stateful"),
+    "torch.distributed.device_mesh": (_ONE_PROCESS, "DeviceMesh init_device_mesh"),
+    "torch.distributed.distributed_c10d": (_ONE_PROCESS, "ProcessGroup ReduceOp Work"),
+    "torch.distributed.elastic.multiprocessing.errors": (_ONE_PROCESS, "ChildFailedError"),
+    "torch.distributed.fsdp": (_ONE_PROCESS, _FSDP),
+    "torch.distributed.fsdp.api": (_ONE_PROCESS, _FSDP),
+    "torch.distributed.fsdp.fully_sharded_data_parallel": (_ONE_PROCESS, _FSDP),
+    "torch.distributed.fsdp.sharded_grad_scaler": (_ONE_PROCESS, "ShardedGradScaler"),
+    "torch.distributed.fsdp.wrap": (
+        _ONE_PROCESS,
+        "ModuleWrapPolicy enable_wrap size_based_auto_wrap_policy transformer_auto_wrap_policy wrap",
+    ),
+    "torch.distributed.nn": (_ONE_PROCESS, "all_gather all_reduce"),
+    "torch.distributed.nn.functional": (_ONE_PROCESS, "all_gather all_reduce"),
+    "torch.distributed.rpc": (_ONE_PROCESS, "RRef TensorPipeRpcBackendOptions init_rpc rpc_async rpc_sync shutdown"),
+    "torch.distributed.tensor": (_ONE_PROCESS, _TENSOR),
+    "torch.distributed.tensor.parallel": (
+        _ONE_PROCESS,
+        "ColwiseParallel ParallelStyle PrepareModuleInput RowwiseParallel SequenceParallel loss_parallel parallelize_module",
+    ),
+    "torch.distributed.tensor.placement_types": (_ONE_PROCESS, "Partial Placement Replicate Shard _StridedShard"),
+    "torch.export": (_NOT_EXPORTED, "Dim ExportedProgram ExportGraphSignature export load register_dataclass save"),
+    "torch.fx": (
+        _NOT_TRACED,
+        "CodeGen Graph GraphModule Interpreter Node Proxy Tracer Transformer replace_pattern subgraph_rewriter symbolic_trace",
+    ),
+    "torch.fx.experimental.proxy_tensor": (_NOT_TRACED, "make_fx"),
+    "torch.fx.experimental.symbolic_shapes": (_NOT_TRACED, "GuardOnDataDependentSymNode ShapeEnv"),
+    "torch.fx.graph_module": (_NOT_TRACED, "GraphModule"),
+    "torch.fx.node": (_NOT_TRACED, "Node"),
+    "torch.fx.proxy": (_NOT_TRACED, "Proxy"),
+    "torch.nested": (_NOT_NESTED, "as_nested_tensor nested_tensor nested_tensor_from_jagged narrow to_padded_tensor"),
+    "torch.nested._internal.nested_tensor": (_NOT_NESTED, "NestedTensor"),
+    "torch.utils._python_dispatch": (_NOT_DISPATCHED, "TorchDispatchMode transform_subclass"),
+    "torch.utils.flop_counter": (
+        "operations are not counted; step.explain() of a compiled step says them",
+        "FlopCounterMode",
+    ),
+}
+"""Path of torch -> why its names do nothing here, and these names."""
+
+
+def _first(x: Any, *rest: Any, **options: Any) -> Any:
+    return x
+
+
+def _none(*args: Any, **options: Any) -> None:
+    return None
+
+
+def _false(*args: Any, **options: Any) -> bool:
+    return False
+
+
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "torch._subclasses.fake_tensor.is_fake": _false,
+    "torch.distributed.tensor._is_dtensor": _false,
+    "torch.fx.experimental.proxy_tensor.get_proxy_mode": _none,
+    "torch.fx.experimental.symbolic_shapes.guard_or_false": bool,
+    "torch.fx.experimental.symbolic_shapes.guard_or_true": bool,
+    "torch.fx.experimental.symbolic_shapes.guard_size_oblivious": bool,
+    "torch.fx.experimental.symbolic_shapes.is_symbolic": _false,
+    "torch.fx.experimental.symbolic_shapes.statically_known_true": bool,
+    "torch.fx.wrap": _first,
+    "torch.utils._python_dispatch.is_traceable_wrapper_subclass": _false,
+    "torch.utils._python_dispatch.is_traceable_wrapper_subclass_type": _false,
+}
+"""Functions on ordinary values that tell, or keep, what an ordinary program has: no trace, numbers for sizes, plain tensors."""
+
+_PARENTS = frozenset(
+    path[:end] for path in NAMED for end, letter in enumerate(f"{path}.") if letter == "." and path[:end] != "torch"
+)
+
+
+def below(parent: str) -> list[str]:
+    """The paths of the table, or packages around one, directly below a torch path."""
+    return [path for path in _PARENTS if path.rpartition(".")[0] == parent]
+
+
+def is_named(path: str) -> bool:
+    """Whether a path of torch is in the table, or is a package around one that is."""
+    return path in _PARENTS
+
+
+class _Named(type):
+    """The type of what stands for a class or function that lamina has not."""
+
+    why: str
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError(f"{cls.__module__}.{cls.__qualname__}: {cls.why}")
+
+
+def module(path: str) -> ModuleType:
+    """A new module with the names of the table."""
+    why, names = NAMED.get(path, ("", ""))
+    made = ModuleType(path, f"{path}: {why}" if why else None)
+    for name in names.split():
+        setattr(made, name, _Named(name, (), {"__module__": path, "__doc__": why, "why": why}))
+    for full, answer in ANSWERS.items():
+        if full.rpartition(".")[0] == path:
+            setattr(made, full.rpartition(".")[2], answer)
+    made.__path__ = []
+    return made
