@@ -1,13 +1,14 @@
 """Eager calls on large arrays through native kernels: softmax, normalisations, gelu, losses, convolutions and their gradients.
 
-A function that is asked for with the same shapes a few times is traced on Tensors and becomes a small program, from arrays to new arrays;
-what does not become kernels alone stays with NumPy. Here: these programs, and when they are made. Not here: which primitives ask
-(primitives/large.py), whole functions of the user's (api.py).
+A function that is asked for is traced on Tensors and becomes a small program for these shapes, from arrays to new arrays; what does not
+become kernels alone stays with NumPy. Which of the two depends on the call, not on how often it came. Here: these programs, and when
+they are made. Not here: which primitives ask (primitives/large.py), whole functions of the user's (api.py).
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
@@ -18,17 +19,15 @@ from lamina.autograd import modes
 from lamina.compiler import pipeline
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.calls import Call
-from lamina.compiler.capture.recorder import Before, Recorder
+from lamina.compiler.capture.recorder import Before, Recorder, extent
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.core.device import BY_NUMPY
-from lamina.core.strided import Array, owner_of
+from lamina.core.strided import Array, address, owner_of
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.primitive import Slots
 
-PATIENCE = 2
-"""Calls with the same shapes before a program is made: shapes that change all the time are not worth it."""
-MOST = 256
-"""Programs that are kept; after that no more are made."""
+EACH = 128
+"""Shapes of one function that get a program: more of them change all the time, and are not worth it."""
 
 ndarray = np.ndarray
 
@@ -62,7 +61,8 @@ def _seen(array: Array, ref: Ref) -> Array:
     return array if plain(ref) else elements_at(low_address(array) + ref.offset, ref, array)
 
 
-_programs: dict[Any, Any] = {}  # how often it was asked for; then its Eager, or None where there cannot be one
+_programs: dict[Any, Any] = {}  # by function, shapes and parameters: its Eager, or None where there cannot be one
+_shapes: Counter[Any] = Counter()  # of a function, in _programs
 _lock = Lock()
 
 
@@ -75,24 +75,27 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+_UNKNOWN = object()
+
+
 def kernel(function: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]) -> Any:
-    """What `function` gives for these arrays, by a native program; NotImplemented where there is none (yet)."""
+    """What `function` gives for these arrays, by a native program; NotImplemented where there is none."""
     now = modes.current()
     if now is not None and now.listener is not None:  # a recording computes as NumPy does
         return NotImplemented
     arrays: list[Array] = []
     key = (function, *[_key(a, arrays) for a in args], *params.items())
     try:
-        found = _programs.get(key, 0)
+        found = _programs.get(key, _UNKNOWN)
     except TypeError:  # a parameter that cannot be a key
         return NotImplemented
-    if found.__class__ is int:
-        if found < PATIENCE:
-            if len(_programs) < 16 * MOST:
-                _programs[key] = found + 1
-            return NotImplemented
+    if found is _UNKNOWN:
+        # Decided when the shapes are met first, and for good: the same call gives the same bits each time.
         with _lock:
-            if _programs.get(key).__class__ is int:
+            if key not in _programs:
+                if _shapes[function] >= EACH:
+                    return NotImplemented
+                _shapes[function] += 1
                 _programs[key] = _made(function, args, params, arrays)
         found = _programs[key]
     if found is None:
@@ -112,18 +115,11 @@ def _key(value: Any, arrays: list[Array]) -> Any:
 
 def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, Any], arrays: list[Array]) -> Any:
     """The program of a function, and what gives its results their form; None where there is none."""
-    if sum(v is not None and v.__class__ is tuple for v in _programs.values()) >= MOST:
-        return None
     if any(
         a.dtype.itemsize < 4 and a.dtype.kind == "V" or a.dtype not in BY_NUMPY or not a.flags.aligned for a in arrays
     ):
         return None
-    tensors = [wrap(a) for a in arrays]
-    if len({id(owner_of(a)) for a in arrays}) < len({id(a) for a in arrays}):
-        return None  # arrays that share memory are met too seldom
-    numbers: dict[int, int] = {}
-    for i, a in enumerate(arrays):
-        numbers.setdefault(id(a), i)
+    tensors = [wrap(a) for a in _apart(arrays)]
     waiting = iter(tensors)
     recorder = Recorder(tensors, Before([]))
     before, listening = modes.current(), modes.Mode(grad=False, listener=recorder)
@@ -159,6 +155,27 @@ def _made(function: Callable[..., Any], args: Sequence[Any], params: dict[str, A
     kind = type(result)
     form: Callable[[list[Any]], Any] = kind if many else _first
     return Eager(placed, stages, outs), form
+
+
+def _apart(arrays: Sequence[Array]) -> list[Array]:
+    """The arrays, or others like them in place of those that share memory with one before: others may not when they come again."""
+    owners: set[int] = set()
+    found = []
+    for a in arrays:
+        if id(owner_of(a)) in owners:
+            a = _like(a)
+        owners.add(id(owner_of(a)))
+        found.append(a)
+    return found
+
+
+def _like(a: Array) -> Array:
+    """The same elements with the same strides, in memory of their own."""
+    low, span = extent(a)
+    memory = np.empty(span, np.uint8)
+    made = np.ndarray(a.shape, a.dtype, memory, address(a) - low, a.strides)
+    made[...] = a
+    return made
 
 
 def _first(values: list[Any]) -> Any:
