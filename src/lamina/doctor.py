@@ -21,7 +21,8 @@ from lamina.version import lamina as own_version
 
 _PACKAGES = ("ml_dtypes", "llvmlite", "scipy", "safetensors", "tqdm", "matplotlib")
 _VARIABLES = (
-    "LAMINA_NUM_THREADS", "LAMINA_CACHE_DIR", "LAMINA_CACHE_LIMIT", "LAMINA_JIT", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+    "LAMINA_NUM_THREADS", "LAMINA_CACHE_DIR", "LAMINA_CACHE_LIMIT", "LAMINA_JIT", "LAMINA_CPU_CAPABILITY",
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 )  # fmt: skip
 _FEATURES = ("SSE42", "AVX", "AVX2", "FMA3", "AVX512F", "AVX512_SKX", "AVX512_SPR", "NEON", "ASIMD", "SVE")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +170,31 @@ def test_the_cpu_is_known_where_proc_is_closed(monkeypatch: pytest.MonkeyPatch):
     assert guessed.vector_bits == known.vector_bits
     assert guessed.identity != known.identity  # so that code is not taken for another machine's
     assert 1 <= cpu.cores() <= len(os.sched_getaffinity(0))
+
+
+_NARROW = """
+import subprocess
+import sys
+from pathlib import Path
+import lamina
+from lamina.compiler.runtime import cpu
+f = lamina.compile(lambda x, w: (x @ w).exp().sum(0), fullgraph=True)
+x, w = lamina.arange(60.0).reshape(3, 20) / 60, lamina.arange(400.0).reshape(20, 20) / 4000
+found = [f(x, w) for _ in range(4)]
+assert f.calls["replayed"] >= 2
+assert lamina.allclose(found[-1], (x @ w).exp().sum(0))
+print(cpu.host().vector_bits)
+"""
+
+
+@pytest.mark.parametrize("asked", ["avx2", "sse9"])
+def test_code_can_be_that_of_a_smaller_machine(asked: str, tmp_path: Path):
+    environment = os.environ | {"LAMINA_CPU_CAPABILITY": asked, "LAMINA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", _NARROW], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    if asked == "avx2":
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) == min(256, cpu.host().vector_bits)
+    else:
+        assert "LAMINA_CPU_CAPABILITY=sse9: expected avx2" in done.stderr

@@ -18,6 +18,9 @@ from typing import IO, Any
 READY = "; written as it is to run: passes would take longer than all else and change nothing\n"
 """The first line of text that goes to code generation without optimising passes."""
 
+WIDER = ("avx512", "avx10", "amx")
+"""How features begin that AVX2 machines do not have."""
+
 _lock = threading.Lock()  # LLVM's passes share a target machine; two compiling threads gain nothing anyway
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
@@ -64,6 +67,17 @@ def version() -> str:
     return (Path(spec.origin).parent / "_version.py").read_text()
 
 
+def narrow() -> bool:
+    """Whether code is made as for a machine without AVX-512: its numbers and its speed can be had here.
+
+    Raises ValueError where LAMINA_CPU_CAPABILITY asks for something else.
+    """
+    asked = os.environ.get("LAMINA_CPU_CAPABILITY", "")
+    if asked not in ("", "avx2"):
+        raise ValueError(f"LAMINA_CPU_CAPABILITY={asked}: expected avx2, or nothing for all that this machine has")
+    return asked == "avx2"
+
+
 @cache
 def _target() -> tuple[Any, Any]:
     import llvmlite.binding as llvm  # 0.1 s, and 100 MB of memory: only for what compiles
@@ -71,9 +85,11 @@ def _target() -> tuple[Any, Any]:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    features = llvm.get_host_cpu_features().flatten()
+    features = llvm.get_host_cpu_features()
+    if narrow():
+        features.update({name: False for name in features if name.startswith(WIDER)})
     return llvm, target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=3, reloc="pic", codemodel="small"
+        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, reloc="pic", codemodel="small"
     )
 
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import codegen
+
 
 class Cpu(NamedTuple):
     """A kind of CPU, as far as code for it may differ."""
@@ -47,13 +49,16 @@ def host() -> Cpu:
     fields = _proc_cpuinfo()
     if "flags" not in fields:  # /proc is closed: what NumPy found, and code is for this machine alone
         fields = {"vendor_id": platform.node(), "flags": _numpy_features()}
+    features = frozenset(fields["flags"].split())
+    if codegen.narrow():
+        features = frozenset(name for name in features if not name.startswith(codegen.WIDER))
     family, model, stepping = (int(f) if (f := fields.get(name, "")).isdigit() else 0 for name in _NUMBERS)
     return Cpu(
         fields.get("vendor_id", ""),
         family,
         model,
         stepping,
-        frozenset(fields["flags"].split()),
+        features,
         _cache_bytes(1, 32 << 10),
         _cache_bytes(2, 512 << 10),
         _cache_bytes(3, 8 << 20),
