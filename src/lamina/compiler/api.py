@@ -230,7 +230,7 @@ class Compiled:
         recording.calls += 1
         verify = self.options["verify"]
         if verify == "always" or (verify == "first" and recording.calls == 1):
-            result, difference = verified(replay, tensors, lambda: self._function(*args, **kwargs))
+            result, difference = verified(replay, tensors, lambda: self._function(*args, **kwargs), recording.recorder)
             if difference is not None:
                 self._give_up(recording, f"a replay gave another result than an eager run: {difference}")
                 warnings.warn(

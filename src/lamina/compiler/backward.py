@@ -184,7 +184,7 @@ class Way(Bound):
     def __init__(self, graph: Graph, grads: list[Ref | None], width: int) -> None:
         placed, stages = pipeline.planned(graph, {}, [g.value for g in graph.results], asks=False)
         super().__init__(placed)
-        self.grads, self.stages = grads, stages
+        self.graph, self.grads, self.stages = graph, grads, stages
         self.kept: list[tuple[int, int]] = []
         self.cotangents: list[tuple[int, int]] = []
         self.given: list[tuple[int, Any]] = []  # tensors: a number among the arguments, or the tensor itself

@@ -7,22 +7,24 @@ difference (api.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamina.compiler import mismatch
+from lamina.compiler.bound import elements_at, low_address
+from lamina.compiler.compare import TOLERANCE, distance
+from lamina.compiler.graph import Graph, Ref, Value
 from lamina.compiler.nonfinite import LateError
 from lamina.compiler.replay import MISSED, Output, Replay
+from lamina.compiler.wayback import WayBack
 from lamina.core.generator import default_generator
-from lamina.core.strided import Array
+from lamina.core.strided import Array, owner_of
 from lamina.core.strokes import attributes, carry_out, contents
 from lamina.core.tensor import Tensor, more
-
-TOLERANCE = {"float64": 1e-9, "float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}
-"""The norm of a difference over that of the eager result: sums are taken in another order, and a step's rounding may grow. A wrong
-kernel is far above, whatever the model."""
 
 
 class Rewind:
@@ -53,28 +55,73 @@ class Rewind:
         """All as it was. May be called again, and then does nothing."""
         carry_out(self._undoing)
 
+    def again(self) -> None:
+        """What a run reads as it was, once more."""
+        carry_out(contents(self.written, self.before))
+        for leaf, grad in zip(self.leaves, self.grads, strict=True):
+            more(leaf).grad = grad
+        default_generator.set_state_array(self.state)
+
 
 def _has_grad(leaf: Tensor) -> bool:
     return leaf._more is not None and leaf._more.grad is not None
 
 
-def verified(replay: Replay, tensors: Sequence[Tensor], eager: Callable[[], Any]) -> tuple[Any, str | None]:
+def verified(
+    replay: Replay, tensors: Sequence[Tensor], eager: Callable[[], Any], recorder: Any
+) -> tuple[Any, str | None]:
     """The eager result (MISSED where the replay does not fit), and what differed in the replay, or None."""
     rewind = Rewind(replay, tensors)
+    joint = replay.effects.joint
+    way = None if joint is None else WayBack(joint, tensors)
+    late = False
     try:
         result = replay.run(*tensors)
+        found = [] if result is MISSED else _left(replay, result, rewind)
+        back = [] if result is MISSED or way is None else way.compiled(result)
     except LateError:  # what it wrote is not finite: here it can still be put back, and the operation found
+        late = True
+    finally:
         rewind.back()
+    if late:
         return eager(), None
     if result is MISSED:
         return MISSED, None
-    found = _left(replay, result, rewind.leaves, rewind.written)
-    rewind.back()
     true = eager()
-    return true, _difference(found, _left(replay, true, rewind.leaves, rewind.written))
+    left = _left(replay, true, rewind)
+    differences = _differences(found, left)
+    if differences:
+        told = _searched(
+            replay, recorder.graph, replay.program.work, differences, left, tensors, rewind, recorder, None
+        )
+    elif way is not None and (differences := _differences(back, left := way.eager(true))):
+        program = joint.program
+        told = _searched(replay, program.graph, program.stages.work, differences, left, tensors, rewind, recorder, way)
+    if not differences or told.rounding:
+        return true, None
+    return true, "; ".join(filter(None, (differences[0].text, told.text)))
 
 
-def _left(replay: Replay, result: Any, leaves: Sequence[Tensor], written: Sequence[Array]) -> list[tuple[str, Any]]:
+def _searched(
+    replay: Replay, graph: Graph, work: Sequence[Any], differences: Sequence[Difference], left: Sequence[tuple[str, Any]],
+    tensors: Sequence[Tensor], rewind: Rewind, recorder: Any, way: WayBack | None,
+) -> mismatch.Found:  # fmt: skip
+    """Which operation it was, searched for with all as it was before the call."""
+    now = Rewind(replay, tensors)
+    try:
+        rewind.again()
+        inputs = {} if way is None else way.given()
+        inputs.update({v: _bytes(v, tensors) for v in graph.inputs if v not in inputs})
+        values = [_value(replay, recorder, rewind, d.at) if way is None else way.value(d.at) for d in differences]
+        wrong = [mismatch.Wrong(v, left[d.at][1], d.far) for v, d in zip(values, differences, strict=True)]
+        return mismatch.found(graph, work, inputs, wrong)
+    except Exception as error:  # the search is a service: whatever becomes of it, the program goes on
+        return mismatch.Found(f"which operation it was could not be found ({type(error).__name__}: {error})")
+    finally:
+        now.back()
+
+
+def _left(replay: Replay, result: Any, rewind: Rewind) -> list[tuple[str, Any]]:
     """Copies of all that a run left."""
     from lamina.utils import _pytree as pytree  # library above this room: only for the form of a result
 
@@ -84,42 +131,71 @@ def _left(replay: Replay, result: Any, leaves: Sequence[Tensor], written: Sequen
             f"the gradient of a leaf of shape {list(leaf._array.shape)}",
             None if leaf._more is None or leaf._more.grad is None else leaf._more.grad._array.copy(),
         )
-        for leaf in leaves
+        for leaf in rewind.leaves
     ]
-    return outs + grads + [(f"memory of shape {list(a.shape)} that the run writes", a.copy()) for a in written]
+    memory = [(f"memory of shape {list(a.shape)} that the run writes", a.copy()) for a in rewind.written]
+    return [*outs, *grads, *memory, ("the stream of random numbers", default_generator.get_state_array())]
 
 
-def _difference(found: Sequence[tuple[str, Any]], true: Sequence[tuple[str, Any]]) -> str | None:
+class Difference(NamedTuple):
+    """What differs, of what a run left: its number, how in words, and by how many times what is tolerated."""
+
+    at: int
+    text: str
+    far: float
+
+
+def _differences(found: Sequence[tuple[str, Any]], true: Sequence[tuple[str, Any]]) -> list[Difference]:
     if len(found) != len(true):
-        return "another number of tensors"
-    for (what, a), (_, b) in zip(found, true, strict=True):
-        if (a is None) != (b is None):
-            return f"{what} is there in one only"
-        if a is None:
+        return [Difference(0, "another number of tensors", math.inf)]
+    differences = []
+    for at, ((what, a), (_, b)) in enumerate(zip(found, true, strict=True)):
+        if a is None and b is None:
             continue
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return f"{what}: {a.dtype}{list(a.shape)} for {b.dtype}{list(b.shape)}"
-        far = distance(a, b)
-        if far > TOLERANCE.get(a.dtype.name, 0.0):
-            return f"{what} is off by {far:.2g} (relative norm)"
-    return None
+        if a is None or b is None:
+            differences.append(Difference(at, f"{what} is there in one only", math.inf))
+        elif a.shape != b.shape or a.dtype != b.dtype:
+            text = f"{what}: {a.dtype}{list(a.shape)} for {b.dtype}{list(b.shape)}"
+            differences.append(Difference(at, text, math.inf))
+        elif (far := distance(a, b)) > TOLERANCE.get(a.dtype.name, 0.0):
+            text = f"is off by {far:.2g} (relative norm)" if far < math.inf else "has other numbers"
+            differences.append(Difference(at, f"{what} {text}", far / TOLERANCE.get(a.dtype.name, 1e-30)))
+    return differences
 
 
-def distance(a: Array, b: Array) -> float:
-    """The norm of a - b over that of b; infinite where NaN or infinity stand elsewhere."""
-    if a.dtype.kind not in "fcV":
-        return 0.0 if np.array_equal(a, b) else float("inf")
-    wide = np.complex128 if a.dtype.kind == "c" else np.float64
-    x, y = a.astype(wide), b.astype(wide)
-    finite = np.isfinite(x)
-    if not np.array_equal(finite, np.isfinite(y)) or not np.array_equal(x[~finite], y[~finite], equal_nan=True):
-        return float("inf")
-    size = float(np.linalg.norm(y[finite]))
-    return (
-        float(np.linalg.norm(x[finite] - y[finite])) / max(size, 1e-30)
-        if size
-        else float(np.abs(x[finite]).max(initial=0.0))
+# ---- for the search ----------------------------------------------------------------------------------------------------
+
+
+def _bytes(v: Value, tensors: Sequence[Tensor]) -> Array:
+    kind, which = v.origin.kind, v.origin.which
+    if kind == "constant":
+        return np.ascontiguousarray(which).reshape(-1).view(np.uint8).copy()
+    if kind == "flags":
+        return np.zeros(v.nbytes, np.uint8)
+    if kind == "live":
+        return np.array([which()], np.float64).view(np.uint8)
+    owner = (
+        tensors[which]._array
+        if kind == "argument"
+        else owner_of((which if kind == "held" else which._more.grad)._array)
     )
+    return elements_at(low_address(owner), Ref(v, 0, (v.nbytes,), (1,), np.dtype(np.uint8)), owner).copy()
 
 
-__all__ = ["Output", "distance", "verified"]
+def _value(replay: Replay, recorder: Any, rewind: Rewind, at: int) -> Value | None:
+    """The value of the graph that is the `at`-th of what `_left` tells."""
+    outs = [o for o in replay.effects.outputs if o.__class__ is Output]
+    several = [*outs, *(o for _, o in replay.effects.grads)]
+    if 0 <= at < len(several):
+        ref = several[at].ref
+        return None if ref is None else ref.value
+    if not 0 <= at - len(several) < len(rewind.written):
+        return None
+    array = rewind.written[at - len(several)]
+    finals: dict[Value, Value] = recorder.finals
+    for first, final in finals.items():
+        kind, which = first.origin.kind, first.origin.which
+        t = which if kind == "held" else which._more.grad if kind == "grad" else None
+        if t is not None and owner_of(t._array) is owner_of(array):
+            return final
+    return None
