@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compiler.faults import FAULTS, Put
 
 import lamina as torch
+from compiler.faults import FAULTS, Put
 from lamina import nn
 from lamina.compiler import plan
 from lamina.compiler.available import available
