@@ -5,28 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import lamina
 from lamina import Tensor
-from lamina.distributions import constraints
+from lamina.distributions.folded import Folded
 from lamina.distributions.normal import Normal
-from lamina.distributions.transformed_distribution import TransformedDistribution
-from lamina.distributions.transforms import AbsTransform
 
 
-class HalfNormal(TransformedDistribution):
+class HalfNormal(Folded):
     """|N(0, scale**2)|."""
 
-    arg_constraints = {"scale": constraints.positive}
-    support = constraints.nonnegative  # type: ignore[assignment]
-    has_rsample = True  # type: ignore[assignment]
-
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
-        super().__init__(Normal(0, scale, validate_args=False), AbsTransform(), validate_args=validate_args)
-
-    @property
-    def scale(self) -> Tensor:
-        """The scale of the distribution that is folded."""
-        return self.base_dist.scale
+        super().__init__(Normal(0, scale, validate_args=False), validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -35,24 +23,3 @@ class HalfNormal(TransformedDistribution):
     @property
     def variance(self) -> Tensor:
         return self.scale.pow(2) * (1 - 2 / math.pi)
-
-    @property
-    def mode(self) -> Tensor:
-        return lamina.zeros_like(self.scale)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
-        value = lamina.as_tensor(value, dtype=self.scale.dtype, device=self.scale.device)
-        return lamina.where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -math.inf)
-
-    def cdf(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
-        return 2 * self.base_dist.cdf(value) - 1
-
-    def icdf(self, prob: Tensor) -> Tensor:
-        return self.base_dist.icdf((prob + 1) / 2)
-
-    def entropy(self) -> Tensor:
-        return self.base_dist.entropy() - math.log(2)
