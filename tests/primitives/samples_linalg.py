@@ -81,7 +81,18 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
             for onesided in (True, False)
         ],
         "fft_c2r": [((complex_normal(2, 4),), {"dims": (0, 1), "norm": norm, "n": n}) for n in (6, 7) for norm in norms],
+        **_turned_products(normal),
     }  # fmt: skip
+
+
+def _turned_products(normal: Any) -> dict[str, list[Any]]:
+    """Products of matrices one of which is transposed, with their values."""
+    x, y, z, bias = normal(2, 3), normal(4, 3), normal(2, 4), normal(4)
+    return {
+        "mm_by_turned": [((x, y), {}, x @ y.T)],
+        "mm_of_turned": [((x, z), {}, x.T @ z)],
+        "affine": [((bias, x, y), {}, x @ y.T + bias)],
+    }
 
 
 def _products(normal: Any) -> dict[str, list[Sample]]:

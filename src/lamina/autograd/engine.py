@@ -18,9 +18,12 @@ from lamina.autograd import leaves, modes
 from lamina.autograd.graph import Node, Output, make, several
 from lamina.autograd.schedule import Cell, by_heap, discover, prune
 from lamina.core.tensor import LEAF, Tensor, more, wrap
+from lamina.core.version import backward as inside
 from lamina.core.version import users_place
 
 ndarray, add = np.ndarray, np.add
+active: set[Any] = set()
+"""The backwards that run, in any thread: no edge may change then."""
 
 
 def run(
@@ -57,16 +60,20 @@ def run(
     if anomaly is not None:
         marked = cells
     release = not keep
-    cell_of = cells.get
+    cell_of, finish = cells.get, leaves.finish
+    accumulating = captures is None or accumulates
     inner = modes.with_grad(now, create if record is None else record)
     if outer is not None:
         sums.depth = outer.depth + 1
+    outer_place = inside.place
     cell: list[Any] | None
     value: Any
     results: Any
     try:
         modes.set_current(inner)
         _run.sums = sums
+        active.add(sums)
+        inside.place = place
         for edge, value in by_heap(roots) if len(roots) > 3 else roots:
             given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
@@ -109,6 +116,11 @@ def run(
                         if awaited:  # a leaf that waits for more
                             cell[1] = awaited - 1
                         continue
+                    if (
+                        total is None and accumulating and value.__class__ is ndarray
+                    ):  # a leaf that waited for this alone
+                        finish(target, value, create, False, True)
+                        continue
                 sums.deliver(target, value)
             results = value = total = None
         for callback in sums.callbacks:  # they may add more
@@ -116,6 +128,8 @@ def run(
     finally:  # first what no interrupt can part from here
         _run.sums = outer
         modes.set_current(now)
+        inside.place = outer_place
+        active.discard(sums)
     return sums.found
 
 

@@ -16,7 +16,7 @@ from lamina.autograd import errors, modes
 from lamina.autograd.graph import NOWHERE, Node, accumulator, several
 from lamina.core.device import contiguous_format
 from lamina.core.strided import Array, is_dense, overlaps_itself, writable
-from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, More, Tensor, more, version, wrap
 
 _LOCKS = tuple(Lock() for _ in range(64))
 getrefcount = sys.getrefcount
@@ -29,7 +29,9 @@ def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
 
     own: the array is this run's; direct: it came straight from a node, so that the number of references tells whether it is.
     """
-    about = more(leaf)
+    about = leaf._more
+    if about is None:
+        about = leaf._more = More()
     extra = about.accumulate_extra
     if about.hooks is None and extra is None:
         if g is not None:
@@ -49,10 +51,12 @@ def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
 
 def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded. own: the array may be kept."""
-    if leaf._node is None:
-        return  # it does not require grad any more
-    if leaf._node is not LEAF and leaf._node is not NOWHERE:  # a view whose base has a history since
-        raise RuntimeError("leaf variable has been moved into the graph interior")
+    node = leaf._node
+    if node is not LEAF:
+        if node is None:
+            return  # it does not require grad any more
+        if node is not NOWHERE:  # a view whose base has a history since
+            raise RuntimeError("leaf variable has been moved into the graph interior")
     about = more(leaf)
     if create:
         before = about.grad

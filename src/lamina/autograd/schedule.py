@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from lamina.autograd.graph import Node, Output
+from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
 
 _by_age = attrgetter("_seq")
@@ -41,16 +42,20 @@ def discover(roots: Sequence[Any]) -> tuple[list[Node], dict[Any, Cell]]:
             if cell is not None:
                 if cell[1]:
                     cell[1] += 1
-            elif isinstance(target, Node):
-                cells[target] = [None, 0, False]
-                found(target)
-            elif target.__class__ is Output:
-                target = target.node
-                if target not in cells:
-                    cells[target] = [None, 0, False]
-                    found(target)
-            else:
+                continue
+            cls = target.__class__
+            if cls is Parameter or cls is Tensor:
                 cells[target] = [None, 1, False]
+                continue
+            if cls is Output:
+                target = target.node
+                if target in cells:
+                    continue
+            elif not isinstance(target, Node):
+                cells[target] = [None, 1, False]
+                continue
+            cells[target] = [None, 0, False]
+            found(target)
     order.sort(key=_by_age, reverse=True)
     return order, cells
 

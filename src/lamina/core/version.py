@@ -5,8 +5,10 @@ Here: the counter that a tensor shares with its views and its `detach()`. Not he
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
+from threading import local
 from types import CodeType, FrameType
 from typing import Any
 from weakref import ref
@@ -14,6 +16,7 @@ from weakref import ref
 Place = tuple[CodeType, int]
 getframe = sys._getframe
 _OWN = __file__.rsplit("/core/", 1)[0].rsplit("\\core\\", 1)[0]
+_ENGINE = os.path.join(_OWN, "autograd", "engine.py")
 
 
 class Version:
@@ -65,37 +68,51 @@ UNTRACKED = Untracked()
 
 
 OWN_FILES: dict[str, int] = {}
-"""File name -> 0 the user's, 1 lamina's, 2 installed; filled by `is_own`. A plain dict: operations look here first."""
+"""File name -> 0 the user's, 1 lamina's, 2 installed, 3 the engine's (lamina's too); filled by `is_own`. A plain dict: operations look
+here first."""
+
+
+class _Backward(local):
+    """Where this thread's program started the backward that it is in: known to whoever meets the engine on the way to the user."""
+
+    place: Place | None = None
+
+
+backward = _Backward()
 
 _INSTALLED = ("/site-packages/", "/dist-packages/", "\\site-packages\\", sys.base_prefix + "/lib/python", "<frozen ")
 
 
 def is_own(name: str) -> int:
-    """Whether a file is lamina's (1), or belongs to what is installed (2): the user (0) has not written it."""
+    """Whether a file is lamina's (1; 3: the engine), or belongs to what is installed (2): the user (0) has not written it."""
     own = OWN_FILES.get(name)
     if own is None:
-        own = OWN_FILES[name] = 1 if name.startswith(_OWN) else 2 if any(part in name for part in _INSTALLED) else 0
+        if name.startswith(_OWN):
+            own = 3 if name == _ENGINE else 1
+        else:
+            own = 2 if any(part in name for part in _INSTALLED) else 0
+        OWN_FILES[name] = own
     return own
 
 
 def users_place(depth: int = 2) -> Place | None:
     """Where the program called lamina: the nearest frame outside of it, at least `depth` frames up."""
     try:
-        frame: FrameType = getframe(depth)
+        at: Any = getframe(depth)
     except ValueError:  # called from C, or from the top
         return None
-    code = frame.f_code
-    own = OWN_FILES.get(code.co_filename)
-    if own == 0:  # most often
-        return code, frame.f_lasti
+    try:  # this loop runs for most operations
+        while (own := OWN_FILES[at.f_code.co_filename]) == 1:
+            at = at.f_back
+        if not own:
+            return at.f_code, at.f_lasti
+        if own == 3 and backward.place is not None:
+            return backward.place
+    except (KeyError, AttributeError):  # a file not seen before, or no frame left
+        pass
     packaged: FrameType | None = None  # a package that is run itself has no user's frame behind it
-    at: FrameType | None = frame
-    known = OWN_FILES.get
     while at is not None:
-        name = at.f_code.co_filename
-        own = known(name)
-        if own is None:
-            own = is_own(name)
+        own = is_own(at.f_code.co_filename)
         if not own:
             return at.f_code, at.f_lasti
         if own == 2 and packaged is None:

@@ -10,27 +10,25 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import errors
-from lamina.autograd.graph import edge_of, make
 from lamina.core.strided import Array
-from lamina.core.tensor import Tensor, version, wrap
+from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
 from lamina.primitives.inplace import with_out
 from lamina.primitives.kernels import products
 from lamina.primitives.matmul import (
-    PLAIN,
     autocast,
     bmm_,
+    by_turned,
     check_not_bool,
     check_same,
     check_tensors,
     matmul_,
     mv_,
+    of_turned,
     outer,
-    plain_matrices,
-    times,
 )
 from lamina.primitives.registry import primitive
-from lamina.primitives.shape import t_, unbroadcast
+from lamina.primitives.shape import unbroadcast
 from lamina.primitives.signature import scalar_name
 
 # ---- primitives ------------------------------------------------------------------------------------------------------
@@ -77,8 +75,8 @@ def _times(x: Any, factor: Any) -> Any:
 addmm_ = primitive(
     "addmm", lambda z, x, y, *, beta, alpha: _plus(z, products.dot(x, y), beta, alpha),
     grads=(lambda g, z_shape, beta: unbroadcast(_times(g, beta), z_shape),
-           lambda g, y, alpha, x_turned: _times(times(g, y.mT, x_turned), alpha),
-           lambda g, x, alpha, y_turned: _times(times(x.mT, g, y_turned), alpha)))  # fmt: skip
+           lambda g, y, alpha, x_turned: _times(by_turned(g, y, x_turned), alpha),
+           lambda g, x, alpha, y_turned: _times(of_turned(x, g, y_turned), alpha)))  # fmt: skip
 
 baddbmm_ = primitive(
     "baddbmm", lambda z, x, y, *, beta, alpha: _plus(z, products.matmul(x, y), beta, alpha),
@@ -239,24 +237,3 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     _factor("beta", beta, input)
     _factor("alpha", alpha, input)
     return addr_(input, vec1, vec2, beta=beta, alpha=alpha)  # type: ignore[no-any-return]
-
-
-def affine(input: Tensor, weight: Tensor, bias: Any) -> Tensor | None:
-    """input @ weight.T + bias of plain matrices and a plain vector that fit; None where more is to be looked at."""
-    if (
-        bias.__class__ in PLAIN
-        and plain_matrices(input, weight)
-        and bias._kind is input._kind
-        and input._array.shape[1] == weight._array.shape[1]
-        and bias._array.shape == weight._array.shape[:1]
-    ):
-        # the transpose is seen by the node alone: it is not counted among the views of the weight
-        turned = wrap(weight._array.T, weight._kind)
-        turned._version_ = version(weight)
-        if weight._node is None:
-            return addmm_(bias, input, turned, 1, 1)  # type: ignore[no-any-return]
-        turned._node = before = make(t_.primitive.node, (edge_of(weight),), (), ())
-        out: Tensor = addmm_(bias, input, turned, 1, 1)
-        before._code, before._lasti = out._node._code, out._node._lasti
-        return out
-    return None

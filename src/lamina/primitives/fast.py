@@ -9,6 +9,8 @@ Each function ends in the same lines that make the node and note the place: call
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,36 @@ def _quick(p: Primitive) -> tuple[bool, ...]:
     return tuple(ok and c not in p.refuses and (c > 0 or p.check is None) for c, ok in enumerate(allowed))
 
 
-def unary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True) -> Any:
+Put = Callable[[Any, Any], Any]
+"""put(result, out): writes to what was given as `out=`."""
+
+
+def _no_out(made: Any, out: Any) -> Any:
+    raise TypeError("got an unexpected argument 'out'")
+
+
+def _unary(input: Any) -> Any: ...
+def _unary_out(input: Any, *, out: Any = None) -> Tensor: ...  # type: ignore[empty-body]
+def _binary(input: Any, other: Any) -> Any: ...
+def _binary_out(input: Any, other: Any, *, out: Any = None) -> Tensor: ...  # type: ignore[empty-body]
+
+
+_SHOWN = [(signature(plain), signature(with_out)) for plain, with_out in ((_unary, _unary_out), (_binary, _binary_out))]
+
+
+def _public(op: Any, out: bool) -> Any:
+    """`op` with or without `out=`, as it is to be called: in the code it is the last argument, as a default by name costs more."""
+    code = op.__code__
+    shown = _SHOWN[code.co_argcount - 2]
+    if out:
+        code = code.replace(co_argcount=code.co_argcount - 1, co_kwonlyargcount=1)
+        op = FunctionType(code, op.__globals__, op.__name__, None, op.__closure__)
+        op.__kwdefaults__ = {"out": None}
+    op.__signature__ = shown[out]
+    return op
+
+
+def unary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, put: Put | None = None) -> Any:
     """The function of a primitive with one input. takes_arrays: rules call it, with arrays."""
     compute, node_class, n_saves = p.forward, p.node, len(p.saves)
     differentiable = bool(p.rules)
@@ -51,7 +82,9 @@ def unary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool
     quick = _quick(p)
     ufunc = isinstance(compute, np.ufunc)
 
-    def op(input: Any) -> Any:
+    def op(input: Any, out: Any = None) -> Any:
+        if out is not None:
+            return (put or _no_out)(op(input), out)
         cls = input.__class__
         if cls is Tensor or cls is Parameter:
             kind = input._kind
@@ -102,10 +135,16 @@ def unary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool
             return compute(input)
         return fallback(p, (input,), {})
 
-    return op
+    return _public(op, put is not None)
 
 
-def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, numbers: bool = True) -> Any:
+def binary(
+    p: Primitive,
+    fallback: Callable[..., Any] = apply,
+    takes_arrays: bool = True,
+    numbers: bool = True,
+    put: Put | None = None,
+) -> Any:
     """The function of a primitive with two inputs. numbers: whether the second may be a Python number; takes_arrays: see `unary`."""
     compute, node_class, saves = p.forward, p.node, p.saves
     first, second = p.inputs
@@ -127,7 +166,9 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: boo
     if differentiable and not to_other and not p.native and "out" in saves:
         fallback = several(p, fallback, takes_arrays, numbers)
 
-    def op(input: Any, other: Any) -> Any:
+    def op(input: Any, other: Any, out: Any = None) -> Any:
+        if out is not None:
+            return (put or _no_out)(op(input, other), out)
         cls, other_cls = input.__class__, other.__class__
         if cls is Tensor or cls is Parameter:
             kind = input._kind
@@ -270,7 +311,7 @@ def binary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: boo
             return compute(input, other)
         return fallback(p, (input, other), {})
 
-    return op
+    return _public(op, put is not None)
 
 
 def _kept(pair: tuple[Tensor, Tensor], kept: tuple[int | None, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -7,6 +7,7 @@ Here: what checks the arguments, and the functions that need nothing else. Not h
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,9 @@ def unary(op: Any, name: str) -> Any:
             raise not_tensor(name, "input", 1, tensors[0])
         return apply(p, tensors, params)
 
-    plain = fast.unary(op.primitive, checked, takes_arrays=False)
-
-    def function(input: Any, *, out: Any = None) -> Tensor:
-        made = plain(input)
-        return made if out is None else put_out(name, made, out)  # type: ignore[no-any-return]
-
-    return _named(function, plain, op, name)
+    p = op.primitive
+    function = fast.unary(p, checked, takes_arrays=False, put=functools.partial(put_out, name))
+    return _named(function, fast.unary(p, checked, takes_arrays=False), op, name)
 
 
 def number_tensor(value: Any) -> Tensor:
@@ -81,13 +78,9 @@ def binary(op: Any, name: str, numbers: str = "other") -> Any:
             raise not_tensor(name, "other" if first else "input", 2 if first else 1, other if first else input)
         return apply(p, operands, params)
 
-    plain = fast.binary(op.primitive, checked, takes_arrays=False, numbers=numbers != "none")
-
-    def function(input: Any, other: Any, *, out: Any = None) -> Tensor:
-        made = plain(input, other)
-        return made if out is None else put_out(name, made, out)  # type: ignore[no-any-return]
-
-    return _named(function, plain, op, name)
+    p, by_number = op.primitive, numbers != "none"
+    function = fast.binary(p, checked, takes_arrays=False, numbers=by_number, put=functools.partial(put_out, name))
+    return _named(function, fast.binary(p, checked, takes_arrays=False, numbers=by_number), op, name)
 
 
 def _named(function: Any, plain: Any, op: Any, name: str) -> Any:

@@ -21,6 +21,7 @@ from lamina.primitives.shape import unbroadcast
 from lamina.primitives.signature import not_implemented, scalar_name
 
 PLAIN = frozenset((Tensor, Parameter))
+ndarray = np.ndarray
 
 
 def times(x: Any, y: Any, turned: Any) -> Any:
@@ -28,10 +29,39 @@ def times(x: Any, y: Any, turned: Any) -> Any:
     return mm_(y.mT, x.mT).mT if turned else mm_(x, y)
 
 
+def by_turned(x: Any, y: Any, turned: Any) -> Any:
+    """x @ y.mT of two matrices; turned: see `times`."""
+    if x.__class__ is ndarray:
+        return products.dot(y, x.T).T if turned else products.dot(x, y.T)
+    mode = modes.current()
+    if mode is None or (mode.plain and not mode.transforms):
+        return by_turned_(x, y)
+    return times(x, y.mT, turned)
+
+
+def of_turned(x: Any, y: Any, turned: Any) -> Any:
+    """x.mT @ y of two matrices; turned: see `times`."""
+    if x.__class__ is ndarray:
+        return products.dot(y.T, x).T if turned else products.dot(x.T, y)
+    mode = modes.current()
+    if mode is None or (mode.plain and not mode.transforms):
+        return of_turned_(x, y)
+    return times(x.mT, y, turned)
+
+
 mm_ = primitive(
     "mm", products.dot,
-    grads=(lambda g, y, x_turned: times(g, y.mT, x_turned),
-           lambda g, x, y_turned: times(x.mT, g, y_turned)))  # fmt: skip
+    grads=(lambda g, y, x_turned: by_turned(g, y, x_turned),
+           lambda g, x, y_turned: of_turned(x, g, y_turned)))  # fmt: skip
+
+# a gradient that is recorded would else record two views for each product
+by_turned_ = primitive(
+    "mm_by_turned", lambda x, y: products.dot(x, y.T),
+    grads=(lambda g, y: mm_(g, y), lambda g, x: of_turned(g, x, False)), node="Mm")  # fmt: skip
+
+of_turned_ = primitive(
+    "mm_of_turned", lambda x, y: products.dot(x.T, y),
+    grads=(lambda g, y: by_turned(y, g, False), lambda g, x: mm_(x, g)), node="Mm")  # fmt: skip
 
 bmm_ = primitive(
     "bmm", lambda x, y: products.matmul(x, y),
@@ -54,7 +84,7 @@ matmul_ = primitive(
 
 def _second(g: Any, x: Any, shape: tuple[int, ...], turned: Any) -> Any:
     if len(shape) == 2:  # one matrix for the whole batch: one product of long matrices
-        return times(x.reshape((-1, shape[0])).mT, g.reshape((-1, shape[1])), turned)
+        return of_turned(x.reshape((-1, shape[0])), g.reshape((-1, shape[1])), turned)
     return unbroadcast(matmul_(x.mT, g), shape)
 
 

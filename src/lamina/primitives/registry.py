@@ -72,6 +72,7 @@ def declare(
     refuses: dict[int, Any] | None = None,
     check: Callable[[Sequence[Any]], None] | None = None,
     native: bool = False,
+    family: type[PrimitiveNode] = PrimitiveNode,
 ) -> Primitive:
     p = new(Primitive)
     p.name, p.forward, p.inputs, p.outputs, p.nondiff = name, forward, inputs, outputs, nondiff
@@ -92,7 +93,7 @@ def declare(
         p.forward = large_forward(forward, (lambda: p.function) if large is True else lambda: large)
         p.rules = tuple(map(large_rule, p.rules))
     p.node_name = _node_name(node or "".join(part.capitalize() for part in name.split("_")))
-    p.node = node_class(p)
+    p.node = node_class(p, family)
     p.number = _number_form(p, number) if elementwise and len(p.rules) == 2 and p.rules[0] is not None else None
     if name in PRIMITIVES:
         raise TypeError(f"primitive {name!r} is declared twice")
@@ -142,8 +143,8 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
     return q
 
 
-def node_class(p: Primitive) -> type[Node]:
-    """The class of the nodes that `p` records."""
+def node_class(p: Primitive, family: type[PrimitiveNode] = PrimitiveNode) -> type[Node]:
+    """The class of the nodes that `p` records, below `family`."""
     name_saved(p)
     facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": p, "_holds": p.holds}
     if not p.outputs:
@@ -160,7 +161,7 @@ def node_class(p: Primitive) -> type[Node]:
         and (not p.variadic or p.picks[0] == tuple(range(len(p.saves))))
     ):
         facts["_vjp"] = straight_vjp(p)
-    return type(p.node_name, (PrimitiveNode,), facts)
+    return type(p.node_name, (family,), facts)
 
 
 def by_values(name: str) -> Callable[..., Any]:

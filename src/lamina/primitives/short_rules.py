@@ -19,6 +19,7 @@ from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
 from lamina.primitives.nodes import PrimitiveNode
 from lamina.primitives.primitive import Primitive
+from lamina.primitives.second import recorded
 
 ndarray = np.ndarray
 
@@ -125,43 +126,57 @@ def straight_vjp(p: Primitive) -> Any:
     """The vjp of any inputs with one result: what was saved is looked at once, each rule asked for is called."""
     general = PrimitiveNode._vjp
     ruled = tuple(zip(p.rules, p.picks, strict=True))
-    holds = p.holds
     whole = len(ruled) == 1 and p.picks[0] == tuple(range(len(p.saves)))
     rule: Any = p.rules[0]
-    variadic = p.variadic
+    variadic, restores = p.variadic, p.restores
 
     def vjp(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
-        values: Any = self._saved
-        if create or self._fix is not None or values is None:
+        kept = self._saved
+        if kept is None or self._fix is not None or (create and (restores or g.__class__ is not Tensor)):
             return general(self, g, create)
-        if holds:
-            kept, values = values, []
-            for value, held in zip(kept, self._versions):  # noqa: B905
-                cls = value.__class__
-                if cls is Tensor or cls is Parameter:
-                    counter = value._version_
-                    if counter is not None and counter.n != held:
-                        return general(self, g, create)
-                    value = value._array
-                elif cls is SavedOutput:
-                    if value.version.n != held:
-                        return general(self, g, create)
-                    value = value.array
-                elif cls is tuple and held.__class__ is tuple:  # `rest`
-                    for t, n in zip(value, held):  # noqa: B905
-                        if (t.__class__ is not Tensor and t.__class__ is not Parameter) or (
-                            t._version_ is not None and t._version_.n != n
-                        ):
-                            return general(self, g, create)
-                    value = _arrays(value)
-                elif held is not None or cls is Packed or isinstance(value, Tensor):
+        values: list[Any] = []
+        for value, held in zip(kept, self._versions):  # noqa: B905
+            cls = value.__class__
+            if cls is Tensor or cls is Parameter:
+                counter = value._version_
+                if counter is not None and counter.n != held:
                     return general(self, g, create)
-                values.append(value)
+                if not create:
+                    value = value._array
+            elif cls is SavedOutput:
+                if value.version.n != held:
+                    return general(self, g, create)
+                value = value.tensor(self) if create else value.array
+            elif cls is tuple and held.__class__ is tuple:  # `rest`
+                for t, n in zip(value, held):  # noqa: B905
+                    if (t.__class__ is not Tensor and t.__class__ is not Parameter) or (
+                        t._version_ is not None and t._version_.n != n
+                    ):
+                        return general(self, g, create)
+                if not create:
+                    value = _arrays(value)
+            elif held is not None or cls is Packed or isinstance(value, Tensor):
+                return general(self, g, create)
+            values.append(value)
+        if whole:
+            results: Sequence[Any] = rule(g, *values) if variadic else (rule(g, *values),)
+        else:
+            results = _results(self._edges, g, values, ruled)
+        return recorded(self, results) if create else results
+
+    if p.holds:
+        return vjp
+
+    def light(self: PrimitiveNode, g: Any, create: bool) -> Sequence[Any]:
+        """Where shapes and parameters are all that is saved."""
+        values = self._saved
+        if values is None or self._fix is not None or create:
+            return vjp(self, g, create)
         if whole:
             return rule(g, *values) if variadic else (rule(g, *values),)
         return _results(self._edges, g, values, ruled)
 
-    return vjp
+    return light
 
 
 def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:

@@ -297,7 +297,7 @@ def unwatched(method: Callable[P, R]) -> Callable[P, R]:
 
 def _library(file: str) -> bool:
     own = OWN_FILES.get(file)
-    return (is_own(file) if own is None else own) == 1
+    return (is_own(file) if own is None else own) in (1, 3)
 
 
 @functools.lru_cache(4096)

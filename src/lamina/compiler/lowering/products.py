@@ -45,6 +45,33 @@ def mm(node: Node) -> Sequence[Work]:
     return product(a, b, out)
 
 
+def _turned(ref: Ref) -> Ref:
+    """The transpose of a matrix."""
+    return Ref(ref.value, ref.offset, ref.shape[::-1], ref.strides[::-1], ref.dtype)
+
+
+@rule("mm_by_turned")
+def by_turned(node: Node) -> Sequence[Work]:
+    (a, b), out = node.inputs, node.outputs[0]
+    assert out is not None
+    return product(a, _turned(b), out)
+
+
+@rule("mm_of_turned")
+def of_turned(node: Node) -> Sequence[Work]:
+    (a, b), out = node.inputs, node.outputs[0]
+    assert out is not None
+    return product(_turned(a), b, out)
+
+
+@rule("affine")
+def affine(node: Node) -> Sequence[Work]:
+    c, a, b = node.inputs
+    out = node.outputs[0]
+    assert out is not None
+    return product(a, _turned(b), out, lambda body, value: _plus(body, value, c, out, 1, 1))
+
+
 @rule("matmul")
 def matmul(node: Node) -> Sequence[Work]:
     a, b = node.inputs

@@ -13,7 +13,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
-from lamina.primitives.addmm import affine
+from lamina.primitives.affine import affine
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:

@@ -18,8 +18,10 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0), element by element."""
+    if not inplace:
+        return lamina.relu(input)
     check_tensor(input, "relu")
-    return lamina.relu_(input) if inplace else lamina.relu(input)
+    return lamina.relu_(input)
 
 
 def relu_(input: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ dimensions than the last, checks, the recorded forms of the gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lamina.primitives.kernels import sums
 from lamina.primitives.kernels.windows import Array, scratch
 
 BLOCK_BYTES = 1 << 18
+SMALL = 4096  # elements
 LONG = 512  # elements; from here on NumPy's iterator does better without its buffer
 
 
@@ -90,6 +92,9 @@ def log_softmax_grad(g: Array, y: Array) -> Array:
 def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
     """-log(softmax(x))[target] of each row (N), and softmax(x)."""
     y, loss = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    if x.size < SMALL:
+        _cross_entropy(x, target, y, loss)
+        return loss, y
     with unbuffered(x.shape[1]):
         for rows in blocks(len(x), x[:1].nbytes):
             _cross_entropy(x[rows], target[rows], y[rows], loss[rows])
@@ -99,25 +104,40 @@ def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
 def _cross_entropy(x: Array, target: Array, y: Array, loss: Array) -> None:
     top, added = _powers(x, y)
     np.log(added, loss)
-    np.subtract(loss, np.subtract(x[np.arange(len(target)), target], top), loss)
+    np.subtract(loss, np.subtract(_entries(x, target), top), loss)
     np.divide(y, added[:, None], y)
+
+
+def _entries(x: Array, columns: Array) -> Any:
+    """An entry of each row."""
+    n, width = x.shape
+    return x.take(columns + (_starts(n, width) if n < SMALL else np.arange(0, n * width, width)))
+
+
+@lru_cache(64)
+def _starts(n: int, width: int) -> Array:
+    """Where rows start: asked for again and again, with the same sizes."""
+    return np.arange(0, n * width, width)
 
 
 def cross_entropy_grad(scale: Array, y: Array, target: Array) -> Array:
     """The gradient of `cross_entropy` for cotangents (N), or one for all, from the softmax."""
     with unbuffered(y.shape[1]):
         dx = y * (scale if scale.ndim == 0 else scale[:, None])
-    dx[np.arange(len(target)), target] -= scale
+    n, width = dx.shape
+    places = target + (_starts(n, width) if n < SMALL else np.arange(0, n * width, width))
+    dx.reshape(-1)[places] -= scale
     return dx
 
 
 def _powers(x: Array, out: Array) -> tuple[Array, Array]:
     """exp(x - maximum) into `out`; the maxima and the sums of the rows."""
-    top = np.maximum.reduce(x, axis=1, keepdims=True)
-    np.subtract(x, top, out=out)
+    # to find the place of a maximum takes NumPy a fraction of the time of a short reduction
+    top = _entries(x, x.argmax(1)) if x.size < SMALL else np.maximum.reduce(x, axis=1)
+    np.subtract(x, top[:, None], out=out)
     np.exp(out, out=out)
     added = sums.rows(out)
-    return top[:, 0], out @ np.ones(out.shape[1], out.dtype) if added is None else added
+    return top, out @ np.ones(out.shape[1], out.dtype) if added is None else added
 
 
 def summed(x: Array) -> Any:
