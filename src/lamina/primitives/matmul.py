@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from lamina.autograd import errors, modes
 from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
