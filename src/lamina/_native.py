@@ -184,3 +184,32 @@ class PyTorchFileReader:
         raise NotImplementedError(
             "PyTorchFileReader: the records of a file are not read one by one; use torch.load, with mmap=True"
         )
+
+
+DispatchKey = enum.Enum(
+    "DispatchKey",
+    "Undefined CPU CUDA Meta BackendSelect Autograd AutogradCPU AutogradCUDA AutocastCPU AutocastCUDA AutocastXPU "
+    "CompositeExplicitAutograd CompositeImplicitAutograd Functionalize Python",
+    module="torch._C",
+)
+
+
+class DispatchKeySet:
+    """Some of the keys by which PyTorch finds a kernel. Here a function is found by its name: they choose nothing."""
+
+    def __init__(self, *keys: Any) -> None:
+        self._keys = frozenset(keys)
+
+    def has(self, key: Any) -> bool:
+        """Whether `key` is one of them."""
+        return key in self._keys
+
+    def __or__(self, other: DispatchKeySet) -> DispatchKeySet:
+        return DispatchKeySet(*(self._keys | other._keys))
+
+
+class _ExcludeDispatchKeyGuard(contextlib.nullcontext[None]):
+    """A context without effect."""
+
+    def __init__(self, keys: Any) -> None:
+        super().__init__()

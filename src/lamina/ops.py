@@ -69,8 +69,8 @@ def register(namespace: str, name: str, function: Callable[..., Any]) -> None:
 
 
 def load_library(path: Any) -> None:
-    """Refuses: nothing native is loaded."""
-    raise NotImplementedError(
+    """Refuses with OSError, as where the file cannot be loaded: packages that can do without it then do."""
+    raise OSError(
         f"torch.ops.load_library: lamina loads no native library ({path}); write the operation in Python"
     )
 

@@ -132,7 +132,8 @@ class _NamedLoader(importlib.abc.Loader):
         return named.module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """The module is complete."""
+        for path in named.below(module.__name__):
+            importlib.import_module(path)  # `import torch.fx` is enough for torch.fx.node
 
 
 class _AbsentLoader(importlib.abc.Loader):

@@ -17,6 +17,15 @@ _NOT_EXPORTED = "graphs are not exported; run the module itself"
 _NOT_NESTED = "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence) or keep a list"
 _NOT_DISPATCHED = "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode"
 
+_NOT_QUANTISED = "quantisation is not supported; run the model in float32 or bfloat16"
+_NOT_ONNX = "lamina does not write ONNX files; save the state_dict and export from PyTorch"
+
+_QUANTISATION = (
+    "DeQuantStub FakeQuantize HistogramObserver MinMaxObserver MovingAverageMinMaxObserver QConfig QConfigMapping QuantStub "
+    "QuantWrapper convert default_dynamic_qconfig default_observer default_qconfig float_qparams_weight_only_qconfig fuse_modules "
+    "fuse_modules_qat get_default_qat_qconfig get_default_qconfig get_default_qconfig_mapping prepare prepare_qat quantize "
+    "quantize_dynamic quantize_qat"
+)
 _FSDP = (
     "BackwardPrefetch CPUOffload CPUOffloadPolicy FSDPModule FullOptimStateDictConfig FullStateDictConfig FullyShardedDataParallel "
     "LocalOptimStateDictConfig LocalStateDictConfig MixedPrecision MixedPrecisionPolicy OffloadPolicy OptimStateDictConfig "
@@ -33,6 +42,13 @@ NAMED: dict[str, tuple[str, str]] = {
     "torch._higher_order_ops.associative_scan": (_NOT_TRACED, "associative_scan"),
     "torch._subclasses.fake_tensor": ("there are no fake tensors; use device='meta'", "FakeTensor FakeTensorMode"),
     "torch._subclasses.functional_tensor": (_NOT_DISPATCHED, "FunctionalTensor"),
+    "torch.ao.nn.quantized": (
+        _NOT_QUANTISED,
+        "Conv2d DeQuantize Embedding FloatFunctional Linear QFunctional Quantize",
+    ),
+    "torch.ao.nn.quantized.dynamic": (_NOT_QUANTISED, "GRU LSTM Linear"),
+    "torch.ao.quantization": (_NOT_QUANTISED, _QUANTISATION),
+    "torch.ao.quantization.quantize_fx": (_NOT_QUANTISED, "convert_fx fuse_fx prepare_fx prepare_qat_fx"),
     "torch.distributed._composable.fsdp": (_ONE_PROCESS, _FSDP),
     "torch.distributed._functional_collectives": (
         _ONE_PROCESS,
@@ -82,9 +98,21 @@ NAMED: dict[str, tuple[str, str]] = {
     ),
     "torch.fx.experimental.proxy_tensor": (_NOT_TRACED, "make_fx"),
     "torch.fx.experimental.symbolic_shapes": (_NOT_TRACED, "GuardOnDataDependentSymNode ShapeEnv"),
-    "torch.fx.graph_module": (_NOT_TRACED, "GraphModule"),
-    "torch.fx.node": (_NOT_TRACED, "Node"),
+    "torch.fx.graph": (_NOT_TRACED, "CodeGen Graph"),
+    "torch.fx.graph_module": (_NOT_TRACED, "GraphModule _CodeOnlyModule _USER_PRESERVED_ATTRIBUTES_KEY _copy_attr"),
+    "torch.fx.node": (_NOT_TRACED, "Argument Node Target map_arg"),
+    "torch.fx.passes.shape_prop": (_NOT_TRACED, "ShapeProp TensorMetadata"),
     "torch.fx.proxy": (_NOT_TRACED, "Proxy"),
+    "torch.nn.parallel.scatter_gather": (
+        "there is one device; call the module itself",
+        "gather scatter scatter_kwargs",
+    ),
+    "torch.onnx.operators": (_NOT_ONNX, "reshape_from_tensor_shape shape_as_tensor"),
+    "torch.onnx.symbolic_helper": (_NOT_ONNX, "cast_pytorch_to_onnx"),
+    "torch.onnx.symbolic_opset11": (_NOT_ONNX, "select squeeze unsqueeze"),
+    "torch.onnx.symbolic_opset12": (_NOT_ONNX, "dropout"),
+    "torch.onnx.symbolic_opset9": (_NOT_ONNX, "masked_fill softmax"),
+    "torch.quantization": (_NOT_QUANTISED, _QUANTISATION),
     "torch.nested": (_NOT_NESTED, "as_nested_tensor nested_tensor nested_tensor_from_jagged narrow to_padded_tensor"),
     "torch.nested._internal.nested_tensor": (_NOT_NESTED, "NestedTensor"),
     "torch.utils._python_dispatch": (_NOT_DISPATCHED, "TorchDispatchMode transform_subclass"),
@@ -100,6 +128,10 @@ def _first(x: Any, *rest: Any, **options: Any) -> Any:
     return x
 
 
+def _keeping(*args: Any, **options: Any) -> Callable[[Any], Any]:
+    return _first
+
+
 def _none(*args: Any, **options: Any) -> None:
     return None
 
@@ -109,6 +141,7 @@ def _false(*args: Any, **options: Any) -> bool:
 
 
 ANSWERS: dict[str, Callable[..., Any]] = {
+    "torch._dynamo.utils.is_compile_supported": _false,
     "torch._subclasses.fake_tensor.is_fake": _false,
     "torch.distributed.tensor._is_dtensor": _false,
     "torch.fx.experimental.proxy_tensor.get_proxy_mode": _none,
@@ -118,13 +151,17 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "torch.fx.experimental.symbolic_shapes.is_symbolic": _false,
     "torch.fx.experimental.symbolic_shapes.statically_known_true": bool,
     "torch.fx.wrap": _first,
+    "torch.onnx.symbolic_helper.parse_args": _keeping,
     "torch.utils._python_dispatch.is_traceable_wrapper_subclass": _false,
     "torch.utils._python_dispatch.is_traceable_wrapper_subclass_type": _false,
 }
 """Functions on ordinary values that tell, or keep, what an ordinary program has: no trace, numbers for sizes, plain tensors."""
 
 _PARENTS = frozenset(
-    path[:end] for path in NAMED for end, letter in enumerate(f"{path}.") if letter == "." and path[:end] != "torch"
+    path[:end]
+    for path in (*NAMED, *(answer.rpartition(".")[0] for answer in ANSWERS))
+    for end, letter in enumerate(f"{path}.")
+    if letter == "." and path[:end] != "torch"
 )
 
 

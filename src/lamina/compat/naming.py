@@ -6,12 +6,16 @@ later. Not here: what an import of a path gives (finder.py, paths.py).
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
+
+from lamina.compat import named
+from lamina.compat.paths import facades_in
 
 OWN, STAND_IN = "lamina", "torch"
 _INNER = ("core", "primitives", "compiler", "compat", "io", "cli", "doctor", "settings", "version", "__main__")
@@ -69,11 +73,19 @@ def _rename(module: ModuleType) -> None:
             if line is not None:
                 cls.__firstlineno__ = line  # type: ignore[attr-defined]
         if classes and name not in MOVED and not hasattr(module, "__path__"):
-            sys.modules.setdefault(shown, module)  # where `inspect` looks for the file of a class
+            if _has_paths_below(shown):
+                importlib.import_module(shown)  # as the program does: what lies below comes with it
+            else:
+                sys.modules.setdefault(shown, module)  # where `inspect` looks for the file of a class
     for source, target in MOVED.items():
         home = f"{OWN}.{target.removeprefix(STAND_IN + '.')}"
         if name in (source, home) and source in sys.modules and home in sys.modules:
             _lend(sys.modules[source], sys.modules[home], target)
+
+
+def _has_paths_below(path: str) -> bool:
+    """Whether the tables have paths directly below this one of torch."""
+    return bool(facades_in(path) or named.below(path))
 
 
 def _lend(source: ModuleType, home: ModuleType, shown: str) -> None:

@@ -6,6 +6,7 @@ A path that is the same below `lamina` and `torch` needs no entry: the modules t
 # Path of torch -> modules of lamina that have its names.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch._C._nn": ("lamina.nn._native",),
+    "torch._custom_ops": ("lamina.library",),
     "torch._jit_internal": ("lamina.jit",),
     "torch._C._profiler": ("lamina.profiler",),
     "torch._prims": ("lamina",),
@@ -21,7 +22,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch._vendor.packaging.version": ("packaging.version",),
     "torch.autograd.variable": ("lamina.autograd",),
     "torch.functional": ("lamina",),
-    "torch.jit.annotations": ("typing",),
     "torch.nn.modules": ("lamina.nn",),
     "torch.nn.parallel.data_parallel": ("lamina.nn.parallel",),
     "torch.nn.parallel.distributed": ("lamina.nn.parallel",),
@@ -44,8 +44,6 @@ ABSENT: dict[str, str] = {
     "torch.package": "programs are not packaged; save a state_dict",
     "torch.utils.mobile_optimizer": "there is no mobile runtime",
     "torch.utils.data.datapipes": "data pipes are deprecated in PyTorch too; use a Dataset or an IterableDataset",
-    "torch.ao": "quantisation is not supported; run the model in float32 or bfloat16",
-    "torch.quantization": "quantisation is not supported; run the model in float32 or bfloat16",
 }
 
 

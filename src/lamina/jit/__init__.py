@@ -70,7 +70,7 @@ def export(fn: _Any) -> _Any:
     return fn
 
 
-unused = script_method = interface = script_if_tracing = _overload = _overload_method = export
+unused = script_method = interface = script_if_tracing = _script_if_tracing = _overload = _overload_method = export
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:
