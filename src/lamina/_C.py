@@ -48,6 +48,13 @@ _TOP = frozenset((
 _SCRIPT = frozenset(("ScriptModule", "ScriptFunction", "CompilationUnit"))
 
 
+_NATIVE = frozenset((
+    "_current_autograd_node", "_current_graph_task_execution_order", "_current_graph_task_id", "_is_multithreading_enabled",
+    "_set_multithreading_enabled", "_will_engine_execute_node",
+))  # fmt: skip
+"""Names about a backward that runs: autograd/native.py has them."""
+
+
 def __getattr__(name: str) -> Any:
     if name == "_nn":
         return importlib.import_module("lamina.nn._native")
@@ -57,6 +64,11 @@ def __getattr__(name: str) -> Any:
         return getattr(_native, name)
     if name in _SCRIPT:
         return getattr(lamina.jit, name)
+    if name in _NATIVE or name == "_autograd":
+        native = importlib.import_module("lamina.autograd.native")
+        return native if name == "_autograd" else getattr(native, name)
+    if name in ("_is_fwd_grad_enabled", "_set_fwd_grad_enabled"):
+        return getattr(importlib.import_module("lamina.autograd.forward_ad"), name)
     raise AttributeError(f"module 'torch._C' has no attribute '{name}'")
 
 

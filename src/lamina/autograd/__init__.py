@@ -14,7 +14,7 @@ _NAMES = {
     "no_grad": "modes", "enable_grad": "modes", "set_grad_enabled": "modes", "inference_mode": "modes",
     "set_multithreading_enabled": "grad_mode", "is_multithreading_enabled": "grad_mode", "enforce_grad_layout_policy": "grad_mode",
     "detect_anomaly": "anomaly_mode", "set_detect_anomaly": "anomaly_mode",
-    "gradgradcheck": "gradcheck", "SavedTensor": "saved",
+    "gradgradcheck": "gradcheck", "SavedTensor": "saved", "_unsafe_preserve_version_counter": "native",
 }  # fmt: skip
 _MODULES = frozenset((
     "anomaly_mode", "forward_ad", "function", "functional", "grad_mode", "gradcheck", "graph", "profiler", "variable",

@@ -44,7 +44,7 @@ def run(
     outer = _run.sums
     if outer is not None and outer.depth >= MAX_DEPTH:
         return _in_thread(roots, create=create, keep=keep, captures=captures, accumulates=accumulates)
-    order, cells = discover([edge for edge, _ in roots])
+    order, cells = discover([edge.node if edge.__class__ is Output else edge for edge, _ in roots])
     stops: set[Node] = set()
     marked: Any = ()  # nodes where the run does more than run them
     if captures is not None:
@@ -52,6 +52,7 @@ def run(
         if len(roots) == 1:  # PyTorch does not come to the others
             _visit_unneeded(*roots[0], cells, create)
     sums = _Sums(cells, create, captures, accumulates)
+    sums.keep, sums.order, sums.roots = keep, order, [edge for edge, _ in roots]
     place = users_place(3)
     if place is not None:
         _run.last = place
@@ -205,12 +206,20 @@ def will_execute(edge: Any) -> bool:
 
 
 def current_node() -> Any:
-    """The node whose Python function runs in this thread's backward; None outside."""
+    """The node whose Python function, or hooks, run in this thread's backward; None outside."""
     return None if _run.sums is None else _run.sums.node
 
 
 def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any) -> Any:
     """Run a node that has hooks, or in a run that captures or looks for NaN. None: the way ends here."""
+    outer, sums.node = sums.node, node
+    try:
+        return _among_hooks(node, g, sums, stops, anomaly)
+    finally:
+        sums.node = outer
+
+
+def _among_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any) -> Any:
     extra, create = node._extra, sums.create
     g = _array(g)
     if node in stops:
@@ -261,7 +270,10 @@ class _Sums:
         self.serial = _serial()
         self.depth = 0  # how many backwards are around this one
         self.callbacks: list[Callable[[], Any]] = []
-        self.node: Any = None  # whose function of the user's runs
+        self.node: Any = None  # whose function or hooks, of the user's, run
+        self.keep = False
+        self.order: list[Node] = []
+        self.roots: list[Any] = []
         self.found: list[Any] = [None] * (0 if captures is None else len(captures))
 
     def add(self, cell: Cell, value: Any) -> None:
@@ -294,6 +306,8 @@ class _Sums:
             value, cell[0] = _array(cell[0]), None
             if self.captures is not None and not self.accumulates:
                 about = target._more
+                if about is not None and about.grad_dtype:
+                    value = leaves.as_wanted(about, value, self.create)
                 if about is not None and about.hooks:
                     value = leaves.through(about.hooks, value, self.create)
                 self.found[self.captures[target]] = value

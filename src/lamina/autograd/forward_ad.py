@@ -12,7 +12,7 @@ from lamina.autograd import (
     modes,
 )
 from lamina.core.tensor import Tensor
-from lamina.primitives.levels import Level, fresh, tangent_of, with_tangent
+from lamina.primitives.levels import Level, check_dual, fresh, tangent_of, with_tangent
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
 
@@ -30,6 +30,12 @@ class _DualLevel(Level):
     __slots__ = ()
 
 
+def __getattr__(name: str) -> Any:
+    if name == "_current_level":
+        return -1 if _current() is None else 0
+    raise AttributeError(f"module 'torch.autograd.forward_ad' has no attribute {name!r}")
+
+
 def _current() -> _DualLevel | None:
     return next((level for level in reversed(modes.mode().transforms) if level.__class__ is _DualLevel), None)
 
@@ -45,7 +51,7 @@ def enter_dual_level() -> int:
 def exit_dual_level(*, level: int | None = None) -> None:
     """Close the dual level: tensors lose their tangents. Raises RuntimeError where none, or another, is open."""
     current = _current()
-    if current is None and level is None:
+    if current is None and level in (None, -1):
         raise RuntimeError("Dual level must be a positive number.")
     if current is None or level not in (None, 0):
         raise RuntimeError(
@@ -66,18 +72,6 @@ class dual_level(modes.Scoped):
         exit_dual_level()
 
 
-def check_dual(tensor: Tensor, tangent: Tensor) -> None:
-    """Raises ValueError, RuntimeError for what cannot be the parts of a dual tensor."""
-    for what, t in (("primal", tensor), ("tangent", tangent)):
-        if not (t.is_floating_point() or t.is_complex()):
-            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
-    if tensor._array.shape != tangent._array.shape:
-        raise RuntimeError(
-            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. Tensor is of "
-            f"size {list(tensor._array.shape)} while the given forward gradient is of size {list(tangent._array.shape)}."
-        )
-
-
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
     """A view of `tensor` that carries `tangent`, which goes through every operation. Shapes: equal.
 
@@ -88,6 +82,10 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         raise RuntimeError(
             "Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first."
         )
+    if level is not None and level < 0:
+        raise RuntimeError("Dual level must be a positive number.")
+    if level:
+        raise RuntimeError("Invalid level given to _make_dual")
     check_dual(tensor, tangent)
     if tangent_of(tensor, current) is not None:
         raise RuntimeError(

@@ -69,7 +69,7 @@ class FunctionCtx:
 class BackwardCFunction(Node, FunctionCtx):
     """The node of a user's Function, and its ctx: users set attributes on it as they like."""
 
-    __slots__ = ("_ends", "_inputs", "_like", "_width")
+    __slots__ = ("_inputs", "_like", "_width")
     __module__ = "torch.autograd.function"
     _holds = True
     _takes_none = True

@@ -15,7 +15,7 @@ from lamina.autograd.function import Function, FunctionCtx
 from lamina.autograd.function_call import applied
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.version import users_place
-from lamina.primitives.levels import Batched, Level, batched, in_batch, tangent_of, value_at, with_tangent
+from lamina.primitives.levels import Batched, Level, batched, check_dual, in_batch, tangent_of, value_at, with_tangent
 from lamina.primitives.registry import Slots
 from lamina.primitives.transforms import innermost_tangent
 from lamina.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map
@@ -83,10 +83,35 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
     moved = moved if isinstance(moved, tuple) else (moved,)
     if len(moved) != len(outs):
         raise RuntimeError(
-            f"{cls.__name__}.jvp returned {len(moved)} tangents, and the function has {len(outs)} outputs: one is wanted for each (None: zero)"
+            f"Function's jvp returned an invalid number of forward gradients (expected {len(outs)} but got {len(moved)})"
         )
-    for out, tangent in zip(outs, moved, strict=True):
-        if isinstance(out, Tensor) and tangent is not None and out._kind.dtype.category > 1:
+    for i, tangent in enumerate(moved):
+        if tangent is not None and not isinstance(tangent, Tensor):
+            raise RuntimeError(f"expected Variable or None (got {type(tangent).__name__}) for grad output {i}.")
+    owners = {id(a if a._base is None else a._base) for a in args if isinstance(a, Tensor)}
+    given = {id(a): tangent for a, tangent in zip(args, tangents, strict=True)}
+    marked = {id(t) for t in ctx.non_differentiable or ()}
+    for i, (out, tangent) in enumerate(zip(outs, moved, strict=True)):
+        if not isinstance(out, Tensor):
+            continue
+        if id(out) in marked or out._kind.dtype.category < 2:
+            if tangent is not None:
+                raise RuntimeError(
+                    f"Function's jvp returned a gradient at position {i}, but  the corresponding forward output is not a differentiable "
+                    "Tensor.You should return None at that position instead."
+                )
+            continue
+        if id(out) in given and given[id(out)] is not None and tangent is not given[id(out)]:  # written in place
+            raise RuntimeError(
+                "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is modifying an input "
+                "inplace, then the jvp function must modify the corresponding gradient inplace."
+            )
+        if tangent is not None:
+            if id(out) not in given and id(out._base) in owners and not tangent._is_view():
+                raise RuntimeError(
+                    "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
+                )
+            check_dual(out, tangent)
             with_tangent(out, tangent, level)
     return output
 

@@ -17,6 +17,8 @@ from weakref import ref
 
 from lamina.autograd import errors, modes
 from lamina.autograd.handles import RemovableHandle
+from lamina.core.device import Kind
+from lamina.core.size import Size, size_of
 from lamina.core.tensor import LEAF, Tensor, more, version
 from lamina.core.version import Place, users_place
 
@@ -33,7 +35,6 @@ class Extra:
         self.pre_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self.post_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self.retain: dict[int, ref[Tensor]] = {}  # by output: whose .grad is kept
-        self.known: dict[int, Any] = {}  # by output: shape and kind, where a GradientEdge was asked for
         self.metadata: dict[Any, Any] = {}
         self.stack: str | None = None  # of the forward call, in anomaly mode
 
@@ -41,7 +42,7 @@ class Extra:
 class Node:
     """One recorded operation. Its class is its primitive's, and is named as PyTorch's."""
 
-    __slots__ = ("__weakref__", "_code", "_edges", "_extra", "_fix", "_lasti", "_saved", "_seq", "_versions")
+    __slots__ = ("__weakref__", "_code", "_edges", "_ends", "_extra", "_fix", "_lasti", "_saved", "_seq", "_versions")
 
     _seq: int  # grows in order of creation: backward runs from high to low
     _edges: tuple[Any, ...]  # one for each differentiable input
@@ -51,6 +52,7 @@ class Node:
     _code: CodeType | None  # the user's call that made it
     _lasti: int
     _extra: Extra | None
+    _ends: Any  # of the outputs: (shape, kind, ...); not set where nobody has asked for one output's node
 
     _width = 1
     _holds: Any = (
@@ -82,7 +84,7 @@ class Node:
 
     def _label(self) -> str:
         """The operation's name, as messages spell it."""
-        return type(self).__name__.partition("Backward")[0]
+        return type(self).__name__.replace("Backward0", "").replace("Backward", "")
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -113,8 +115,9 @@ class Node:
         return RemovableHandle(extra_of(self).pre_hooks, hook)
 
     @property
-    def _input_metadata(self) -> Any:
-        return ()
+    def _input_metadata(self) -> tuple[Any, ...]:
+        """Shape, dtype and device of each output, as far as they are known."""
+        return tuple(_InputMetadata(end[0], end[1]) for end in getattr(self, "_ends", ()) if end is not None)
 
     def _set_sequence_nr(self, number: int) -> None:
         self._seq = number
@@ -122,8 +125,10 @@ class Node:
     def _register_hook_dict(self, hooks: Any) -> None:
         extra_of(self).post_hooks = hooks
 
-    def __call__(self, *grads: Any) -> Any:
+    def __call__(self, *grads: Any, **named: Any) -> Any:
         """Run this node alone on cotangents of its outputs."""
+        if named:
+            raise TypeError("keyword arguments are not supported")
         if len(grads) != self._width:
             raise TypeError(f"expected {self._width} arguments, got {len(grads)} instead")
         for i, g in enumerate(grads):
@@ -138,6 +143,16 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {hex(id(self))}>"
+
+
+class _InputMetadata:
+    """What a node knows of one of its outputs, whose gradient is an input of backward."""
+
+    __module__ = "torch._C._autograd"
+    is_nested_tensor = is_cpp_nested_tensor = False
+
+    def __init__(self, shape: tuple[int, ...], kind: Kind) -> None:
+        self.shape, self.dtype, self.device = size_of(Size, shape), kind.dtype, kind.device
 
 
 class Output:
@@ -287,8 +302,17 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     node, nr = node_and_number(edge_of(tensor))
-    extra_of(node).known[nr] = tensor._array.shape, tensor._kind
+    note_end(node, nr, tensor)
     return GradientEdge(node, nr)
+
+
+def note_end(node: Any, nr: int, t: Tensor) -> None:
+    """Let `node` know what its output `nr` looks like."""
+    ends = getattr(node, "_ends", None)
+    if ends is None:
+        ends = (None,) * node._width
+    if ends[nr] is None:
+        node._ends = (*ends[:nr], (t._array.shape, t._kind), *ends[nr + 1 :])
 
 
 def increment_version(tensor: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
@@ -63,6 +64,9 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
         modes.change(no_hooks=before)
 
 
+_allowing: ContextVar[bool] = ContextVar("lamina.mutation_on_saved_tensors", default=False)
+
+
 class _AllowMutationOnSavedContext:
     """The copies that one `allow_mutation_on_saved_tensors` keeps."""
 
@@ -79,6 +83,8 @@ class _AllowMutationOnSavedContext:
 @contextmanager
 def allow_mutation_on_saved_tensors() -> Iterator[_AllowMutationOnSavedContext]:
     """In this context saved tensors may be modified in place: the graph keeps copies. Backward must run inside it, too."""
+    if _allowing.get():
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
     context = _AllowMutationOnSavedContext()
 
     def unpack(copy: Tensor) -> Tensor:
@@ -89,10 +95,12 @@ def allow_mutation_on_saved_tensors() -> Iterator[_AllowMutationOnSavedContext]:
             )
         return copy
 
+    token = _allowing.set(True)
     with saved_tensors_hooks(lambda t: t.clone(), unpack):
         try:
             yield context
         finally:
+            _allowing.reset(token)
             context.clear()
 
 

@@ -33,6 +33,8 @@ def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
     if about is None:
         about = leaf._more = More()
     extra = about.accumulate_extra
+    if about.grad_dtype:
+        g, own, direct = as_wanted(about, g, create), False, False
     if about.hooks is None and extra is None:
         if g is not None:
             accumulate(leaf, g, create, own or (direct and _alone(g)))
@@ -49,6 +51,13 @@ def finish(leaf: Tensor, g: Any, create: bool, own: bool, direct: bool) -> None:
         after(extra, (), g, accumulator(leaf), create)
 
 
+def as_wanted(about: Any, g: Any, create: bool) -> Any:
+    """The cotangent of a leaf in the dtype that its user has set for it."""
+    if g is None:
+        return None
+    return g.to(about.grad_dtype) if create else g.astype(about.grad_dtype.np)
+
+
 def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     """Add a cotangent to `leaf.grad`: in place, or out of place where the backward is recorded. own: the array may be kept."""
     node = leaf._node
@@ -60,8 +69,10 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     about = more(leaf)
     if create:
         before = about.grad
+        if not modes.is_grad_enabled() and g._more is not None and g._more.tangents:
+            g = wrap(g._array, g._kind)  # what is accumulated unrecorded has no tangent either
         if before is None:
-            about.grad = wrap(_empty(leaf, g._array), leaf._kind).copy_(g)
+            about.grad = wrap(_empty(leaf, g._array), g._kind).copy_(g)
         elif modes.is_grad_enabled():
             about.grad = before + g
         else:  # a recorded run of the compiler's: Tensors, but no graph
@@ -70,12 +81,13 @@ def accumulate(leaf: Tensor, g: Any, create: bool, own: bool) -> None:
     with _LOCKS[(id(leaf) >> 4) & 63]:
         before = about.grad
         if before is None:
+            kind = leaf._kind if about.grad_dtype is False else None
             if own and g.flags.carray and leaf._array.flags.c_contiguous:
-                about.grad = wrap(g, leaf._kind)
+                about.grad = wrap(g, kind)
             else:
                 made = _empty(leaf, np.asarray(g))
                 np.copyto(made, g)
-                about.grad = wrap(made, leaf._kind)
+                about.grad = wrap(made, kind)
         else:
             target = before._array
             if target.dtype is g.dtype and target.flags.carray:
@@ -215,7 +227,7 @@ def _bare(values: tuple[Any, ...], create: bool) -> tuple[Any, ...]:
 
 def _checked_tuple(hook: Any, result: Any, before: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a hook of a node returned, one for each value that it saw."""
-    if not isinstance(result, (tuple, list)):
+    if not isinstance(result, tuple):
         raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
     if len(result) != len(before):
         name = getattr(hook, "__name__", repr(hook))

@@ -10,8 +10,8 @@ from lamina.core.version import users_place
 
 
 def scalar_name(t: Any) -> str:
-    """PyTorch's C++ name of a tensor's dtype, as its messages spell it."""
-    return _SCALARS[t._kind.dtype.name]
+    """PyTorch's C++ name of the dtype of a tensor, or of a kind, as its messages spell it."""
+    return _SCALARS[(t._kind if hasattr(t, "_kind") else t).dtype.name]
 
 
 def c_type(t: Any) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from lamina.autograd import modes
 from lamina.autograd.graph import Node, Output, edge_of, make, several
-from lamina.core.tensor import Tensor, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 from lamina.core.version import Version
 
 
@@ -61,7 +63,7 @@ class Packed:
                 f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}"
             )
         leaf = isinstance(self.edge, Tensor)
-        if leaf and found._array is self.edge._array:
+        if leaf and (found is self.edge or (found._array is self.edge._array and isinstance(self.held, Tensor))):
             return self.edge  # type: ignore[no-any-return]
         t = wrap(found._array, found._kind)
         t._version_ = found._version_
@@ -71,6 +73,13 @@ class Packed:
             t._node = Output(node, self.nr) if several(node) else node
         else:
             t._node = self.edge
+        return t
+
+    def shown(self, node: Node) -> Tensor:
+        """What is unpacked, as users see it: for a leaf a leaf, with the same gradient."""
+        t = self.unpack(node)
+        if isinstance(self.edge, Tensor) and t is not self.edge:
+            t._node, t._more = LEAF, more(self.edge)
         return t
 
 
@@ -88,7 +97,9 @@ class SavedTensor:
 
     __module__ = "torch._C._autograd"
 
-    def __init__(self, node: Node, at: int) -> None:
+    def __init__(self, node: Node | None = None, at: int = -1) -> None:
+        if node is None:
+            raise RuntimeError("Trying to create a SavedTensor object from Python is forbidden.")
         self._node, self._at = node, at
 
     @property
@@ -109,8 +120,13 @@ class SavedTensor:
         kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
         return kept.unpack_hook if kept.__class__ is Packed else None
 
-    def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
+    def register_hooks(self, *hooks: Callable[..., Any]) -> None:
         """Keep `pack_hook(tensor)` in place of the tensor, and get it back by `unpack_hook`. Raises RuntimeError when it is freed."""
+        if len(hooks) != 2 or not all(map(callable, hooks)):
+            raise TypeError(
+                "register_hooks(): incompatible function arguments. The following argument types are supported:\n"
+                "    1. (self, pack_hook: Callable, unpack_hook: Callable) -> None"
+            )
         node, at = self._node, self._at
         if node._saved is None:
             raise RuntimeError(
@@ -118,8 +134,6 @@ class SavedTensor:
                 "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
                 "second time or if you need to access saved variables after calling backward."
             )
-        if not (callable(pack_hook) and callable(unpack_hook)):
-            raise TypeError("register_hooks(): pack_hook and unpack_hook must be callables")
         kept = node._saved[at] if at >= 0 else None
         if kept is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
@@ -129,7 +143,7 @@ class SavedTensor:
                 "a time."
             )
         output = kept.__class__ is SavedOutput
-        t = wrap(kept.array, kept.kind) if output else kept
-        packed = Packed(t, (pack_hook, unpack_hook), None if output else edge_of(t), (kept.nr or 0) if output else None)
+        t = wrap(kept.array, kept.kind) if output else kept if isinstance(kept, Tensor) else wrap(np.asarray(kept))
+        packed = Packed(t, (hooks[0], hooks[1]), None if output else edge_of(t), (kept.nr or 0) if output else None)
         node._saved = (*node._saved[:at], packed, *node._saved[at + 1 :])
         node._versions = (*node._versions[:at], None, *node._versions[at + 1 :])  # what was packed is checked no more

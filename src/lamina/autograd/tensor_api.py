@@ -14,13 +14,25 @@ from weakref import ref
 import numpy as np
 
 from lamina.autograd import engine, errors, modes, views
-from lamina.autograd.graph import NOWHERE, GradientEdge, Node, Output, edge_of, extra_of, next_seq, node_of, retain
+from lamina.autograd.graph import (
+    NOWHERE,
+    GradientEdge,
+    Node,
+    Output,
+    edge_of,
+    extra_of,
+    next_seq,
+    node_and_number,
+    note_end,
+    retain,
+)
 from lamina.autograd.handles import RemovableHandle
 from lamina.autograd.leaves import forgotten
 from lamina.core.device import CPU
 from lamina.core.dtype import float32
 from lamina.core.once import warn_once
-from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wrap
+from lamina.core.size import Size
+from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wanted_grad_dtype, wrap
 from lamina.core.version import Detached, Version
 
 
@@ -67,7 +79,7 @@ def run_backward(
             if edge is not None:
                 captures.setdefault(edge, len(captures))
     engine.run(
-        roots, create=create_graph or listened(), keep=create_graph if retain_graph is None else bool(retain_graph),
+        roots, create=create_graph or _wrapped(), keep=create_graph if retain_graph is None else bool(retain_graph),
         captures=captures, record=create_graph,
     )  # fmt: skip
     if create_graph:
@@ -95,19 +107,17 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
         grads: tuple[Any, ...] = (grad_tensors,) * (1 if grad_tensors is not None else len(tensors))
     else:
         grads = tuple(grad_tensors)
-    if len(grads) != len(tensors):
+    if len(grads) < len(tensors):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
-    as_tensors = create or _wrapped(tensors) or _wrapped(grads)
+    as_tensors = create or _wrapped()
     roots = []
-    for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+    for i, (t, g) in enumerate(zip(tensors, grads, strict=False)):  # PyTorch looks at no more of them
         edge = input_edge(t)
         if edge is None or (modes.transforming() and hasattr(t, "_level")):
             # the entries of a batch have no place in the graph
             raise errors.NoGraphError(i, t)
         if g is None and not isinstance(t, Tensor):
-            shape, kind = extra_of(t.node).known.get(
-                t.output_nr, ((), CPU[float32])
-            )  # an edge put together by hand tells no shape: a scalar is meant
+            shape, kind = _end_of(t)
             if math.prod(shape) != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             value: Any = np.ones(shape, kind.np)
@@ -122,11 +132,13 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         else:
-            if isinstance(t, Tensor):
+            if not isinstance(t, Tensor):
+                shape, _ = _end_of(t, g)
+                if tuple(g.shape) != shape:
+                    raise RuntimeError(_mismatch(i, g.shape, Size(shape)))
+            else:
                 if g._array.shape != t._array.shape and g.shape != t.shape:
-                    raise RuntimeError(
-                        f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
-                    )
+                    raise RuntimeError(_mismatch(i, g.shape, t.shape))
                 if (g._kind.dtype.category == 3) != (t._kind.dtype.category == 3):
                     raise RuntimeError(
                         "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
@@ -139,13 +151,26 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
     return roots
 
 
+def _mismatch(i: int, given: Size, wanted: Size) -> str:
+    return f"Mismatch in shape: grad_output[{i}] has a shape of {given} and output[{i}] has a shape of {wanted}."
+
+
+def _end_of(edge: GradientEdge, like: Tensor | None = None) -> tuple[tuple[int, ...], Any]:
+    """Shape and kind of the output that `edge` leads to; an edge put together by hand may tell none: that of `like`, or a scalar's."""
+    ends = getattr(edge.node, "_ends", ())
+    found = ends[edge.output_nr] if edge.output_nr < len(ends) else None
+    if found is not None:
+        return found[0], found[1]
+    return ((), CPU[float32]) if like is None else (tuple(like.shape), like._kind)
+
+
 def listened() -> bool:
     """Whether this thread's run is recorded by the compiler: then backward computes with Tensors, which it sees."""
     now = modes.current()
     return now is not None and now.listener is not None
 
 
-def _wrapped(tensors: Any) -> bool:
+def _wrapped() -> bool:
     """Whether a level of vmap or jvp is open, or a run is recorded: then values must stay Tensors."""
     now = modes.current()
     return now is not None and bool(now.transforms or now.listener)
@@ -161,6 +186,8 @@ def _get_requires_grad(self: Tensor) -> bool:
 def _set_requires_grad(self: Tensor, value: Any) -> None:
     if value.__class__ is not bool:
         raise RuntimeError("requires_grad must be a bool")
+    if value and self._kind.dtype.category < 2:
+        raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     if value and self._node not in (None, LEAF, NOWHERE) and not getattr(self._node, "open", False):
         raise RuntimeError("you can only change requires_grad flags of leaf variables.")
     _require(self, value)
@@ -225,10 +252,11 @@ def _set_grad(self: Tensor, value: Any) -> None:
         raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
     if value is self:
         raise RuntimeError("can't assign Variable as its own grad")
-    if value._kind.dtype is not self._kind.dtype:
+    wanted = wanted_grad_dtype(self)
+    if wanted is not None and value._kind.dtype is not wanted:
         raise RuntimeError(
             f"attempting to assign a gradient with dtype '{errors.c_type(value)}' to a tensor with grad_dtype "
-            f"'{errors.scalar_name(self)}'. The gradient "
+            f"'{errors.scalar_name(CPU[wanted])}'. The gradient "
             "must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with "
             "a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its "
             "gradient may break downstream systems that assume they match."
@@ -258,7 +286,12 @@ def _get_grad_fn(self: Tensor) -> Node | None:
     about = self._more
     if about is not None and about.broken:
         raise errors.ViewInPlaceError(self, "", about.view, base_modified=True)
-    return None if node is None or node is LEAF else node_of(node)
+    if node is None or node is LEAF:
+        return None
+    found, nr = node_and_number(node)
+    if found is not None:
+        note_end(found, nr, self)
+    return found  # type: ignore[no-any-return]
 
 
 def _get_is_leaf(self: Tensor) -> bool:
@@ -419,15 +452,26 @@ def _refuse(name: str) -> Callable[..., None]:
     return setter
 
 
+def _undeletable(error: type[Exception], text: str) -> Callable[[Tensor], None]:
+    def deleter(self: Tensor) -> None:
+        raise error(text)
+
+    return deleter
+
+
 PROPERTIES = {
-    "requires_grad": property(_get_requires_grad, _set_requires_grad),
+    "requires_grad": property(
+        _get_requires_grad, _set_requires_grad, _undeletable(RuntimeError, "requires_grad must be a bool")
+    ),
     "grad": property(_get_grad, _set_grad, _del_grad),
     "_grad": property(_get_grad, _set_grad, _del_grad),
     "grad_fn": property(_get_grad_fn, _refuse("grad_fn")),
     "is_leaf": property(_get_is_leaf, _refuse("is_leaf")),
     "_backward_hooks": property(_get_backward_hooks, _set_backward_hooks),
     "retains_grad": property(_get_retains_grad, _refuse("retains_grad")),
-    "data": property(_get_data, _set_data),
+    "data": property(
+        _get_data, _set_data, _undeletable(RuntimeError, "Deleting tensor data is not allowed. Delete tensor instead!")
+    ),
 }
 METHODS = {
     "backward": backward,

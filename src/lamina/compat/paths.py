@@ -7,6 +7,7 @@ A path that is the same below `lamina` and `torch` needs no entry: the modules t
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch._C._nn": ("lamina.nn._native",),
     "torch._custom_ops": ("lamina.library",),
+    "torch._C._autograd": ("lamina.autograd.native",),
     "torch._jit_internal": ("lamina.jit",),
     "torch._C._profiler": ("lamina.profiler",),
     "torch._prims": ("lamina",),

@@ -54,8 +54,13 @@ def parameter(cls: type, data: Any, requires_grad: bool) -> Any:
         made._is_param = True
         made._version_ = version(data)
         return made
+    inference = data._more is not None and data._more.inference
+    if inference and requires_grad and not Slots.inference():
+        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
     made = leaf_like(cls, data._array, data._kind, requires_grad)
     made._version_ = version(data)
+    if inference:
+        more(made).inference = True
     return made
 
 
@@ -121,7 +126,8 @@ def from_numpy(ndarray: Array) -> Tensor:
             "writable before converting it to a tensor. This type of warning will be suppressed for the rest of this program.",
             stacklevel=2,
         )
-    return wrap(array, CPU[d])
+    made: Tensor = leaf_like(Tensor, array, CPU[d], False)
+    return made
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

@@ -59,6 +59,7 @@ class More:
     name: str | None = None
     imaginary: bool = False
     users_class: Any = None
+    grad_dtype: Any = False  # of `.grad`; None: any; False: the tensor's own
 
 
 class TensorType(type):
@@ -90,7 +91,9 @@ class Tensor(TensorBase, metaclass=TensorType):
     _overrides = True  # subclasses: __torch_function__ is asked (Parameter: not)
     __array_priority__ = 1000  # ndarray * tensor is tensor.__rmul__
 
-    if TYPE_CHECKING:  # typing.get_type_hints of a user's subclass reads them as names of the module that `__module__` says
+    if (
+        TYPE_CHECKING
+    ):  # typing.get_type_hints of a user's subclass reads them as names of the module that `__module__` says
         _array: Array
         _kind: Kind
         _node: Any
@@ -417,6 +420,12 @@ def more(t: Tensor) -> More:
     if found is None:
         found = t._more = More()
     return found
+
+
+def wanted_grad_dtype(t: Tensor) -> Any:
+    """The dtype that the gradient of `t` is to have; None: any."""
+    found = False if t._more is None else t._more.grad_dtype
+    return t._kind.dtype if found is False else found
 
 
 def version(t: Tensor) -> Version:

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, modes
-from lamina.autograd.forward_ad import check_dual
 from lamina.autograd.graph import edge_of
 from lamina.core.tensor import LEAF, Tensor, wrap
-from lamina.func.gradients import Places, apart
-from lamina.primitives.levels import Level, fresh, lowered, raised, tangent_of, with_tangent
+from lamina.func.gradients import Places, apart, refuse_nothing
+from lamina.primitives.levels import Level, check_dual, fresh, lowered, raised, tangent_of, with_tangent
 from lamina.utils._pytree import tree_flatten
 
 
@@ -47,6 +46,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
         duals = [with_tangent(fresh(t), tangent, level) for t, tangent in zip(given, along, strict=True)]
         out, aux = apart(func(*spec.unflatten(duals)), has_aux, call)
     outs, out_spec = tree_flatten(out)
+    refuse_nothing(outs, call)
     moved = []
     for o in outs:
         if not isinstance(o, Tensor):

@@ -43,8 +43,12 @@ class Places:
     def run(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """`func(*args, **kwargs)`, recorded."""
         try:
-            with modes.Transforming(), modes.enable_grad():
-                return func(*args, **kwargs)
+            token = modes.change(grad=True, inference=False)
+            try:
+                with modes.Transforming():
+                    return func(*args, **kwargs)
+            finally:
+                modes.reset(token)
         finally:
             for edge in self.edges:
                 edge.open = False
@@ -139,7 +143,16 @@ def apart(out: Any, has_aux: bool, call: str) -> tuple[Any, Any]:
         return out, None
     if not (isinstance(out, tuple) and len(out) == 2):
         raise RuntimeError(f"{call}: output of function f should be a tuple: (output, aux) if has_aux is True")
+    for leaf in tree_flatten(out[1])[0]:
+        if not isinstance(leaf, Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(leaf)}")
     return out
+
+
+def refuse_nothing(outs: Sequence[Any], call: str) -> None:
+    """Raises RuntimeError for a function that returned nothing to differentiate."""
+    if not outs:
+        raise RuntimeError(f"{call}: Expected f to be a function that has non-empty output (got output = {outs})")
 
 
 # ---- scalars ---------------------------------------------------------------------------------------------------------
@@ -209,14 +222,15 @@ def vjp_by(func: Callable[..., Any], argnums: Any, args: tuple[Any, ...], has_au
     places = Places(leaves)
     out, aux = apart(places.run(func, replaced(args, argnums, places.tensors, spec), {}), has_aux, "vjp(f, *primals)")
     outs, out_spec = tree_flatten(out)
-    if not outs:
-        raise RuntimeError(
-            f"vjp(f, *primals): Expected f to be a function that has non-empty output (got output = {out})"
-        )
+    refuse_nothing(outs, "vjp(f, *primals)")
     for o in outs:
         if not isinstance(o, Tensor):
             raise RuntimeError(
                 f"vjp(f, *primals): expected f(*primals) to return only tensors, got unsupported type {type(o)}"
+            )
+        if o._kind.dtype.category < 2:
+            raise RuntimeError(
+                f"vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype {o.dtype}"
             )
     outside = places.outside(outs)
 

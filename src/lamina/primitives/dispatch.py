@@ -245,6 +245,10 @@ def record(p: Primitive, tensors: Any, params: Any, outs: list[Any], arrays: Any
             continue
         out._node = Output(node, nr) if listed else node
         nr += 1
+    if listed:
+        node._ends = tuple(
+            [(o._array.shape, o._kind) for o in outs if o is not None and getattr(o._node, "node", None) is node]
+        )
     hooks = mode.saved_hooks[-1] if mode is not None and mode.saved_hooks else None
     wanted = wanted_saves(p, node._edges)
     saved: list[Any] = []

@@ -22,11 +22,13 @@ def lacks(kernel: str) -> str:
 
 
 def refuse_derivative(sentence: str) -> Any:
-    """A gradient rule for what PyTorch does not differentiate: raises when backward gets there."""
+    """A gradient rule for what PyTorch does not differentiate: raises when backward gets there; `absent`: it has no formula for it."""
+    absent = sentence.startswith("the ")
 
     def rule(g: Any) -> Any:
-        raise RuntimeError(sentence)
+        raise NotImplementedError(sentence) if absent else RuntimeError(sentence)
 
+    rule.absent = absent  # type: ignore[attr-defined]
     return rule
 
 

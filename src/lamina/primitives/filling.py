@@ -133,7 +133,11 @@ zeroed = primitive("zero", lambda x: np.broadcast_to(np.zeros((), x.dtype), x.sh
 
 
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
-    """Look at other memory from now on: a tensor's, or a storage's from `storage_offset` with `size` and `stride`."""
+    """Look at other memory from now on: a tensor's, or a storage's from `storage_offset` with `size` and `stride`.
+
+    Raises RuntimeError for a leaf that requires grad.
+    """
+    views.check_inplace(self, "set_", self._node is not None)
     if source is None:
         self._array = np.empty(0, self._kind.np)
     elif isinstance(source, Tensor):
@@ -158,8 +162,11 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     shape = shape_of(size, "resize_")
     if self._node is not None:
         raise RuntimeError("cannot resize variables that require grad")
+    views.check_inplace(self, "resize_", False)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    if shape != self._array.shape:
+        version(self).bump("resize_", users_place(2))
     if self._kind.device is devices.meta:
         self._array = meta_array(shape, self._kind)
         return self

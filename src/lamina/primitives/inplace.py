@@ -22,7 +22,7 @@ from lamina.core.parameter import Parameter
 from lamina.core.promotion import common_dtype
 from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
-from lamina.core.version import users_place
+from lamina.core.version import UNTRACKED, users_place
 from lamina.primitives.registry import Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -210,6 +210,8 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
         raise NotImplementedError(
             f"Trying to use forward AD with {name}_out that does not support it because it is an out= function"
         )
+    if out._version_ is UNTRACKED:  # made in inference mode
+        views.check_inplace(out, name, False)
     check_cast(result._kind.dtype, out._kind.dtype)
     if out._kind.device is not result._kind.device:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")

@@ -258,6 +258,18 @@ def tangent_of(t: Any, level: Level) -> Any:
     return None
 
 
+def check_dual(tensor: Tensor, tangent: Tensor) -> None:
+    """Raises ValueError, RuntimeError for what cannot be the parts of a dual tensor."""
+    for what, t in (("primal", tensor), ("tangent", tangent)):
+        if not (t.is_floating_point() or t.is_complex()):
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+    if tensor._array.shape != tangent._array.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. Tensor is of "
+            f"size {list(tensor._array.shape)} while the given forward gradient is of size {list(tangent._array.shape)}."
+        )
+
+
 def with_tangent(t: Tensor, tangent: Tensor, level: Level) -> Tensor:
     """`t`, an object nobody else has, with `tangent` at `level`. Where only one is a batch, the other is repeated."""
     batches = [x._level for x in (t, tangent) if x.__class__ is Batched]
@@ -287,7 +299,7 @@ class AliasNode(Node):
         return (g,)
 
     def name(self) -> str:
-        return "AliasBackward0"
+        return "ViewBackward0"
 
 
 class PlaceNode(AliasNode):
@@ -345,6 +357,8 @@ def _placed(t: Tensor, kind: type[AliasNode]) -> Tensor:
     if t.__class__ is Batched:
         return rebatched(_placed(t._value, kind), t)
     made = without_history(t)
+    if t._more is not None and t._more.inference:
+        made._version_ = None  # what is made of it is recorded all the same
     made._node = make(kind, (edge_of(t),))
     return made
 

@@ -108,7 +108,8 @@ class PrimitiveNode(Node):
                 return SavedTensor(self, at)
             if self._saved is None:
                 raise errors.FreedGraphError(self)
-            value = self._unsaved(self._saved[at], self._versions[at], True)
+            kept = self._saved[at]
+            value = kept.shown(self) if kept.__class__ is Packed else self._unsaved(kept, self._versions[at], True)
             # a number that was an operand is shown as a tensor, one that was an argument as it is
             return wrap(np.asarray(value)) if value.__class__ in (int, float) and what in ("self", "other") else value
         if what in ("self", "other") and p.holds and len(p.inputs) == 2:

@@ -13,6 +13,7 @@ from lamina.autograd import modes
 from lamina.core.parameter import Parameter, UninitializedTensorMixin
 from lamina.core.tensor import Tensor
 from lamina.primitives.registry import Slots
+from lamina.primitives.shape import alias_
 
 _BUILTINS = frozenset((int, float, bool, complex, str, type(None), slice, Tensor, Parameter))
 
@@ -166,9 +167,8 @@ def converted(result: Any, cls: type[Tensor]) -> Any:
 
 
 def as_subclass(self: Tensor, cls: type[Tensor]) -> Any:
-    """The same tensor as an object of `cls`: memory, history and version are shared."""
-    made: Tensor = object.__new__(cls)
-    made._array, made._kind, made._node, made._version_, made._more = (
-        self._array, self._kind, self._node, self._version_, self._more,
-    )  # fmt: skip
+    """A view of the whole tensor as an object of `cls`. Its class is given: `cls` has no `__slots__`."""
+    with no_functions():
+        made: Any = alias_(self)
+    made.__class__ = cls
     return made

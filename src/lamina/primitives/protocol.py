@@ -74,10 +74,14 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Any:
 def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The repr: PyTorch's, to the character."""
     suffixes = []
-    node = self.grad_fn if self._node is not None and self._node is not LEAF else None
+    try:
+        node = self.grad_fn if self._node is not None and self._node is not LEAF else None
+    except RuntimeError:  # a view whose history is lost is shown all the same
+        node = None
+        suffixes.append("grad_fn=<Invalid>")
     if node is not None:
         suffixes.append(f"grad_fn=<{node.name().rpartition('::')[2]}>")
-    elif self._node is LEAF:
+    elif self._node is LEAF and not suffixes:
         suffixes.append("requires_grad=True")
     default = dtypes.get_default_dtype()
     if self._more is not None and self._more.tangents:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from lamina.core.tensor import Tensor
+from lamina.autograd.errors import c_type, scalar_name
+from lamina.core.device import CPU
+from lamina.core.dtype import dtype
+from lamina.core.tensor import Tensor, more, wanted_grad_dtype
 from lamina.primitives.signature import not_tensor
 
 
@@ -75,7 +78,23 @@ def _grad_dtype(self: Tensor) -> Any:
     """The dtype of `.grad`. Raises RuntimeError for a tensor that is no leaf."""
     if not self.is_leaf:
         raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
-    return self.dtype
+    return self.dtype if self._more is None else wanted_grad_dtype(self)
+
+
+def _set_grad_dtype(self: Tensor, wanted: Any) -> None:
+    """Let `.grad` be of this dtype; None: of any. Raises RuntimeError for no leaf, and where there is a gradient of another dtype."""
+    if not self.is_leaf:
+        raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+    if wanted is not None and not isinstance(wanted, dtype):
+        raise RuntimeError(f"grad_dtype must be a torch.dtype or None, but got {type(wanted).__name__}")
+    before = self.grad
+    if wanted is not None and before is not None and before.dtype is not wanted:
+        raise RuntimeError(
+            f"Cannot set grad_dtype to '{scalar_name(CPU[wanted])}' because there is already a gradient with dtype '{c_type(before)}'. "
+            "Please clear the gradient (.grad = None) before changing grad_dtype, or ensure the new grad_dtype matches the existing "
+            "gradient's dtype."
+        )
+    more(self).grad_dtype = wanted
 
 
 METHODS: dict[str, Any] = {
@@ -85,5 +104,5 @@ METHODS: dict[str, Any] = {
 }  # fmt: skip
 PROPERTIES: dict[str, Any] = {
     "volatile": property(_volatile),
-    "grad_dtype": property(_grad_dtype),
+    "grad_dtype": property(_grad_dtype, _set_grad_dtype),
 }

@@ -20,6 +20,8 @@ from lamina.primitives.batching import call
 from lamina.primitives.levels import Level, alias, bare, tangent_of, with_tangent
 from lamina.primitives.registry import PRIMITIVES, Primitive
 
+_SPECIAL = {"zeta": "special_zeta"}  # as PyTorch names it
+
 
 def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Level) -> Any:
     """The result, computed and recorded as without `level`, with its tangent there."""
@@ -31,6 +33,10 @@ def dual(p: Primitive, tensors: Sequence[Any], params: dict[str, Any], level: Le
         if not p.rules or all(out is None or out._kind.dtype.category < 2 for out in outs):
             return result
         tangents = [tangent_of(t, level) for t in tensors]
+        if any(getattr(rule, "absent", False) for rule in p.rules):
+            raise NotImplementedError(
+                f"Trying to use forward AD with {_SPECIAL.get(p.name, p.name)} that does not support it because it has not been implemented yet."
+            )
         # what the tangents' own graph keeps has no tangent at this level
         tensors = [t if tangent is None else bare(t, level) for t, tangent in zip(tensors, tangents, strict=True)]
         for out, tangent in zip(
