@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from lamina import doctor
 from lamina.compat import program
-from lamina.compiler.runtime import cache
-
-_NOT_YET = "is not there yet: the compiler goes by what this kind of CPU usually does"
+from lamina.compiler.available import available
+from lamina.compiler.kernels import NotNative
+from lamina.compiler.runtime import cache, tuned
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,8 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return doctor.main()
     if args.command == "cache":
         return _cache(clear=args.action == "clear")
-    print(f"lamina: {args.command} {_NOT_YET}", file=sys.stderr)
-    return 2
+    return _tune(dry=args.dry_run, reset=args.reset)
 
 
 def _cache(clear: bool) -> int:
@@ -38,6 +37,32 @@ def _cache(clear: bool) -> int:
     if found.problem:
         print(f"not used: {found.problem}")
     return 1 if found.problem else 0
+
+
+def _tune(dry: bool, reset: bool) -> int:
+    if reset:
+        print(f"{tuned.file()} {'deleted' if tuned.reset() else 'is not there'}: the shipped coefficients are used")
+        return 0
+    if not available():
+        print("lamina: tune: there is no native code here to be tuned; `lamina doctor` says why", file=sys.stderr)
+        return 2
+    from lamina.compiler import costs, tune  # only where native code is
+
+    try:
+        found = tune.fit()
+    except NotNative as error:
+        print(f"lamina: tune: this CPU has no {error}", file=sys.stderr)
+        return 2
+    print(tune.table(found))
+    if dry:
+        return 0
+    try:
+        print(f"kept in {tuned.save(found._asdict())}")
+    except OSError as error:
+        print(f"lamina: tune: they cannot be kept: {error}", file=sys.stderr)
+        return 1
+    costs.forget()
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,5 +83,14 @@ def _parser() -> argparse.ArgumentParser:
 
     cache = commands.add_parser("cache", help="how much native code is kept on disk, or delete it")
     cache.add_argument("action", choices=["info", "clear"])
-    commands.add_parser("tune", help="measure this machine for the compiler (comes with it)")
+
+    tune = commands.add_parser(
+        "tune",
+        help="fit the compiler's cost model to this machine",
+        description="Measure this machine for some seconds and keep what the compiler's cost model needs to know of it. "
+        "Best done while nothing else runs.",
+    )
+    what = tune.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="print what was measured, keep nothing")
+    what.add_argument("--reset", action="store_true", help="go back to the shipped coefficients")
     return parser

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import lamina
-from lamina.compiler.runtime import cache, cpu
+from lamina.compiler import costs
+from lamina.compiler.runtime import cache, cpu, tuned
+from lamina.core import blas
 from lamina.version import __version__
 from lamina.version import lamina as own_version
 
@@ -97,6 +99,7 @@ def _machine() -> Iterator[tuple[str, str]]:
     chosen = "OPENBLAS_CORETYPE" in os.environ
     yield "BLAS kernels", f"{_blas_kernels()}, chosen by {'OPENBLAS_CORETYPE' if chosen else 'OpenBLAS'}"
     yield "threads", f"{lamina.get_num_threads()} used, {cores} cores"
+    yield "BLAS threads", f"{blas.threads() or 'its own'}; large products are shared by lamina"
     for name in _VARIABLES:
         if name in os.environ:
             yield name, os.environ[name]
@@ -121,3 +124,6 @@ def _native() -> Iterator[tuple[str, str]]:
     yield "cache", f"{found.folder} ({found.kernels} kernels, {found.bytes / 1e6:.1f} MB)"
     if found.problem:
         yield "cache not used", found.problem
+    if not missing:
+        fitted = costs.coefficients() != costs.SHIPPED[costs.kind()]
+        yield "cost model", f"fitted to this machine ({tuned.file()})" if fitted else f"as shipped for {costs.kind()}"

@@ -246,7 +246,7 @@ def loops(draw: st.DrawFn) -> tuple[Loop, list[np.ndarray], list[int]]:
 
 
 SMALL = {
-    (schedule, "UNIT_NS"): 50.0, (schedule, "COLUMN_ROWS"): 2, (schedule, "COLUMN_BYTES"): 256, (schedule, "STREAM_BYTES"): 0,
+    (schedule, "loop_unit_ns"): lambda: 50.0, (schedule, "COLUMN_ROWS"): 2, (schedule, "COLUMN_BYTES"): 256, (schedule, "STREAM_BYTES"): 0,
     (schedule, "VECTOR_BYTES"): 16, (columns, "HEIGHT"): 8, (native_loops, "BLOCK"): 2,
 }  # fmt: skip
 """Thresholds that make small loops be walked as large ones are."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
+from lamina.compiler.costs import coefficients, memory_ns
 from lamina.compiler.emit.nest import Nest
 from lamina.compiler.emit.scalars import constant_power
 from lamina.compiler.emit.simplify import access_of
 from lamina.compiler.kernels import REDUCTIONS, SIZES
-
-CYCLE_NS = 0.2
-"""Of one cycle, between the fastest machines and those with vectors of half the size."""
 
 COSTS = {
     "div": 6, "reciprocal": 6, "sqrt": 8, "rsqrt": 14, "exp": 18, "exp2": 16, "expm1": 24, "log": 22, "log2": 22, "log10": 24,
@@ -61,4 +59,4 @@ def time_of(nest: Nest) -> float:
             per_vector = walk_cost(nest, i, nest.vec, 16) if nest.along_vec(i) else 1
         cycles += per_vector * -(-size // 16)
     vectors = total / max(nest.lanes, 1)
-    return 20 + max((cycles + 2 * vectors) * CYCLE_NS, moved / (100.0 if moved < 1 << 21 else 20.0))
+    return 20 + max((cycles + 2 * vectors) * coefficients().vector_ns, memory_ns(moved))

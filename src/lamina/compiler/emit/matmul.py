@@ -105,8 +105,8 @@ def _plan(kernel: Matmul, machine: costs.Machine, dtype: str, swapped: bool) -> 
 
     block = (rows, columns)
     group = 1
-    if each < costs.UNIT_NS:
-        group = max(1, min(max(products, 1), round(costs.UNIT_NS / max(each, 1.0))))
+    if each < costs.unit_ns():
+        group = max(1, min(max(products, 1), round(costs.unit_ns() / max(each, 1.0))))
     else:
         weights = (1.0 if pack_rows else 0.3), (0.3 if not pack_columns else 1.0 if w.apart == 1 else 3.0)
         tile = tile_rows, width

@@ -33,11 +33,11 @@ def emit_max_pool(kernel: MaxPool | MaxPoolInput, machine: costs.Machine | None 
     if isinstance(kernel, MaxPool):
         w = kernel.window
         batch, channels = w.batch, w.channels
-        each = costs.POOL_NS * (prod(w.size) + prod(w.out) * prod(w.kernel))
+        each = costs.coefficients().pool_ns * (prod(w.size) + prod(w.out) * prod(w.kernel))
         one = Forward(b, v, kernel, scratch)
     else:
         batch, channels = kernel.batch, kernel.channels
-        each = costs.POOL_NS * prod(kernel.size) + costs.SCATTER_NS * prod(kernel.out)
+        each = costs.coefficients().pool_ns * prod(kernel.size) + costs.coefficients().scatter_ns * prod(kernel.out)
         one = Backward(b, v, kernel, scratch)
     planes = batch * channels
     if not planes or not each:

@@ -32,7 +32,7 @@ def emit_scatter(kernel: Scatter, machine: costs.Machine | None = None) -> Code:
     dtype = computed(kernel.values.dtype)
     writer = Writer(kernel, Vec(dtype, machine.vector // SIZES[dtype]))
     total = prod(kernel.batch) * (kernel.rows + kernel.picks) * (kernel.width / writer.v.lanes * 3 + 8) / machine.ghz
-    wanted = max(1, min(16, int(total / costs.UNIT_NS))) if prod(kernel.batch) < 16 else 1
+    wanted = max(1, min(16, int(total / costs.unit_ns()))) if prod(kernel.batch) < 16 else 1
     rows = max(1, -(-kernel.rows // wanted))
     return writer.write(symbol, rows, total)
 

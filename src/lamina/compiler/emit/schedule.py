@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import prod
 
+from lamina.compiler.costs import loop_unit_ns
 from lamina.compiler.emit.costs import cost_of, time_of, walk_cost
 from lamina.compiler.emit.ir import BITS
 from lamina.compiler.emit.nest import Nest, Pass
@@ -15,7 +16,6 @@ from lamina.compiler.emit.simplify import access_of, simplify
 from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
 
 VECTOR_BYTES = 64
-UNIT_NS = 10_000.0
 
 EXPENSIVE = 12
 """From this cost on a value needed in several passes over a row is kept rather than computed again."""
@@ -335,7 +335,7 @@ def _place_kept(nest: Nest) -> None:
 def _choose_units(nest: Nest) -> None:
     loop = nest.loop
     nest.cost_ns = time_of(nest)
-    wanted = min(int(nest.cost_ns / UNIT_NS), 256)
+    wanted = min(int(nest.cost_ns / loop_unit_ns()), 256)
     if wanted < 2 or not loop.keep:
         return
     steps = [n if d != nest.vec else -(-n // nest.lanes) for d, n in enumerate(loop.dims[: loop.keep])]

@@ -53,7 +53,7 @@ def plan(kernel: ConvWeight, v: Vec, machine: costs.Machine) -> Plan:
     cut_channels = min(-(-wanted // cut_filters), -(-channels // together))
     block = costs.share(filters, cut_filters, vectors * v.lanes), costs.share(channels, cut_channels, together)
     blocks = -(-filters // block[0]), -(-channels // block[1])
-    turned = w.batch * w.filters * height * width * blocks[1] * costs.TURN_CYCLES / machine.ghz
+    turned = w.batch * w.filters * height * width * blocks[1] * costs.coefficients().turn_cycles / machine.ghz
     lines = next(
         n
         for n in range(height, 0, -1)

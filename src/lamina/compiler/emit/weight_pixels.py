@@ -80,7 +80,7 @@ def plan(kernel: ConvWeight, v: Vec, machine: costs.Machine) -> Plan:
     if lines == height:  # few pixels: the folding of sums would count, if every image had one of its own
         pictures = max(1, min(w.batch, -(-256 // g.vectors), int(0.5 * machine.l2 // max(bytes_both, 1))))
     vectors = w.batch * -(-height // lines) * g.vectors
-    total = vectors * w.filters * channels * prod(w.kernel) / machine.fma * costs.CROSSING / machine.ghz
+    total = vectors * w.filters * channels * prod(w.kernel) / machine.fma * costs.coefficients().crossing / machine.ghz
     return Plan(v, im, grad, g, tile, chunks, (block_filters, block_channels), blocks, lines, pictures, total)
 
 

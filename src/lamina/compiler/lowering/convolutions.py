@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from lamina.compiler import costs
 from lamina.compiler.graph import Node, Ref
-from lamina.compiler.kernels import Conv, ConvInput, ConvWeight, Inst, Window
+from lamina.compiler.kernels import SIZES, Conv, ConvInput, ConvWeight, Inst, Window
 from lamina.compiler.loops import WIDE, Body, Core, NotNative, Val, Work, access
 from lamina.compiler.lowering.products import FLOATS
 from lamina.compiler.lowering.rules import rule
@@ -53,6 +54,8 @@ def _made(node: Node, kind: Any, window: Window, a: Ref, b: Ref, bias: Any = Non
     if a.dtype.name not in FLOATS or a.dtype != b.dtype or 0 in a.shape or 0 in b.shape or 0 in out.shape:
         raise NotNative(f"a convolution of {a.dtype.name}{list(a.shape)} and {b.dtype.name}{list(b.shape)}")
     wide = WIDE.get(out.dtype.name, out.dtype.name)
+    if costs.columns_win(window, SIZES[wide]):
+        raise NotNative("columns and BLAS are quicker")
     body = Body()
     value = Val(body.put(Inst("product", (), wide)), wide)
     if bias is not None:

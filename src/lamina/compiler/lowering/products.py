@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
+from lamina.compiler import costs
 from lamina.compiler.graph import Node, Ref
-from lamina.compiler.kernels import Inst, Matmul
+from lamina.compiler.kernels import SIZES, Inst, Matmul
 from lamina.compiler.loops import WIDE, Body, Core, NotNative, Val, Work, access
 from lamina.compiler.lowering.rules import operand, rule, strides_in
 
@@ -23,6 +25,8 @@ def product(a: Ref, b: Ref, out: Ref, finish: Any = None) -> list[Work]:
     if not k or 0 in out.shape:
         raise NotNative("an empty product")
     wide = WIDE.get(out.dtype.name, out.dtype.name)
+    if costs.blas_wins(prod(batch), m, n, k, SIZES[wide]):
+        raise NotNative("BLAS is quicker")
     body = Body()
     value = Val(body.put(Inst("product", (), wide)), wide)
     if finish is not None:

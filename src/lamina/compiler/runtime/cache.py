@@ -143,12 +143,12 @@ class Store:
             self.folder.mkdir(mode=0o700, exist_ok=True)
         root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _check_owner(os.fstat(root), self.root)
+            check_owner(os.fstat(root), self.root)
             folder = os.open("kernels", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
         finally:
             os.close(root)
         try:
-            _check_owner(os.fstat(folder), self.folder)
+            check_owner(os.fstat(folder), self.folder)
             yield folder
         finally:
             os.close(folder)
@@ -159,7 +159,7 @@ class Store:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         with open(file, "rb", buffering=0) as opened:
             status = os.fstat(file)
-            _check_owner(status, self.folder / name)
+            check_owner(status, self.folder / name)
             if not stat.S_ISREG(status.st_mode):
                 raise ValueError(f"{name} is not a file")
             data = opened.readall()
@@ -213,7 +213,8 @@ def _digest(key: str, data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=_DIGEST, key=key.encode()).digest()
 
 
-def _check_owner(status: os.stat_result, path: Path) -> None:
+def check_owner(status: os.stat_result, path: Path) -> None:
+    """Raises PermissionError for what somebody else may have written."""
     if status.st_uid != os.geteuid():
         raise PermissionError(f"{path} belongs to another user")
     if status.st_mode & _OTHERS_WRITE:

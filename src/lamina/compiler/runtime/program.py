@@ -13,15 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lamina.compiler.costs import coefficients
 from lamina.compiler.emit.code import Code
 
 from . import entry, library, pool
 from .entry import Entry, Table
 from .guards import GuardTable
 from .memory import aligned
-
-_RELEASE_NS = 10_000.0  # a segment that takes longer lets other Python threads run
-_SHARE_NS = 5_000.0  # what a thread must have to do to be worth waking
 
 _Words = NDArray[np.int64]
 
@@ -109,7 +107,7 @@ class _Segment:
         for row, (code, own) in zip(rows, launches, strict=True):
             if code.units:
                 kernel = kernels[code.ir].address
-                row[:] = kernel, code.units, place, len(own), int(code.cost_ns / _SHARE_NS), code.scratch
+                row[:] = kernel, code.units, place, len(own), int(code.cost_ns / coefficients().share_ns), code.scratch
             place += 16 * len(own)
         self.destinations: _Words = base + 8 * np.array(arguments, np.int64)
         self.table: Table = np.zeros((), entry.TABLE)
@@ -117,7 +115,7 @@ class _Segment:
         self.table["pool"] = pool.address()
         self.table["arguments"], self.table["destinations"] = len(arguments), self.destinations.ctypes.data
         self.table["launches"], self.table["count"] = rows.ctypes.data, self.number
-        self.table["release"] = sum(launch.code.cost_ns for launch in launches) > _RELEASE_NS
+        self.table["release"] = sum(launch.code.cost_ns for launch in launches) > coefficients().release_ns
         self.table["workers"] = any(row[1] > 1 and row[4] > 1 for row in rows)
         self.table["operands"] = max((len(launch.operands) for launch in launches), default=0)
         self.table["ndarray"] = id(np.ndarray)
