@@ -44,8 +44,8 @@ def _training_kernel(
 def _training_grads(g: Any, x: Any, weight: Any, out_1: Any, out_2: Any, needs: Needs, eps: float) -> list[Any]:
     if isinstance(g, Tensor):
         dims = tuple(d for d in range(x.ndim) if d != 1)
-        w = None if weight is None else weight.reshape(-1, *(1,) * (x.ndim - 2))
-        dx, *sums = differentiable_grads(g, x, w, dims, (1,), eps)
+        w, *known = (None if v is None else v.reshape(-1, *(1,) * (x.ndim - 2)) for v in (weight, out_1, out_2))
+        dx, *sums = differentiable_grads(g, x, w, dims, (1,), eps, tuple(known))
         return [dx, *(v.reshape(-1) if need else None for v, need in zip(sums, needs[1:], strict=True))]
     dx, dw, db = kernels.channel_norm_grad(_channels(g), _channels(x), weight, out_1, out_2, needs, moving=True)
     return [None if dx is None else dx.reshape(x.shape), dw, db]

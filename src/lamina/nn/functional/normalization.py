@@ -44,10 +44,22 @@ def as_parameters(kept: Sequence[Tensor], input: Tensor, weight: Tensor | None) 
 
 
 def differentiable_grads(
-    g: Tensor, x: Tensor, weight: Tensor | None, dims: tuple[int, ...], kept: tuple[int, ...], eps: float
+    g: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    dims: tuple[int, ...],
+    kept: tuple[int, ...],
+    eps: float,
+    known: tuple[Tensor, Tensor],
 ) -> list[Any]:
-    """The gradients of x_hat * weight + bias in x, weight and bias, recorded; `kept`: the dimensions that the weight has."""
-    centered, _, _, rstd = standardise(x, dims, eps)
+    """The gradients of x_hat * weight + bias in x, weight and bias, on Tensors; `kept`: the dimensions that the weight has.
+
+    known: mean and reciprocal deviation, which depend on x: they serve where nothing is recorded.
+    """
+    if lamina.is_grad_enabled():
+        centered, _, _, rstd = standardise(x, dims, eps)
+    else:
+        centered, rstd = x - known[0], known[1]
     unit = centered * rstd
     inner = g if weight is None else g * weight
     mean, along = (lamina.mean(value, dims, keepdim=True) for value in (inner, inner * unit))
@@ -75,7 +87,7 @@ def _layer_norm_grads(
 ) -> list[Any]:
     if isinstance(g, Tensor):
         last = tuple(range(x.ndim - rank, x.ndim))
-        dx, dw, db = differentiable_grads(g, x, weight, last, last, eps)
+        dx, dw, db = differentiable_grads(g, x, weight, last, last, eps, (out_1, out_2))
         shape = x.shape[x.ndim - rank :]
         return [dx, dw.reshape(shape) if needs[1] else None, db.reshape(shape) if needs[2] else None]
     n, width = out_1.size, math.prod(x.shape[x.ndim - rank :])
@@ -178,7 +190,8 @@ def _group_norm_grads(
     if isinstance(next(v for v in gs if v is not None), Tensor):
         w = None if weight is None else weight.reshape(1, groups, channels // groups, 1)
         if g is not None:
-            found = differentiable_grads(g.reshape(grouped), x.reshape(grouped), w, (2, 3), (1, 2), eps)
+            known = out_1.reshape(batch, groups, 1, 1), out_2.reshape(batch, groups, 1, 1)
+            found = differentiable_grads(g.reshape(grouped), x.reshape(grouped), w, (2, 3), (1, 2), eps, known)
             found[1:] = [v.reshape(-1) if need else None for v, need in zip(found[1:], needs[1:], strict=True)]
         centered, _, _, rstd = standardise(x.reshape(grouped), (2, 3), eps)
     else:
