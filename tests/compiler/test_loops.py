@@ -285,6 +285,18 @@ def _store(value: int, operand: int, *strides: int, dtype: str = "float32") -> I
     return Inst("store", (value,), dtype, Access(operand, strides, dtype))
 
 
+def _added(rows: int, width: int, blocks: int, *, reduces: bool) -> Loop:
+    """Rows added up block by block, beside what else is done with them."""
+    f = "float32"
+    body = [
+        _load(0, rows * width, width, 1), _load(1, width, 0, 1), Inst("index", (), "int64", 1), Inst("const", (), "int64", 0),
+        Inst("eq", (2, 3), "bool"), Inst("const", (), f, 0.0), Inst("select", (4, 5, 1), f), Inst("add", (6, 0), f),
+        _store(7, 1, width, 0, 1), Inst("sum", (0,), f) if reduces else Inst("neg", (0,), f), Inst("mul", (0, 9), f),
+        _store(10, 2, rows * width, width, 1),
+    ]  # fmt: skip
+    return Loop((blocks, rows, width), 2 if reduces else 3, tuple(body))
+
+
 WAYS: dict[str, tuple[Loop, Callable[[Nest], object]]] = {
     "columns in blocks of rows": (
         Loop((300, 2100), 1, (_load(0, 1, 300), Inst("sum", (0,), "float32"), _store(1, 1, 1, 0))),
@@ -303,6 +315,8 @@ WAYS: dict[str, tuple[Loop, Callable[[Nest], object]]] = {
     ),
     "squares turned": (Loop((50, 70), 2, (_load(0, 1, 50), _store(0, 1, 70, 1))), lambda nest: nest.turned),
     "several units of squares": (Loop((500, 700), 2, (_load(0, 1, 500), _store(0, 1, 700, 1))), lambda nest: nest.units > 1),
+    "columns beside rows": (_added(40, 700, 70, reduces=True), lambda nest: nest.carried and nest.units > 1 and nest.passes),
+    "columns beside elements": (_added(40, 700, 70, reduces=False), lambda nest: nest.carried and nest.units > 1),
     "a long sum in blocks": (
         Loop((200_000,), 0, (_load(0, 1), Inst("sum", (0,), "float32"), _store(1, 1, 0))), lambda nest: nest.passes
     ),

@@ -57,12 +57,23 @@ class Loop(NamedTuple):
                floats are accumulated in the instruction's dtype, in an order that depends on the dims alone.
     A store whose value (and Access) does not depend on the reduced dimensions is made once for each row. A value that depends on
     reductions is computed after them: the emitter splits the row into as many passes as that takes.
-    Rows are independent: no store aliases what another row loads, except at the same address (in place).
+    Rows are independent: no store aliases what another row loads, except at the same address (in place), and except along dimensions
+    that are `carried`: there a row goes on with what the row before it stored.
     """
 
     dims: tuple[int, ...]
     keep: int
     body: tuple[Inst, ...]
+
+
+def carried(loop: Loop) -> frozenset[int]:
+    """The kept dimensions along which the same elements are loaded and stored again and again: their indices come in order, one
+    after the other, in one unit.
+    """
+    loaded = {inst.data for inst in loop.body if inst.op == "load"}
+    again = [inst.data for inst in loop.body if inst.op == "store" and inst.data in loaded]
+    kept = loop.dims[: loop.keep]
+    return frozenset(d for d, n in enumerate(kept) if n > 1 and any(not access.strides[d] for access in again))
 
 
 class Matmul(NamedTuple):

@@ -25,6 +25,12 @@ class At(NamedTuple):
     dtype: str
 
 
+class Partial(Value):
+    """Sums that a loop adds to as it goes: it loads what it stores (see kernels.carried)."""
+
+    __slots__ = ()
+
+
 class Val(NamedTuple):
     """The result of an instruction, while a body is written."""
 

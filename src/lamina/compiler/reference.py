@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lamina.compiler.kernels import REDUCTIONS, Access, Inst, Loop
+from lamina.compiler.kernels import REDUCTIONS, Access, Inst, Loop, carried
 
 _NARROW = ("float16", "bfloat16")
 
@@ -24,6 +24,10 @@ def dtype_of(name: str) -> np.dtype[Any]:
 
 def interpret(loop: Loop, operands: Sequence[np.ndarray], functions: dict[str, Callable[..., Any]]) -> None:
     """Execute `loop` on flat arrays, each beginning at the operand's address; `functions`: the transcendental operations."""
+    for d in carried(loop):
+        for at in range(loop.dims[d]):
+            interpret(*_at(loop, operands, d, at), functions)
+        return
     keep = loop.keep if any(i.op in REDUCTIONS for i in loop.body) else len(loop.dims)
     rank = len(loop.dims)
     if 0 in loop.dims[:keep]:
@@ -58,6 +62,22 @@ def interpret(loop: Loop, operands: Sequence[np.ndarray], functions: dict[str, C
             once = keep < rank and not any(access.strides[keep:]) and not _along(value, keep, rank)
             dims = loop.dims[:keep] + (1,) * (rank - keep) if once else loop.dims
             view(operands, access, dims)[...] = value.astype(dtype_of(access.dtype))
+
+
+def _at(loop: Loop, operands: Sequence[np.ndarray], d: int, at: int) -> tuple[Loop, list[np.ndarray]]:
+    """The loop at one index of dimension d, each access with an operand of its own."""
+    body, moved = [], []
+    for inst in loop.body:
+        op, args, dtype, data = inst
+        access = data[0] if op == "gather" else data
+        if op in ("load", "store", "gather"):
+            moved.append(operands[access.operand][access.strides[d] * at :])
+            access = Access(len(moved) - 1, (*access.strides[:d], 0, *access.strides[d + 1 :]), access.dtype)
+            inst = Inst(op, args, dtype, (access, data[1]) if op == "gather" else access)
+        elif op == "index" and data == d:
+            inst = Inst("const", (), dtype, at)
+        body.append(inst)
+    return Loop((*loop.dims[:d], 1, *loop.dims[d + 1 :]), loop.keep, tuple(body)), moved
 
 
 def _along(value: Any, keep: int, rank: int) -> bool:

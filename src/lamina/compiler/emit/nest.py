@@ -18,6 +18,7 @@ class Nest:
     depends: list[int] = field(default_factory=list)
     stage: list[int] = field(default_factory=list)
     live: list[bool] = field(default_factory=list)
+    carried: frozenset[int] = frozenset()  # kept dimensions that are gone along in order: kernels.carried
     vec: int = -1  # the dimension that becomes vectors; -1: none
     lanes: int = 1
     passes: list[Pass] = field(default_factory=list)

@@ -13,7 +13,7 @@ from lamina.compiler.emit.ir import BITS
 from lamina.compiler.emit.nest import Nest, Pass
 from lamina.compiler.emit.reductions import POSITIONS, registers
 from lamina.compiler.emit.simplify import access_of, simplify
-from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop
+from lamina.compiler.kernels import REDUCTIONS, SIZES, Access, Loop, carried
 
 VECTOR_BYTES = 64
 
@@ -63,8 +63,12 @@ def schedule(loop: Loop) -> Nest:
 def _analyse(nest: Nest) -> None:
     loop = nest.loop
     kept = (1 << loop.keep) - 1
+    nest.carried = carried(loop)
+    stored = {inst.data for inst in loop.body if inst.op == "store"}
     for inst in loop.body:
         mask = stage = 0
+        if inst.op == "load" and inst.data in stored:  # another one at each index
+            mask = sum(1 << d for d in nest.carried)
         for a in inst.args:
             mask |= nest.depends[a]
             stage = max(stage, nest.stage[a])
@@ -99,7 +103,7 @@ def _choose_vector(nest: Nest) -> None:
     ordered = any(inst.op in POSITIONS for inst in loop.body)
     best = float("inf")
     for d in range(len(loop.dims) - 1, -1, -1):
-        if ordered and loop.keep <= d < len(loop.dims) - 1:
+        if d in nest.carried or (ordered and loop.keep <= d < len(loop.dims) - 1):
             continue  # each lane must meet positions in their order
         n = loop.dims[d]
         lanes = min(n, 16)
@@ -275,7 +279,7 @@ def _choose_tiles(nest: Nest) -> None:
     by_dim = {
         d: tuple(sorted(a for a in crossed if a.strides[d] == 1))
         for d in range(loop.keep)
-        if d != vec and loop.dims[d] >= side
+        if d != vec and d not in nest.carried and loop.dims[d] >= side
     }
     if side & (side - 1) or side > 16 or loop.dims[vec] < side or not any(by_dim.values()):
         return
@@ -336,11 +340,12 @@ def _choose_units(nest: Nest) -> None:
     loop = nest.loop
     nest.cost_ns = time_of(nest)
     wanted = min(int(nest.cost_ns / loop_unit_ns()), 256)
-    if wanted < 2 or not loop.keep:
+    free = [d for d in range(loop.keep) if d not in nest.carried]
+    if wanted < 2 or not free:
         return
     steps = [n if d != nest.vec else -(-n // nest.lanes) for d, n in enumerate(loop.dims[: loop.keep])]
-    enough = [d for d in range(loop.keep) if steps[d] >= min(wanted, 32)]
-    nest.unit_dim = enough[0] if enough else max(range(loop.keep), key=steps.__getitem__)
+    enough = [d for d in free if steps[d] >= min(wanted, 32)]
+    nest.unit_dim = enough[0] if enough else max(free, key=steps.__getitem__)
     many = min(wanted, steps[nest.unit_dim])
     per_unit = -(-steps[nest.unit_dim] // many)
     if nest.unit_dim == nest.vec:

@@ -14,7 +14,8 @@ from typing import Any
 
 from lamina.compiler.graph import Value
 from lamina.compiler.kernels import REDUCTIONS, Inst
-from lamina.compiler.loops import WIDE, At, Body, Work
+from lamina.compiler.loops import WIDE, At, Body, Partial, Work
+from lamina.compiler.passes.columns import beside_rows
 from lamina.compiler.passes.dims import alike, rewalked, squeezed
 
 MOST_INSTS, MOST_OPERANDS = 160, 24
@@ -76,6 +77,7 @@ def fuse(items: Sequence[Any], needed: Iterable[Value]) -> list[Any]:
             if home not in readers.setdefault(v, []):
                 readers[v].append(home)
     _join_groups(groups, ancestors, writer)
+    beside_rows(groups, ancestors, joined)
     order = _ordered(groups, ancestors)
     return _without_dead_stores([groups[g] for g in order], keep)
 
@@ -343,7 +345,7 @@ def _merged(
             at[n] = body.put(inst)
             if inst.op == "store":
                 stored[inst.data.value, inst.data.offset, inst.data.strides] = inst.args[0]
-    written = {v for v, _, _ in stored}
+    written = {v for v, _, _ in stored if v.__class__ is not Partial}
     looks = [i.data for i in body.insts if i.op == "load"]
     if any(at.value in written for at in looks):
         return None
