@@ -111,7 +111,14 @@ def test_probes_answer_as_a_pytorch_without_accelerators():
 import torch, importlib.metadata
 assert not torch.cuda.is_available() and torch.cuda.device_count() == 0 and not torch.cuda.is_initialized()
 assert not torch.distributed.is_available() and not torch.distributed.is_initialized()
-assert not hasattr(torch.distributed, "init_process_group")
+from torch.distributed import ReduceOp, all_reduce, init_process_group
+for call, error in ((all_reduce, ValueError), (init_process_group, NotImplementedError)):
+    try:
+        call(torch.ones(1), op=ReduceOp.SUM)
+    except error as e:
+        assert "one process" in str(e)
+    else:
+        raise AssertionError(call)
 assert not torch.backends.mps.is_available() and not torch.xpu.is_available() and not torch.mps.is_available()
 assert not torch.jit.is_scripting() and not torch.jit.is_tracing() and torch._C._get_tracing_state() is None
 assert torch.version.cuda is None and torch.backends.cudnn.deterministic is False
@@ -157,7 +164,7 @@ assert torch.utils._python_dispatch.is_traceable_wrapper_subclass(torch.ones(1))
 for call, said in (
     (lambda: DTensor.from_local, "from_local"),
     (lambda: torch.fx.nonsense, "nonsense"),
-    (lambda: torch.distributed.init_process_group, "is_available"),
+    (lambda: torch.distributed.nonsense, "is_available"),
 ):
     try:
         call()

@@ -78,6 +78,7 @@ from lamina.core.storage import UntypedStorage as UntypedStorage
 from lamina.core.tensor import Tensor as Tensor
 from lamina.core.tensor import Tensor as _Tensor
 from lamina.cuda import OutOfMemoryError as OutOfMemoryError
+from lamina.futures import Future as Future
 from lamina.io import serialization as serialization
 from lamina.jit._names import CompilationUnit as CompilationUnit
 from lamina.jit._names import ScriptFunction as ScriptFunction

@@ -12,7 +12,9 @@ from typing import Any
 import lamina
 from lamina.autograd import modes
 from lamina.backends.cpu import get_cpu_capability as _get_cpu_capability
+from lamina.core.tensor import Tensor
 from lamina.jit._names import ScriptFunction
+from lamina.primitives.overrides import disabled
 
 __all__ = [
     "ScriptDict",
@@ -213,3 +215,9 @@ class _ExcludeDispatchKeyGuard(contextlib.nullcontext[None]):
 
     def __init__(self, keys: Any) -> None:
         super().__init__()
+
+
+@staticmethod  # a class takes it as its __torch_function__: it is not bound there
+def _disabled_torch_function_impl(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Run `func` as on plain tensors; results are plain ones."""
+    return disabled(Tensor, func, types, args, kwargs)

@@ -1,6 +1,7 @@
 """`torch.ops`: operations by namespace and name: a program's own (library.py), and `aten`, where PyTorch's own have their native names.
 
-Here: the namespaces. Each overload of a name (`torch.ops.aten.add.Tensor`) is the same function.
+Here: the namespaces. Each overload of a name (`torch.ops.aten.add.Tensor`) is the same function. Native names
+without a public function can be named, as keys of a table; to call one is refused.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import lamina
+from lamina.primitives.refusals import refusal
 
 _defined: dict[str, dict[str, Callable[..., Any]]] = {}
 
@@ -59,6 +61,7 @@ def find(namespace: str, name: str) -> Callable[..., Any] | None:
             found = getattr(owner, name, None)
             if callable(found):
                 return found
+        return refusal(f"torch.ops.aten.{name}", "lamina's operations have PyTorch's public names only")
     return found
 
 
@@ -70,9 +73,7 @@ def register(namespace: str, name: str, function: Callable[..., Any]) -> None:
 
 def load_library(path: Any) -> None:
     """Refuses with OSError, as where the file cannot be loaded: packages that can do without it then do."""
-    raise OSError(
-        f"torch.ops.load_library: lamina loads no native library ({path}); write the operation in Python"
-    )
+    raise OSError(f"torch.ops.load_library: lamina loads no native library ({path}); write the operation in Python")
 
 
 def __getattr__(name: str) -> Any:

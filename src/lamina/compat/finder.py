@@ -43,6 +43,7 @@ def install() -> ModuleType:
     if not installed():
         sys.meta_path.insert(0, StandInFinder())  # first, so that an installed PyTorch is never looked for
         naming.install()
+        lamina.__name__ = STAND_IN  # programs compare it with the first word of a dotted name
     return importlib.import_module(STAND_IN)
 
 

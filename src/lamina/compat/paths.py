@@ -29,7 +29,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch.nn.parameter": ("lamina.core.parameter",),
     "torch.random": ("lamina",),
     "torch.return_types": ("lamina",),
-    "torch.serialization": ("lamina.io", "lamina"),
+    "torch.serialization": ("lamina.io", "lamina.io.serialization", "lamina"),
     "torch.storage": ("lamina.core.storage", "lamina"),
     "torch.utils.data._utils": ("lamina.utils.data",),
     "torch.utils.data.dataloader": ("lamina.utils.data",),

@@ -35,7 +35,8 @@ __all__ = [
     "save",
 ]
 
-FileLike = str | os.PathLike[str] | IO[bytes]
+FILE_LIKE = FileLike = str | os.PathLike[str] | IO[bytes]
+MAP_LOCATION = Any  # a place, a dictionary of places, a function; with FILE_LIKE, names that annotations import
 DEFAULT_PROTOCOL = 2
 
 _REFUSED = "Weights only load failed. "

@@ -142,7 +142,7 @@ METHODS: dict[str, Any] = {
     "permute": rearrange.permute, "transpose": rearrange.transpose, "t": rearrange.t, "movedim": rearrange.movedim,
     "unsqueeze": rearrange.unsqueeze, "squeeze": rearrange.squeeze, "flatten": rearrange.flatten,
     "unflatten": rearrange.unflatten, "ravel": rearrange.ravel, "narrow": rearrange.narrow, "select": rearrange.select,
-    "split": splitting.split, "chunk": splitting.chunk, "unbind": splitting.unbind, "diagonal": rearrange.diagonal,
+    "split": splitting.split_method, "chunk": splitting.chunk, "unbind": splitting.unbind, "diagonal": rearrange.diagonal,
     "unfold": rearrange.unfold, "contiguous": rearrange.contiguous,
     # activations
     "prelu": rectifiers.prelu, "hardshrink": rectifiers.hardshrink,
