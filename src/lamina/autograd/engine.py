@@ -16,7 +16,7 @@ import numpy as np
 
 from lamina.autograd import leaves, modes
 from lamina.autograd.graph import Node, Output, make, several
-from lamina.autograd.schedule import Cell, by_heap, discover, prune
+from lamina.autograd.schedule import Cell, by_heap, discover, nodes_of, prune
 from lamina.core.tensor import LEAF, Tensor, more, wrap
 from lamina.core.version import backward as inside
 from lamina.core.version import users_place
@@ -34,21 +34,23 @@ def run(
     captures: dict[Any, int] | None = None,
     accumulates: bool = True,
     record: bool | None = None,
+    cut: bool = False,
 ) -> list[Any]:
     """Send cotangents from `roots` (edge, value) to the leaves, or to the edges in `captures`.
 
     captures: edge -> position in the result; None: every leaf accumulates into its `.grad`. accumulates: captured leaves
     accumulate too, in place of being returned, and captured nodes run. create: values are Tensors, and what is done with
-    them is recorded. keep: what nodes saved is not freed.
+    them is recorded. keep: what nodes saved is not freed. cut: no way goes beyond a captured edge.
     """
     outer = _run.sums
     if outer is not None and outer.depth >= MAX_DEPTH:
-        return _in_thread(roots, create=create, keep=keep, captures=captures, accumulates=accumulates)
-    order, cells = discover([edge.node if edge.__class__ is Output else edge for edge, _ in roots])
+        return _in_thread(roots, create=create, keep=keep, captures=captures, accumulates=accumulates, cut=cut)
+    nodes = [edge.node if edge.__class__ is Output else edge for edge, _ in roots]
+    order, cells = discover(nodes, nodes_of(captures or ()) if cut else ())
     stops: set[Node] = set()
     marked: Any = ()  # nodes where the run does more than run them
     if captures is not None:
-        order, cells, stops, marked = prune(order, cells, captures, accumulates)
+        order, cells, stops, marked = prune(order, cells, captures, accumulates, cut)
         if len(roots) == 1:  # PyTorch does not come to the others
             _visit_unneeded(*roots[0], cells, create)
     sums = _Sums(cells, create, captures, accumulates)
@@ -57,6 +59,8 @@ def run(
     if place is not None:
         _run.last = place
     now = modes.current()
+    if now is not None and now.listener is not None:
+        now.listener.went_back(node for node in order if node not in stops)
     anomaly = now.anomaly if now is not None else None
     if anomaly is not None:
         marked = cells

@@ -21,9 +21,9 @@ Cell = list[Any]
 """What a run knows of a target: [the sum so far, how many edges lead to it (leaves; nodes 0), may the sum be added to in place]."""
 
 
-def discover(roots: Sequence[Any]) -> tuple[list[Node], dict[Any, Cell]]:
-    """The nodes that `roots` reach, in the order to run, and a cell for each node and leaf."""
-    cells: dict[Any, Cell] = {}
+def discover(roots: Sequence[Any], ends: Iterable[Node] = ()) -> tuple[list[Node], dict[Any, Cell]]:
+    """The nodes that `roots` reach, in the order to run, and a cell for each node and leaf. ends: no way goes beyond these."""
+    cells: dict[Any, Cell] = {node: [None, 0, False] for node in ends}
     order: list[Node] = []
     found, known = order.append, cells.get
     for edge in roots:  # a root is one more way to reach a leaf
@@ -56,19 +56,28 @@ def discover(roots: Sequence[Any]) -> tuple[list[Node], dict[Any, Cell]]:
                 continue
             cells[target] = [None, 0, False]
             found(target)
+    order.extend(ends)
     order.sort(key=_by_age, reverse=True)
     return order, cells
 
 
+def nodes_of(edges: Iterable[Any]) -> set[Node]:
+    """The nodes that edges lead to; leaves are none."""
+    return {edge.node if edge.__class__ is Output else edge for edge in edges if not isinstance(edge, Tensor)}
+
+
 def prune(
-    order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int], run_ends: bool
+    order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int], run_ends: bool, cut: bool
 ) -> tuple[list[Node], dict[Any, Cell], set[Node], set[Node]]:
-    """Only what leads to a captured edge: nodes in order, cells, (unless they run) the nodes where the way ends, captured nodes."""
+    """Only what leads to a captured edge: nodes in order, cells, (unless they run) the nodes where the way ends, captured nodes.
+
+    cut: the way ends at each captured edge, also where another lies behind it.
+    """
     kept_cells: dict[Any, Cell] = {t: cells[t] for t in captures if isinstance(t, Tensor) and t in cells}
-    ends = {edge.node if edge.__class__ is Output else edge for edge in captures if not isinstance(edge, Tensor)}
+    ends = nodes_of(captures)
     kept, stops = [], set()
     for node in reversed(order):  # producers first
-        for t in node._edges:
+        for t in () if cut and node in ends else node._edges:
             if t is not None and (t.node if t.__class__ is Output else t) in kept_cells:
                 kept_cells[node] = cells[node]
                 kept.append(node)

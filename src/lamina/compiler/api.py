@@ -1,7 +1,8 @@
 """`compile`: functions, modules and whole steps that run as one native program after their first calls.
 
 The first call with new guards is an ordinary eager run that is listened to; from what was heard a replay is made, if that is safe; else
-the call stays eager, and `explain()` says why. Here: this decision, call by call. Not here: recording (capture/), the passes, the replay.
+it is split (split.py) or stays eager, and `explain()` says why. Here: this decision, call by call. Not here: listening (capture/), what is
+kept of a run (recording.py), the passes, the replay.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
 from lamina.autograd import modes
-from lamina.compiler import pipeline
 from lamina.compiler.backward import joint_of
-from lamina.compiler.capture.guards import Facts, is_module, is_optimizer
+from lamina.compiler.capture.guards import is_module, is_optimizer
 from lamina.compiler.capture.heap import alive
+from lamina.compiler.capture.lines import Lines
+from lamina.compiler.capture.pieces import Piece
 from lamina.compiler.capture.purity import CONTAINERS, Watch
 from lamina.compiler.capture.recorder import Before, Recorder
 from lamina.compiler.capture.stateful import Stateful, stateful_classes
-from lamina.compiler.effects import effects_of
+from lamina.compiler.capture.stretches import LEAST, LITTLE
+from lamina.compiler.effects import distinct, effects_of, overlapping
 from lamina.compiler.explain import Explanation, explained
 from lamina.compiler.nonfinite import Witness, listened
-from lamina.compiler.replay import MISSED, Replay, Shape
+from lamina.compiler.recording import Recording, once_more, shape_of
+from lamina.compiler.replay import MISSED, Effects
+from lamina.compiler.split import Split, target_of
 from lamina.compiler.turn import Turn
 from lamina.compiler.verify import Rewind, verified
 from lamina.core import tensor as core_tensor
@@ -36,7 +42,7 @@ from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
 from lamina.core.generator import Generator
 from lamina.core.strokes import carry_out
-from lamina.core.tensor import LEAF, Tensor
+from lamina.core.tensor import Tensor
 from lamina.utils import _pytree as pytree
 
 KEPT = 8
@@ -47,51 +53,6 @@ _RECORDS = Turn()
 """One run at a time is recorded: optimizers' options are live numbers meanwhile."""
 
 
-class Recording:
-    """One recorded run: what its replay is made of, its replay once there was a second call, or why there is none."""
-
-    def __init__(self, key: Any, mode: Any, nan: bool = False) -> None:
-        self.key, self.mode, self.nan = key, mode, nan
-        self.kept: list[Any] = []  # arguments that are no tensors: the key knows some by identity
-        self.why: str | None = None  # it is eager
-        self.recorder: Any = None
-        self.shapes: list[Shape] = []
-        self.effects: Any = None
-        self.facts = Facts()
-        self.replay: Replay | None = None
-        self.begun = False  # to be made a replay of, which uses up the recorder
-        self.calls = 0
-
-    def differs(self, tensors: Sequence[Tensor]) -> str | None:
-        """What is not as it was recorded, in words; None where the run could be this one again."""
-        if self.why is not None:
-            return self.why
-        if self.begun and self.replay is None:
-            return "the making of its replay was interrupted"
-        if len(tensors) != len(self.shapes):
-            return "the number of tensors"
-        for i, (t, s) in enumerate(zip(tensors, self.shapes, strict=True)):
-            now = shape_of(t, tensors)
-            if now != s:
-                return f"tensor {i} of the arguments was {_described(s)} and is {_described(now)}"
-        for leaf, had in self.effects.had_grads:
-            if (leaf._more is None or leaf._more.grad is None) is had:
-                return f"the gradient of a leaf of shape {list(leaf._array.shape)} was {'there' if had else 'None'} and is not"
-        for read, question, answer, label in self.recorder.questions:
-            if question(read()) is not answer:
-                return f"{label} is {read()}, which decides something else"
-        return None if self.facts.holds() else self.facts.broken()
-
-    def built(self) -> Replay:
-        """The replay, made when it is first needed: what is called once is never compiled."""
-        if self.replay is None:
-            self.begun = True
-            if self.effects.joint is not None:
-                self.effects.joint.prepare(self.recorder)
-            self.replay = pipeline.build(self.recorder, self.shapes, self.facts, self.effects, self.mode, self.nan)
-        return self.replay
-
-
 COMPILED: WeakSet[Compiled] = WeakSet()
 
 
@@ -100,7 +61,7 @@ def reset() -> None:
     for compiled in tuple(COMPILED):
         with compiled.turn.awaited():
             compiled.recordings.clear()
-            compiled.eager, compiled.tries, compiled._run = None, 0, _missed
+            compiled.eager, compiled.split, compiled.tries, compiled._run = None, None, 0, _missed
 
 
 class Compiled:
@@ -114,6 +75,8 @@ class Compiled:
         self.nan = options["nan"] == "raise"
         self.recordings: list[Recording] = []
         self.eager: str | None = None  # why it is not compiled at all
+        self.split: Split | None = None  # it runs in stretches
+        self.target = target_of(function)
         self.tries = 0
         self.warm = False  # it was called before
         self.turn = Turn()
@@ -153,6 +116,10 @@ class Compiled:
     def _slow(self, args: Any, kwargs: Any) -> Any:
         """Find a recording that fits, or make one."""
         mode = modes.current()
+        split = self.split
+        if split is not None and (mode is None or (mode.plain and not mode.transforms)) and split.fits():
+            self.calls["in stretches"] = self.calls.get("in stretches", 0) + 1
+            return split.run(*args, **kwargs)
         if self.eager is not None or (mode is not None and not mode.plain) or (mode is not None and mode.transforms):
             return self._eagerly(args, kwargs)
         inside, mine = self._inside, [get_ident()]
@@ -187,6 +154,7 @@ class Compiled:
             if reasons:
                 self.anew.append(reasons[0])
             if self.calls["recorded"] > KEPT and self.calls["replayed"] < self.calls["recorded"]:
+                self._weary(key, reasons[0] if reasons else "")
                 return self._eagerly(args, kwargs)  # every call is another: recording would only cost
             if not self.warm:
                 self.warm = True
@@ -232,10 +200,9 @@ class Compiled:
         if verify == "always" or (verify == "first" and recording.calls == 1):
             result, difference = verified(replay, tensors, lambda: self._function(*args, **kwargs), recording.recorder)
             if difference is not None:
-                self._give_up(recording, f"a replay gave another result than an eager run: {difference}")
-                warnings.warn(
-                    f"lamina.compile: {self.__name__} stays eager: {self.eager}", RuntimeWarning, stacklevel=4
-                )
+                why = f"a replay gave another result than an eager run: {difference}"
+                self._give_up(recording, why)
+                warnings.warn(f"lamina.compile: {self.__name__} stays eager: {why}", RuntimeWarning, stacklevel=4)
         else:
             result = replay.run(*tensors)
         if result is not MISSED:
@@ -262,11 +229,16 @@ class Compiled:
         tensors = [v for v in leaves if isinstance(v, Tensor)]
         found = alive(Tensor, *CONTAINERS, *stateful_classes())
         before = Before(o for o in found if isinstance(o, Tensor))
-        recorder = recording.recorder = (Witness if self.nan else Recorder)(tensors, before)
+        function = self.target.now()
+        lines = recording.lines = Lines(None if function is None else function.__code__)
+        recorder = recording.recorder = (Witness if self.nan else Recorder)(tensors, before, lines)
         recording.shapes = [shape_of(t, tensors) for t in tensors]
-        watch = Watch({id(o) for o in found if isinstance(o, CONTAINERS)})
+        watch = Watch({id(o) for o in found if isinstance(o, CONTAINERS)}, lines)
         stateful = Stateful([o for o in found if isinstance(o, stateful_classes())], recorder)
         del found
+        lines.changed = (
+            stateful.moved if self.tries else None
+        )  # asked at each line: only where it happens again and again
         listening = modes.mode().but(listener=recorder)
         undo = chain(watch.undoing(), stateful.undoing(), map(modes.set_current, (mode,)))
         try:
@@ -291,29 +263,56 @@ class Compiled:
         if why is None and recorder.escapes:
             what, place = recorder.escapes[0]
             why = f"Python looks at a tensor's values: {what}{_at(place)}"
-        changed = stateful.changed()
-        transient = None if changed is None else f"{type(changed).__name__} changed its own state"
+        transient = stateful.changed()
         if why is None and transient is None:
-            recording.effects, why = effects_of(recorder, result, tensors, joint)
+            recording.effects, why = effects_of(recorder, result, tensors, joint, watch.old)
+            why = self._blame(
+                lines, result, recording.effects, lambda r: effects_of(recorder, r, tensors, joint, watch.old)[1]
+            )
         if why is None and transient is None:
             roots = [("the function", self._function)] + [(type(o).__name__, o) for o in stateful.used()]
             recording.facts.of_run(watch.reads.values(), roots)
             recording.facts.seen[0] = changes[0]
             why = recording.facts.unsure
-        if joint is not None:
-            joint.function = once_more(self._function, args, kwargs)
-            joint.again = (
+        for part in () if joint is None else joint.parts:
+            part.function = once_more(self._function, args, kwargs)
+            part.again = (
                 "it draws random numbers" if recorder.draws else "it writes to tensors" if recorder.written() else None
             )
         recorder.settle()
         recording.why = why or transient
         if recording.why is not None:
             self.tries += 1
-            if why is not None or self.tries >= TRIES:
+            if (why is not None or self.tries >= TRIES or lines.troubles) and not self._divide(lines, recording.why):
                 self._give_up(recording, recording.why)
         self.recordings.insert(0, recording)
         del self.recordings[KEPT:]
         return result
+
+    def _blame(
+        self, lines: Lines, result: Any, effects: Effects | None, why: Callable[[Any], str | None]
+    ) -> str | None:
+        """Note where in the function it lies that its result cannot be had again; why(result): what stands in the way."""
+        found = why(result)
+        if found is not None and lines.last is not None and why(None) is None:
+            lines.troubles[lines.last] = found
+        return found
+
+    def _weary(self, key: Any, reason: str) -> None:
+        """Every call is another: where that is by some lines that read what changes, these stay Python."""
+        last = self.recordings[0]
+        names = last.varying(key, self.target.now())
+        if names and self.split is None:
+            self._divide(last.lines, f"it is another at each call: {reason}", names)
+
+    def _divide(self, lines: Lines, why: str, names: AbstractSet[str] = frozenset()) -> bool:
+        """Run in stretches from now on, where that can be: without the lines that stood in the way, or that read `names`."""
+        if self.options["fullgraph"]:
+            return False
+        self.split = Split.of(self.target, lines, functools.partial(Stretch, self.options), names)
+        if self.split is not None:
+            self.eager, self._run = why, _missed
+        return self.split is not None
 
     def explain(self, profile: bool = False) -> Explanation:
         """What was recorded and how it runs, as text that is also a page (`html()`, `save_html(path)`). profile: time of each kernel."""
@@ -321,25 +320,42 @@ class Compiled:
             return explained(self, profile)
 
 
-def _described(s: Shape) -> str:
-    where = {"": "", "leaf": ", a leaf that requires grad", "node": ", computed with gradients"}[s.grad]
-    return f"{s.kind.dtype.name}{list(s.shape)} (strides {list(s.strides)}){where}"
+class Stretch(Compiled):
+    """A piece of a function that was split. What cannot be replayed is taken out of it, or all of it becomes Python again."""
 
+    def __init__(self, options: dict[str, Any], function: Callable[..., Any], piece: Piece, whole: Split) -> None:
+        super().__init__(function, options)
+        self.piece, self.whole = piece, whole
+        self.warm = True  # the whole was called before
 
-def once_more(function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[Sequence[Tensor]], Any]:
-    """`function` of these arguments, with other tensors in the places of theirs."""
-    leaves, spec = pytree.tree_flatten((args, kwargs))
-    frozen = [None if isinstance(v, Tensor) else v for v in leaves]
-    places = [i for i, v in enumerate(leaves) if isinstance(v, Tensor)]
+    def _blame(
+        self, lines: Lines, result: Any, effects: Effects | None, why: Callable[[Any], str | None]
+    ) -> str | None:
+        given, found = self.piece.given(result), why(result)
+        if found is None and effects is not None and (late := overlapping(effects)):
+            found, values = "two of its results lie in the same memory", distinct(result)[0]
+            blamed = [n for n, v in given.items() if any(v is values[i] for i in late)]
+        elif found is not None and why(None) is None:
+            blamed = [n for n, v in given.items() if why(v) is not None]
+        elif found is None and lines.work.total() < LEAST:
+            return LITTLE
+        else:
+            return found
+        places = self.piece.binding(blamed) or ([] if lines.last is None else [lines.last])
+        lines.troubles.update(dict.fromkeys(places, found))
+        return found
 
-    def call(given: Sequence[Tensor]) -> Any:
-        values = list(frozen)
-        for i, t in zip(places, given, strict=True):
-            values[i] = t
-        again, named = pytree.tree_unflatten(values, spec)
-        return function(*again, **named)
+    def _divide(self, lines: Lines, why: str, names: AbstractSet[str] = frozenset()) -> bool:
+        return self.whole.blame(lines.troubles) or self.whole.halve(self.piece)
 
-    return call
+    def _give_up(self, recording: Recording, why: str) -> None:
+        super()._give_up(recording, why)
+        self.whole.dismiss(self.piece, why)
+
+    def _weary(self, key: Any, reason: str) -> None:
+        why, names = f"it is another at each call: {reason}", self.recordings[0].varying(key, self._function)
+        if not self.whole.blame(self.whole.source.reading(names, why, self.piece.statements)):
+            self.whole.dismiss(self.piece, why)
 
 
 def _missed(*args: Any) -> Any:
@@ -369,13 +385,6 @@ def _key(value: Any) -> Any:
     if isinstance(value, (int, float, str, bool, bytes, complex)) or value is None:
         return value.__class__, value
     return id(value)
-
-
-def shape_of(t: Tensor, tensors: Sequence[Tensor]) -> Shape:
-    """What a recording fixes of an argument."""
-    same = next(i for i, other in enumerate(tensors) if other._array is t._array)
-    grad = "" if t._node is None else "leaf" if t._node is LEAF else "node"
-    return Shape(t.__class__, t._kind, t._array.shape, t._array.strides, grad, same)
 
 
 def compiled(function: Any, options: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ is kept, in memory of its own, at each call. Here: where the two part, and the n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,28 +16,53 @@ from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
 from lamina.compiler import pipeline
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.capture.recorder import Buffer, Recorder, extent
-from lamina.compiler.effects import leads_to_leaf
+from lamina.compiler.effects import distinct, leads_to_leaf
 from lamina.compiler.graph import Graph, Origin, Ref, Value, row_major
 from lamina.compiler.graph import Node as Call
 from lamina.core.strided import Array, owner_of
-from lamina.core.tensor import LEAF, Tensor, wrap
+from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import Place, users_place
-from lamina.utils import _pytree as pytree
 
 
-def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tuple[Joint | None, str | None]:
+def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tuple[Joints | None, str | None]:
     """The way back from the differentiable results of a run, recorded too; None where there is none, or why it cannot be had."""
-    leaves = pytree.tree_leaves(result)
+    leaves = distinct(result)[0]
     shown = [
         i for i, v in enumerate(leaves) if isinstance(v, Tensor) and v._node is not None and leads_to_leaf(v._node)
     ]
     shown = [i for i in shown if not any(leaves[i] is t for t in tensors) and id(leaves[i]) not in recorder.before.ids]
     if not shown:
         return None, None
+    if any(_hooked(t) for t in tensors):
+        return None, "an argument has hooks"
+    groups: list[Group] = []  # results that share no node: a backward through some leaves the others as they are
+    for i in shown:
+        ends, nodes, why = _ends(leaves[i], tensors, recorder)
+        if why is not None:
+            return None, why
+        group = Group([(i, ends)], nodes)
+        for other in [g for g in groups if not g.nodes.isdisjoint(nodes)]:
+            groups.remove(other)
+            group = Group(other.outs + group.outs, other.nodes | group.nodes)
+        groups.append(group)
+    try:
+        return Joints([_recorded(group, leaves, tensors, recorder) for group in groups]), None
+    except RuntimeError as error:  # the program need not come to it
+        return None, f"a backward from its results fails: {error}"
+
+
+class Group(NamedTuple):
+    """Results, (number, the ends that lead from it), and the nodes between."""
+
+    outs: list[tuple[int, dict[Any, None]]]
+    nodes: set[Any]
+
+
+def _recorded(group: Group, leaves: Sequence[Any], tensors: Sequence[Tensor], recorder: Recorder) -> Joint:
+    """The backward of some results, recorded."""
+    shown = [i for i, _ in group.outs]
     outs = [leaves[i] for i in shown]
-    ends, why = _ends(outs, tensors, recorder)
-    if why is not None:
-        return None, why
+    ends = list(dict.fromkeys(edge for _, reached in group.outs for edge in reached))
     boundary = len(recorder.graph.nodes)
     cotangents = []
     for n, out in enumerate(outs):
@@ -47,7 +72,7 @@ def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tupl
         cotangents.append(wrap(g, out._kind))
     found = engine.run(
         [(edge_of(out), g) for out, g in zip(outs, cotangents, strict=True)], create=True, keep=True, accumulates=False, record=False,
-        captures={edge: n for n, edge in enumerate(ends)},
+        captures={edge: n for n, edge in enumerate(ends)}, cut=True,
     )  # fmt: skip
     grads: list[Ref | None] = []
     for value in found:
@@ -58,19 +83,20 @@ def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tupl
         recorder.copied(value._array, fresh)
         grads.append(recorder.ref(fresh))
     joint = Joint(shown, ends, [(out._array.shape, out._array.dtype, out._kind) for out in outs], grads, tensors)
+    joint.reached = [{n for n, edge in enumerate(ends) if edge in reached} for _, reached in group.outs]
     joint.nodes = recorder.graph.nodes[boundary:]
     del recorder.graph.nodes[boundary:]
     joint.overwritten = set(recorder.written())
-    return joint, None
+    return joint
 
 
-def _ends(outs: Sequence[Tensor], tensors: Sequence[Tensor], recorder: Recorder) -> tuple[list[Any], str | None]:
-    """The edges at which the graph leaves the call: arguments, and leaves that it reads."""
-    stops = {_node(edge_of(t)) for t in tensors if t._node is not None}
+def _ends(out: Tensor, tensors: Sequence[Tensor], recorder: Recorder) -> tuple[dict[Any, None], set[Any], str | None]:
+    """The edges at which the graph of a result leaves the call: arguments, and leaves that it reads; the nodes up to there."""
     given = {edge_of(t) for t in tensors if t._node is not None}
+    stops = {_node(edge) for edge in given}
     ends: dict[Any, None] = {}
     seen: set[Any] = set()
-    stack = [edge_of(out) for out in outs]
+    stack = [edge_of(out)]
     while stack:
         edge = stack.pop()
         if edge is None:
@@ -81,28 +107,59 @@ def _ends(outs: Sequence[Tensor], tensors: Sequence[Tensor], recorder: Recorder)
         node = _node(edge)
         if isinstance(node, Tensor):
             if node._more is not None and (node._more.hooks or node._more.post_hooks):
-                return [], "a leaf has hooks, which a backward of the whole call would run once more"
+                return ends, seen, "a leaf has hooks, which a backward of the whole call would run once more"
             ends[node] = None
             continue
         if node in seen:
             continue
         if node in stops or node._seq < recorder.start:
-            return [], "it reads a tensor that is neither an argument nor a leaf, and has a history"
+            return ends, seen, "it reads a tensor that is neither an argument nor a leaf, and has a history"
         if node._extra is not None and (
             node._extra.tensor_hooks or node._extra.pre_hooks or node._extra.post_hooks or node._extra.retain
         ):
-            return [], "a tensor made in it has hooks"
+            return ends, seen, "a tensor made in it has hooks"
         seen.add(node)
         stack.extend(node._edges)
-    return list(ends), None
+    return ends, seen, None
+
+
+def _hooked(t: Tensor) -> bool:
+    """Whether a backward that comes to `t` does more than that."""
+    node = None if t._node is None else _node(edge_of(t))
+    extra = None if node is None or isinstance(node, Tensor) else node._extra
+    about = t._more
+    if about is not None and (about.hooks or about.post_hooks):
+        return True
+    return extra is not None and bool(extra.tensor_hooks or extra.pre_hooks or extra.post_hooks or extra.retain)
 
 
 def _node(edge: Any) -> Any:
     return edge.node if edge.__class__ is Output else edge
 
 
+class Joints:
+    """How gradients flow through a recorded call, by results that share no node."""
+
+    def __init__(self, parts: list[Joint]) -> None:
+        self.parts = parts
+
+    @property
+    def saved(self) -> list[Value]:
+        return list(dict.fromkeys(v for part in self.parts for v in part.saved))
+
+    def prepare(self, recorder: Recorder) -> None:
+        """Decide what is kept between forward and backward, and make the programs of the backward."""
+        for part in self.parts:
+            part.prepare(recorder)
+
+    def attach(self, values: list[Any], tensors: Sequence[Tensor], array_of: Callable[[Value], Array]) -> None:
+        """Give the results of a call their places in the graph."""
+        for part in self.parts:
+            part.attach(values, tensors, [array_of(v) for v in part.saved])
+
+
 class Joint:
-    """How gradients flow through a recorded call: which results have them, where they go, and the program of the way back."""
+    """How gradients flow through a recorded call to some results: where they go, and the program of the way back."""
 
     def __init__(
         self, shown: list[int], ends: list[Any], kinds: list[Any], grads: list[Ref | None], tensors: Sequence[Tensor]
@@ -112,6 +169,8 @@ class Joint:
         self.overwritten: set[Value] = set()  # contents, there before, that the forward replaces
         self.saved: list[Value] = []
         self.program: Way | None = None
+        self.reached: list[set[int]] = []  # for each result, the ends that lead from it
+        self.both: list[int] | None = None
         self.function: Callable[..., Any] | None = None  # the call itself, for a backward that is recorded
         self.again: str | None = None  # why it cannot simply be called once more
         # an end is an argument's place, which is another at each call, or a leaf, which stays
@@ -119,7 +178,7 @@ class Joint:
         self.ends: list[Any] = [places.get(edge, edge) for edge in ends]
 
     def prepare(self, recorder: Recorder) -> None:
-        """Decide what is kept between forward and backward, and make the program of the backward."""
+        """See Joints."""
         made = {o.value for node in recorder.graph.nodes for o in node.outputs if o is not None}
         own = {o.value for node in self.nodes for o in node.outputs if o is not None}
         used = [ref for node in self.nodes for ref in node.reads()]
@@ -158,7 +217,7 @@ class Joint:
         self.program = Way(graph, self.grads, len(self.kinds))
 
     def attach(self, values: list[Any], tensors: Sequence[Tensor], saved: list[Array]) -> None:
-        """Give the results of a call their place in the graph."""
+        """See Joints."""
         edges = [edge_of(tensors[e]) if e.__class__ is int else e for e in self.ends]
         held = tuple(t for t in self.program.tensors(tensors))  # type: ignore[union-attr]
         node = make(
@@ -169,6 +228,10 @@ class Joint:
             users_place(4),
         )
         node.joint, node.tensors, node.width = self, tensors, len(self.shown)
+        if self.both is None:  # results that lie in memory which backward needs
+            owners = {id(owner_of(array)) for array in saved}
+            self.both = [i for i, v in enumerate(values) if isinstance(v, Tensor) and id(owner_of(v._array)) in owners]
+        node.kept = [(version(values[i]), version(values[i]).n, values[i]._array, values[i]._kind) for i in self.both]
         for n, i in enumerate(self.shown):
             values[i]._node = Output(node, n)
 
@@ -238,10 +301,11 @@ def _shaped(block: Array, ref: Ref) -> Array:
 class CompiledFunctionBackward(Node):
     """The place of a compiled call in the graph."""
 
-    __slots__ = ("joint", "tensors", "width")
+    __slots__ = ("joint", "kept", "tensors", "width")
     _holds = INSIDE
     joint: Joint
     tensors: Any  # the call's arguments
+    kept: list[Any]  # (version counter, version, array, kind) of results that backward needs
 
     @property
     def _width(self) -> int:  # type: ignore[override]
@@ -260,6 +324,9 @@ class CompiledFunctionBackward(Node):
             now = t._version_
             if (0 if now is None else now.n) != (before or 0):
                 raise errors.ModifiedError(self, t, before or 0, now, False)
+        for counter, before, array, kind in self.kept:
+            if counter.n != before:
+                raise errors.ModifiedError(self, wrap(array, kind), before, counter, False)
         joint = self.joint
         values = [None] * self._width if g is None else g
         if create and modes.is_grad_enabled():
@@ -269,6 +336,8 @@ class CompiledFunctionBackward(Node):
             array = None if value is None else value._array if isinstance(value, Tensor) else value
             arrays.append(np.zeros(shape, dtype) if array is None else np.ascontiguousarray(array).reshape(shape))
         found = joint.program(arrays, saved, held)  # type: ignore[misc]
+        wanted = set().union(*(ends for ends, v in zip(joint.reached, values, strict=True) if v is not None))
+        found = [f if n in wanted else None for n, f in enumerate(found)]
         return [f if f is None or not create else wrap(f) for f in found]
 
     def _again(self, values: list[Any]) -> Sequence[Any]:
@@ -279,18 +348,18 @@ class CompiledFunctionBackward(Node):
                 f"a compiled call cannot be differentiated twice: {joint.again}; call the function uncompiled instead"
             )
         with modes.enable_grad():
-            leaves = pytree.tree_leaves(joint.function(self.tensors))
+            leaves = distinct(joint.function(self.tensors))[0]
             outs = [leaves[i] for i in joint.shown]
             ends = [edge_of(self.tensors[e]) if e.__class__ is int else e for e in joint.ends]
             roots = [(edge_of(o), v) for o, v in zip(outs, values, strict=True) if v is not None]
             captures: dict[Any, int] = {}
             first = [captures.setdefault(e, len(captures)) for e in ends]
-            found = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False)
+            found = engine.run(roots, create=True, keep=True, captures=captures, accumulates=False, cut=True)
         return [found[at] if at not in first[:i] else None for i, at in enumerate(first)]
 
     def _release(self, place: Place | None) -> None:
         super()._release(place)
-        self.tensors = None
+        self.tensors, self.kept = None, []
 
 
-__all__ = ["LEAF", "CompiledFunctionBackward", "Joint", "joint_of"]
+__all__ = ["LEAF", "CompiledFunctionBackward", "Joints", "joint_of"]

@@ -5,11 +5,14 @@ Here: the comparison of before and after. Not here: putting it all back after a 
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.autograd.graph import Output as GraphOutput
+from lamina.compiler.capture.purity import CONTAINERS
 from lamina.compiler.capture.recorder import Recorder, hooks_of
 from lamina.compiler.replay import Effects, Output
 from lamina.core.tensor import LEAF, Tensor
@@ -17,9 +20,10 @@ from lamina.utils import _pytree as pytree
 
 
 def effects_of(
-    recorder: Recorder, result: Any, tensors: Sequence[Tensor], joint: Any = None
+    recorder: Recorder, result: Any, tensors: Sequence[Tensor], joint: Any, old: Callable[[Any], bool]
 ) -> tuple[Effects | None, str | None]:
-    """The effects of the run that `recorder` heard, which returned `result`; or None and why not."""
+    """The effects of the run that `recorder` heard, which returned `result`; or None and why not. old: whether a container was there
+    before."""
     grads: list[tuple[Tensor, Output]] = []
     had: list[tuple[Tensor, bool]] = []
     others = len(sys._current_frames()) > 1  # threads: what they do meanwhile is none of this run's effects
@@ -48,7 +52,7 @@ def effects_of(
         after = t._version_
         if after is not counter and counter is not None:
             return None, "the memory of a tensor was exchanged"
-        if t._node is not recorder.before.nodes[id(t)]:
+        if t._node is not recorder.before.nodes[id(t)] and not (_is_view(t) and after is not None and after.n != n):
             return None, "the place of a tensor in the graph changed"
         if hooks_of(t) != recorder.before.hooks[id(t)]:
             return None, "it registers or removes a hook of a tensor that was there before"
@@ -56,7 +60,9 @@ def effects_of(
             if id(t) in numbers:
                 versions[id(after)] = (numbers[id(t)], after.n - n)
             versions.setdefault(id(after), (t, after.n - n))
-    leaves, spec = pytree.tree_flatten(result)
+    if _holds_old(result, old):
+        return None, "it returns a container that was there before, or the same one twice"
+    leaves, places, spec = distinct(result)
     outputs: list[Any] = []
     for value in leaves:
         if not isinstance(value, Tensor):
@@ -77,8 +83,50 @@ def effects_of(
         outputs.append(found)
     single = isinstance(result, Tensor)
     return Effects(
-        grads, list(versions.values()), outputs, lambda values: pytree.tree_unflatten(values, spec), single, had, joint
+        grads,
+        list(versions.values()),
+        outputs,
+        lambda values: pytree.tree_unflatten([values[i] for i in places], spec),
+        single,
+        had,
+        joint,
     ), None
+
+
+def _is_view(t: Tensor) -> bool:
+    """Whether `t` gets another place in the graph by itself when its base, whose place is looked at too, was written to."""
+    return t._more is not None and t._more.base is not None
+
+
+def distinct(result: Any) -> tuple[list[Any], list[int], Any]:
+    """The leaves of a result, each object once; the places of all leaves among these; its form."""
+    leaves, spec = pytree.tree_flatten(result)
+    first: dict[int, int] = {}
+    places = [first.setdefault(id(leaf), len(first)) for leaf in leaves]
+    return [leaves[places.index(i)] for i in range(len(first))], places, spec
+
+
+def _holds_old(result: Any, old: Callable[[Any], bool]) -> bool:
+    """Whether a replay, which makes all containers of its result anew, would make another of what is one object."""
+    met: set[int] = set()
+    stack = [result]
+    while stack:
+        value = stack.pop()
+        children, _ = pytree.tree_flatten(value, is_leaf=functools.partial(operator.is_not, value))
+        if len(children) == 1 and children[0] is value:
+            continue  # a leaf
+        if isinstance(value, CONTAINERS):
+            if id(value) in met or old(value):
+                return True
+            met.add(id(value))
+        stack.extend(children)
+    return False
+
+
+def overlapping(effects: Effects) -> list[int]:
+    """The numbers of results that lie in the memory of an earlier one."""
+    values = [o.ref.value if isinstance(o, Output) and o.ref is not None else None for o in effects.outputs]
+    return [i for i, v in enumerate(values) if v is not None and v in values[:i]]
 
 
 def leads_to_leaf(node: Any) -> bool:
@@ -97,7 +145,12 @@ def leads_to_leaf(node: Any) -> bool:
     return False
 
 
-_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
+class Unbound:
+    """What stands for a local variable without a value, between pieces of a function that was split."""
+
+
+UNBOUND = Unbound()
+_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None), Unbound))
 
 
 def _output(recorder: Recorder, t: Tensor, tensors: Sequence[Tensor]) -> Output | None:
@@ -105,6 +158,8 @@ def _output(recorder: Recorder, t: Tensor, tensors: Sequence[Tensor]) -> Output 
     for i, given in enumerate(tensors):
         if given is t:
             return Output(None, i)
+    if id(t) in recorder.before.grads:
+        return None  # of a leaf, which has another at each call
     if id(t) in recorder.before.ids:
         return Output(None, t)
     ref = recorder.ref(t._array)

@@ -15,6 +15,7 @@ import numpy as np
 from lamina.compiler import accounts, explain_page
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts
+from lamina.compiler.capture.pieces import Piece
 from lamina.compiler.graph import Value
 from lamina.compiler.loops import Work
 from lamina.compiler.plan import Plan
@@ -70,12 +71,16 @@ class Explanation(str):
 
 def explained(compiled: Any, profile: bool = False) -> Explanation:
     """What was recorded by `compiled` (api.Compiled) and how it runs. profile: measure each kernel, on stand-ins for the arguments."""
-    calls = compiled.calls
-    lines = [f"{compiled.__name__}: {', '.join(f'{n} {what}' for what, n in calls.items())}"]
+    lines = [f"{compiled.__name__}: {_counts(compiled)}"]
+    programs: list[tuple[str, list[Step]]] = []
+    if compiled.split is not None:
+        lines.append(f"runs in stretches, with its Python between them, because {compiled.eager}")
+        for text in _stretches(compiled.split, compiled.split.items, profile, programs):
+            lines.append(f"  {text}")
+        return Explanation.of(compiled.__name__, "\n".join(lines), programs)
     if compiled.eager is not None:
         lines.append(f"stays eager: {compiled.eager}")
     lines.extend(f"recorded anew: {reason}" for reason in compiled.anew)
-    programs: list[tuple[str, list[Step]]] = []
     for n, recording in enumerate(compiled.recordings, 1):
         if recording.why is not None:
             lines.append(f"recording {n}: not replayed: {recording.why}")
@@ -97,11 +102,37 @@ def explained(compiled: Any, profile: bool = False) -> Explanation:
     return Explanation.of(compiled.__name__, "\n".join(lines), programs)
 
 
+def _counts(compiled: Any) -> str:
+    return ", ".join(f"{n} {what}" for what, n in compiled.calls.items())
+
+
+def _stretches(
+    split: Any, items: Sequence[Any], profile: bool, programs: list[tuple[str, list[Step]]]
+) -> Iterator[str]:
+    """The stretches of a split function in their order: native, or Python and why."""
+    for item in items:
+        if isinstance(item, Piece):
+            one = split.made[item._replace(name="")]
+            found = explained(one, profile)
+            first, last = item.lines
+            title = f"line {first}" if first == last else f"lines {first}-{last}"
+            yield f"{title}: native: {_counts(one)}"
+            yield from (f"  {text}" for text in found.splitlines()[1:])
+            programs.extend((f"{title}, {name}", steps) for name, steps in found.programs)
+            continue
+        statement, inner = item if isinstance(item, tuple) else (item, {})
+        why = split.source.plain.get(statement) or "it holds such lines"
+        yield f"line {statement.lineno}: Python: {why}"
+        for body in inner.values():
+            yield from (f"  {text}" for text in _stretches(split, body, profile, programs))
+
+
 def _programs(replay: Replay) -> Iterator[tuple[str, Any, Plan]]:
     yield "forward", replay.program, replay.plan
     joint = replay.effects.joint
-    if joint is not None and joint.program is not None:
-        yield "backward", joint.program.stages, joint.program.plan
+    for part in () if joint is None else joint.parts:
+        if part.program is not None:
+            yield "backward", part.program.stages, part.program.plan
 
 
 # ---- guards ----------------------------------------------------------------------------------------------------------

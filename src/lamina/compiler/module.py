@@ -1,13 +1,18 @@
-"""`OptimizedModule`: a compiled module, which is a module itself.
+"""`OptimizedModule`: a compiled module, which is a module itself; and its forward, where that is split.
 
-Here: this class. Not here: how its calls are compiled (api.py).
+Here: these. Not here: how calls are compiled (api.py), how functions are split (split.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 from lamina.compiler.explain import Explanation
+from lamina.compiler.split import Target
+from lamina.nn.modules.hooks import any_global_hook
 from lamina.nn.modules.module import Module
 
 
@@ -42,3 +47,26 @@ class OptimizedModule(Module):
         self.__dict__["training"] = mode
         self._orig_mod.train(mode)
         return self
+
+
+class Forward(Target):
+    """The forward of a module whose calls do no more than that: it has no hooks."""
+
+    def now(self) -> FunctionType | None:
+        cls, state = type(self.called), self.called.__dict__
+        if "forward" in state or "_forward_hooks" in state or any_global_hook or cls.__call__ is not Module.__call__:
+            return None
+        return cls.forward if isinstance(cls.forward, FunctionType) else None
+
+    def instead(self, function: FunctionType) -> Callable[..., Any]:
+        return partial(Module._wrapped_call_impl, _With(self.called, function))  # type: ignore[arg-type]
+
+
+class _With:
+    """Called as a module without hooks, it runs another forward."""
+
+    def __init__(self, module: Module, function: FunctionType) -> None:
+        self.module, self.forward = module, MethodType(function, module)
+
+    def _speaks_for(self) -> Module:
+        return self.module

@@ -16,6 +16,7 @@ import numpy as np
 
 from lamina.autograd import modes
 from lamina.compiler.barriers import Barrier
+from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.purity import unwatched
 from lamina.compiler.capture.recorder import Before, Recorder
 from lamina.compiler.graph import Value
@@ -73,8 +74,8 @@ class Suspect(NamedTuple):
 class Witness(Recorder):
     """A recorder that looks at every result."""
 
-    def __init__(self, arguments: Sequence[Tensor], before: Before) -> None:
-        super().__init__(arguments, before)
+    def __init__(self, arguments: Sequence[Tensor], before: Before, lines: Lines | None = None) -> None:
+        super().__init__(arguments, before, lines)
         self.bad: dict[Value, Suspect] = {}
         self.suspects = 0
         self.modules: dict[Place, set[str]] = {}  # the modules that calls at a place were made in

@@ -60,7 +60,7 @@ class Effects(NamedTuple):
     rebuild: Callable[[list[Any]], Any]
     single: bool  # the result is one tensor
     had_grads: list[tuple[Tensor, bool]]  # leaves whose `.grad` was there, or was not, and that counted
-    joint: Any = None  # how gradients flow through the call (backward.Joint), where they may
+    joint: Any = None  # how gradients flow through the call (backward.Joints), where they may
 
 
 MISSED: Any = type("Missed", (), {"__repr__": lambda self: "MISSED"})()
@@ -237,7 +237,7 @@ class Replay(Bound):
             else:
                 values.append(self.shown(self.array_of(out.ref.value, made), out))
         if self.effects.joint is not None:
-            self.effects.joint.attach(values, tensors, [self.array_of(v, made) for v in self.effects.joint.saved])
+            self.effects.joint.attach(values, tensors, lambda v: self.array_of(v, made))
         return self.effects.rebuild(values)
 
     def array_of(self, v: Value, made: dict[int, Any]) -> Any:

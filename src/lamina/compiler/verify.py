@@ -73,12 +73,12 @@ def verified(
     """The eager result (MISSED where the replay does not fit), and what differed in the replay, or None."""
     rewind = Rewind(replay, tensors)
     joint = replay.effects.joint
-    way = None if joint is None else WayBack(joint, tensors)
+    ways = [] if joint is None else [WayBack(part, tensors) for part in joint.parts]
     late = False
     try:
         result = replay.run(*tensors)
         found = [] if result is MISSED else _left(replay, result, rewind)
-        back = [] if result is MISSED or way is None else way.compiled(result)
+        backs = [] if result is MISSED else [way.compiled(result) for way in ways]
     except LateError:  # what it wrote is not finite: here it can still be put back, and the operation found
         late = True
     finally:
@@ -94,9 +94,13 @@ def verified(
         told = _searched(
             replay, recorder.graph, replay.program.work, differences, left, tensors, rewind, recorder, None
         )
-    elif way is not None and (differences := _differences(back, left := way.eager(true))):
-        program = joint.program
-        told = _searched(replay, program.graph, program.stages.work, differences, left, tensors, rewind, recorder, way)
+    for way, back in zip(ways, backs, strict=True) if not differences else ():
+        if differences := _differences(back, left := way.eager(true)):
+            program = way.joint.program
+            told = _searched(
+                replay, program.graph, program.stages.work, differences, left, tensors, rewind, recorder, way
+            )
+            break
     if not differences or told.rounding:
         return true, None
     return true, "; ".join(filter(None, (differences[0].text, told.text)))

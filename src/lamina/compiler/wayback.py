@@ -14,14 +14,14 @@ import numpy as np
 from lamina.autograd import engine
 from lamina.autograd.graph import edge_of
 from lamina.compiler.cases import Memory
+from lamina.compiler.effects import distinct
 from lamina.compiler.graph import Value
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.utils import _pytree as pytree
 
 
 class WayBack:
-    """The gradients that flow through a compiled call, for cotangents that are drawn once."""
+    """The gradients that flow through a compiled call from some of its results (backward.Joint), for cotangents that are drawn once."""
 
     def __init__(self, joint: Any, tensors: Sequence[Tensor]) -> None:
         self.joint, self.tensors = joint, tensors
@@ -31,18 +31,18 @@ class WayBack:
 
     def compiled(self, result: Any) -> list[tuple[str, Any]]:
         """Of the replay's result, by its program."""
-        node = pytree.tree_leaves(result)[self.joint.shown[0]]._node.node
+        node = distinct(result)[0][self.joint.shown[0]]._node.node
         self.saved, _ = node._saved
         return self._told(node._vjp(list(self.cotangents), False))
 
     def eager(self, result: Any) -> list[tuple[str, Any]]:
         """Of the eager result, by autograd."""
-        leaves = pytree.tree_leaves(result)
+        leaves = distinct(result)[0]
         ends = [edge_of(self.tensors[e]) if e.__class__ is int else e for e in self.joint.ends]
         captures: dict[Any, int] = {}
         first = [captures.setdefault(e, len(captures)) for e in ends]
         roots = [(edge_of(leaves[i]), g) for i, g in zip(self.joint.shown, self.cotangents, strict=True)]
-        found = engine.run(roots, create=False, keep=True, captures=captures, accumulates=False)
+        found = engine.run(roots, create=False, keep=True, captures=captures, accumulates=False, cut=True)
         return self._told([found[at] if at not in first[:i] else None for i, at in enumerate(first)])
 
     def _told(self, grads: Sequence[Any]) -> list[tuple[str, Any]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import builtins
 import gc
+import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -24,6 +26,7 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 _PLAIN = frozenset(
     (int, float, bool, str, bytes, complex, type(None), range, slice, type(Ellipsis), type(NotImplemented))
 )
+_BY_NAME = frozenset(("getattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "__getattribute__"))
 MANY = 256
 """A container with more elements than this is not compared at each call: code that reads it is not replayed."""
 
@@ -80,6 +83,7 @@ class Facts:
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._names: frozenset[str] = frozenset()
+        self._by_name = True  # attributes are read whose names are not written in the code
 
     def holds(self) -> bool:
         """Whether all is as it was."""
@@ -105,6 +109,16 @@ class Facts:
                 return f"{fact.label} was {_short(fact.expected)} and is {_short(fact.get())}{line}"
         return None
 
+    def changed_names(self) -> set[str]:
+        """What the program calls that which does not hold any more: an attribute, or a variable."""
+        labels = [fact.label for fact in (*self._all(), *self.module_facts) if not fact.holds()]
+        words = [re.findall(r"[^\W\d]\w*", label.removeprefix("len(")) for label in labels]
+        return {
+            found[-1] if re.fullmatch(r".*\.\w+\)?", label) else found[0]
+            for label, found in zip(labels, words, strict=True)
+            if found
+        }
+
     # ---- finding them ------------------------------------------------------------------------------------------------
 
     def of_run(self, reads: Iterable[Read], roots: Iterable[tuple[str, Any]]) -> None:
@@ -114,6 +128,8 @@ class Facts:
         for read in reads:
             names |= attribute_names(read.code)
         self._names = frozenset(names)
+        asked = {name for read in reads for name in global_names(read.code)} | names
+        self._by_name = not asked.isdisjoint(_BY_NAME)
         for label, value in roots:
             self._object(label, value)
         for read in reads:
@@ -126,7 +142,9 @@ class Facts:
                 self._placed(reading(read.code, name))
             for name, value in read.closure.items():
                 cell = _cell(read.code, name, value)
-                if cell is None:
+                if cell is None and any(read.code in other.code.co_consts for other in reads):
+                    self._object(name, value)  # a function made and forgotten in this run: the variable is its maker's
+                elif cell is None:
                     self.unsure = self.unsure or f"the outer variable {name} could not be found again"
                 else:
                     self._add(lambda c=cell: c.cell_contents, value, name)  # type: ignore[misc]
@@ -223,8 +241,17 @@ class Facts:
                     self._item(value, key, f"{label}.{key}", module=True)
             elif name.endswith("_hooks") and isinstance(value, dict):
                 self.module_facts.append(Members(value.values(), f"{label}.{name}"))
-            elif name != "_non_persistent_buffers_set":
+            elif name != "_non_persistent_buffers_set" and not self._unread(type(module), name, value):
                 self._item(state, name, f"{label}.{name}", module=True)
+
+    def _unread(self, cls: type, name: str, value: Any) -> bool:
+        """Whether nothing that ran reads a plain attribute of a module: a counter may change."""
+        return (
+            value.__class__ in _PLAIN
+            and not self._by_name
+            and name not in self._names
+            and name not in _library_names(cls)
+        )
 
     def _optimizer(self, label: str, optimizer: Any) -> None:
         groups = optimizer.param_groups
@@ -248,6 +275,18 @@ class Facts:
         for state in tuple(states.values()):
             if isinstance(state, dict):
                 self.members.append(Members(state.values(), f"{label}.state[...]"))
+
+
+@lru_cache(512)
+def _library_names(cls: type) -> frozenset[str]:
+    """Names of attributes that the library's own code in a class reads."""
+    found: set[str] = {"training"}
+    for base in cls.__mro__:
+        for value in vars(base).values():
+            for f in (value, *(getattr(value, n, None) for n in ("fget", "__func__"))):
+                if isinstance(f, FunctionType) and is_own(f.__code__.co_filename):
+                    found |= attribute_names(f.__code__)
+    return frozenset(found)
 
 
 def _attribute(value: Any, name: str) -> Callable[[], Any]:

@@ -21,6 +21,7 @@ from threading import get_ident
 from types import BuiltinFunctionType, CodeType, FrameType, MethodDescriptorType, MethodWrapperType
 from typing import Any, ParamSpec, TypeVar
 
+from lamina.compiler.capture.lines import Lines
 from lamina.core.strokes import attributes
 from lamina.core.version import OWN_FILES, Place, is_own
 
@@ -78,9 +79,10 @@ class Watch:
 
     now: Watch | None = None  # the one that watches; there is never a second
 
-    def __init__(self, containers: set[int]) -> None:
+    def __init__(self, containers: set[int], lines: Lines) -> None:
         self.thread = get_ident()
         self.containers = containers  # ids of those that were there before
+        self.under = lines
         self.unclean: tuple[str, Place | None] | None = None
         self.reads: dict[tuple[CodeType, int], Read] = {}
         self.stored: set[tuple[CodeType, int]] = set()  # instructions at which the library was called
@@ -102,9 +104,10 @@ class Watch:
         self._before, self._collects = sys.getprofile(), gc.isenabled()
         gc.disable()  # its callbacks would be taken for the program's
         if sys.gettrace() is None:  # a debugger, or a measure of coverage, keeps its place: then all lines count as run
-            self.lines = set()
+            self.lines, self.under.ran = set(), set()
             sys.settrace(self._entered)
         Watch.now = self
+        self.under.begin()
         sys.setprofile(self._event)
         return self
 
@@ -115,14 +118,17 @@ class Watch:
             sys.settrace(None)
         if self._collects:
             gc.enable()
-        if self.unclean is None:
-            for code in self.codes:
-                found = self._effects(code)
-                if found is not None:
-                    self.unclean = found
-                    break
+        self.under.end()
+        for code in self.codes:
+            for what, place in self._effects(code):
+                self.blame(what, place, later=True)
 
-    def blame(self, what: str, place: Place | None) -> None:
+    def blame(self, what: str, place: Place, later: bool = False) -> None:
+        """`what` is an effect. later: it is not only just happening."""
+        if later:
+            self.under.trouble_at(f"it {what}", place)
+        else:
+            self.under.trouble(f"it {what}")
         if self.unclean is None:
             self.unclean = (what, place)
 
@@ -147,6 +153,8 @@ class Watch:
         elif event == "return" and _QUIET and frame.f_back is not None and _library(frame.f_back.f_code.co_filename):
             self._event(frame, "return", arg)
             sys.setprofile(None)
+        if frame.f_code is self.under.root:
+            self.under.step(frame.f_lineno)
         return self._line
 
     def _left(self, frame: FrameType, event: str, arg: Any) -> Any:
@@ -166,16 +174,19 @@ class Watch:
             if back is not None and not self._reached(code, back, frame):
                 return
             self.codes[code] = None
+            self.under.called(code)
             closure = id(frame.f_locals.get(code.co_freevars[0])) if code.co_freevars else 0
             first = id(frame.f_locals.get(code.co_varnames[0])) if code.co_argcount else 0
             if (code, closure ^ first) not in self.reads:
                 self.reads[code, closure ^ first] = Read(code, frame)
-        elif event == "c_call" and self.unclean is None:
+        elif event == "c_call":
             code = frame.f_code
             if code in self.codes:
                 self._called(arg, (code, frame.f_lasti))
-        elif event == "return" and self.unclean is None:
+        elif event == "return":
             code = frame.f_code
+            if code is self.under.root:
+                self.under.last = frame.f_lineno
             if code in self.codes:
                 self._changed(code, frame)
 
@@ -210,7 +221,7 @@ class Watch:
                 return
             if owner is not None and not isinstance(owner, type(math)):
                 if name in _MUTATING:
-                    if self._old(owner) or not isinstance(owner, CONTAINERS):
+                    if self.old(owner) or not isinstance(owner, CONTAINERS):
                         self.blame(f"calls {type(owner).__name__}.{name}() on an object that was there before", place)
                     return
                 if isinstance(
@@ -249,7 +260,7 @@ class Watch:
             place,
         )
 
-    def _old(self, container: Any) -> bool:
+    def old(self, container: Any) -> bool:
         """Whether it was there before. Of a dict of plain values alone the collector does not know: then whether others hold it."""
         if gc.is_tracked(container):
             return id(container) in self.containers
@@ -259,18 +270,19 @@ class Watch:
         """`x += ...` on a list that was there before changes it, and no call tells."""
         for offset, name in _augmented(code):
             value = frame.f_locals.get(name)
-            if isinstance(value, CONTAINERS) and self._old(value):
-                self.blame(f"changes {name}, a {type(value).__name__} that was there before", (code, offset))
+            if isinstance(value, CONTAINERS) and self.old(value):
+                self.blame(
+                    f"changes {name}, a {type(value).__name__} that was there before", (code, offset), later=True
+                )
 
-    def _effects(self, code: CodeType) -> tuple[str, Place] | None:
-        """The first store of `code` that is neither into a local nor into a tensor."""
+    def _effects(self, code: CodeType) -> Iterator[tuple[str, Place]]:
+        """The stores of `code` that are neither into a local nor into a tensor."""
         for offset, op, name in _stores(code):
             if (code, offset) in self.stored or (
                 self.lines is not None and (code, _line_of(code, offset)) not in self.lines
             ):
                 continue
-            return (f"{op} {name}".rstrip(), (code, offset))
-        return None
+            yield f"{op} {name}".rstrip(), (code, offset)
 
 
 def unwatched(method: Callable[P, R]) -> Callable[P, R]:

@@ -15,6 +15,7 @@ from weakref import ref
 import numpy as np
 
 from lamina.autograd.graph import next_seq
+from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.live import Live
 from lamina.compiler.capture.purity import unwatched
 from lamina.compiler.graph import Graph, Node, Number, Origin, Ref, Value, dense
@@ -51,7 +52,8 @@ def extent(array: Array) -> tuple[int, int]:
 class Recorder:
     """Listens to a run. `broken`: why the recording cannot be used, or None."""
 
-    def __init__(self, arguments: Sequence[Tensor], before: Before) -> None:
+    def __init__(self, arguments: Sequence[Tensor], before: Before, lines: Lines | None = None) -> None:
+        self.lines = Lines(None) if lines is None else lines
         self.graph = Graph()
         self.buffers: dict[int, list[Buffer]] = {}
         self._deaths: dict[int, Any] = {}  # weak references to the owners, which take them out of `buffers`
@@ -157,6 +159,7 @@ class Recorder:
             None if r is None else self.ref(r) if self.knows(r) else self._made(r, node) for r in results
         )
         self.graph.nodes.append(node)
+        self.lines.worked()
 
     def _settled(self, node: Node, results: Sequence[Array | None]) -> bool:
         """Whether a call's results follow from constants alone, such as a mask: then they are constants themselves."""
@@ -228,6 +231,7 @@ class Recorder:
         buffer.value = self.graph.value(before.nbytes, node, previous=before)
         node.outputs = (Ref(buffer.value, *region[1:]),)
         self.graph.nodes.append(node)
+        self.lines.worked()
 
     @unwatched
     def drawn(self, array: Array, again: Callable[[], Array]) -> None:
@@ -238,11 +242,13 @@ class Recorder:
     def left(self, what: str) -> None:
         """A value left for Python."""
         self.escapes.append((what, users_place(3)))
+        self.lines.trouble(f"Python looks at a tensor's values: {what}")
 
     @unwatched
     def forget_grad(self, leaf: Tensor) -> None:
         """The `.grad` of `leaf` is thrown away, whatever it was."""
         self.replaced.add(id(leaf))
+        self.lines.worked()
         ref = None if leaf._more is None or leaf._more.grad is None else leaf._more.grad._array
         if ref is None or not self.knows(ref):
             self.forgotten.add(id(leaf))
@@ -270,6 +276,12 @@ class Recorder:
         """The recording cannot be used again."""
         if self.broken is None:
             self.broken = why
+        self.lines.trouble(why)
+
+    def went_back(self, nodes: Iterable[Any]) -> None:
+        """A backward goes through these nodes of the graph."""
+        if any(node._seq < self.start for node in nodes):
+            self.fail("backward goes through a graph that was there before the call")
 
     def _fixed(self, value: Any, where: str) -> Any:
         """A parameter of a call, which is part of the recording; a live number becomes guarded."""

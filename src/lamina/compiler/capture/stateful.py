@@ -35,6 +35,7 @@ class Stateful:
     def __init__(self, objects: Iterable[Any], recorder: Recorder) -> None:
         self.recorder = recorder
         self.states = [(o, _state_of(o)) for o in objects]
+        self._seen = [state for _, state in self.states]
         self.optimizers = [o for o, _ in self.states if is_optimizer(o)]
         self._changed: list[tuple[dict[str, Any], str, Any, Any]] = []
         self._groups: list[dict[str, Any]] = []
@@ -72,9 +73,16 @@ class Stateful:
             return self.recorder.live(value, _reader(group, key), label)
         return tuple(self.recorder.live(v, _reader(group, key, i), f"{label}[{i}]") for i, v in enumerate(value))
 
-    def changed(self) -> Any:
-        """An object whose state is another than before the run; None where there is none."""
-        return next((o for o, before in self.states if _state_of(o) != before), None)
+    def changed(self) -> str | None:
+        """Whose state is another than before the run, in words; None where there is no such object."""
+        found = next((o for o, before in self.states if _state_of(o) != before), None)
+        return None if found is None else f"{type(found).__name__} changed its own state"
+
+    def moved(self) -> str | None:
+        """The same since this was last asked."""
+        before, self._seen = self._seen, [_state_of(o) for o, _ in self.states]
+        found = next((o for (o, _), a, b in zip(self.states, before, self._seen, strict=True) if a != b), None)
+        return None if found is None else f"{type(found).__name__} changes its own state"
 
     def used(self) -> list[Any]:
         """The optimizers whose parameters the run met."""

@@ -44,8 +44,10 @@ def _modules_outward(frame: FrameType | None) -> Iterator[Any]:
     assert frame is not None
     call = frame.f_code
     while frame is not None:
-        if frame.f_code is call and not getattr(type(frame.f_locals["self"]), "_stands_for_another", False):
-            yield frame.f_locals["self"]
+        if frame.f_code is call:
+            called = frame.f_locals["self"]
+            if not getattr(type(called), "_stands_for_another", False):
+                yield getattr(type(called), "_speaks_for", lambda module: module)(called)
         frame = frame.f_back
 
 

@@ -1,0 +1,326 @@
+"""A function split by its statements: runs of statements become functions of their own, what stands between them stays Python.
+
+The source is read again and compared with the code that runs; each run of clean statements becomes `piece(variables read) -> variables
+bound`, with the file, lines, globals and outer variables of the function; the rest calls the pieces. Here: which statements go into
+pieces, and the code of both. Not here: which statements cannot be replayed (recorder.py, purity.py), how pieces run (../split.py).
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import copy
+import linecache
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from types import CellType, CodeType, FunctionType
+from typing import Any, NamedTuple
+
+from lamina.compiler.capture.lines import Lines
+from lamina.compiler.capture.pieces import OWN, Piece, declared, inside, placed, written
+from lamina.compiler.capture.statements import (
+    BLOCKS,
+    binds_at_once,
+    bodies,
+    flow,
+    header,
+    in_loops,
+    looks_around,
+    spelled,
+    uses,
+)
+
+LEAST = 3
+"""Calls of primitives, or gradients thrown away, that make a piece worth its call."""
+LITTLE = "too little is computed to be worth a call"
+_FLAGS = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+_NESTED = 0x10
+"""Flag of functions written inside another."""
+_NO_PYTHON = 0x20 | 0x80 | 0x100 | 0x200
+"""Flags of generators and coroutines."""
+
+
+class Context(NamedTuple):
+    """What is known where a list of statements begins."""
+
+    sure: frozenset[str]  # surely bound
+    before: frozenset[str]  # perhaps bound
+    after: frozenset[str]  # perhaps read behind the list
+    loop: bool
+    shared: frozenset[str]  # what is seen outside when the list ends by an exception
+
+
+class Source:
+    """A function's source as it was split so far. `plain`: statement -> why it stays Python; a block among them is looked into."""
+
+    def __init__(self, function: FunctionType, tree: ast.FunctionDef) -> None:
+        self.function, self.tree = function, tree
+        self.code = function.__code__
+        self.plain: dict[ast.stmt, str] = {}
+        self.opened: set[ast.stmt] = set()
+        self.cuts: set[ast.stmt] = set()  # no piece goes on behind these
+        self.lines = Lines(None)  # of the run that decided
+        every = uses(*tree.body)
+        self.locals = frozenset(self.code.co_varnames + self.code.co_cellvars)
+        self.deferred = frozenset(every.deferred) & self.locals
+        self.rebound, self.binds, self.looped = every.rebound, every.binds, in_loops(tree.body)
+        self.spelled = spelled(tree.body)
+        self.parameters = frozenset(self.code.co_varnames[: _count(self.code)])
+
+    @staticmethod
+    def of(function: FunctionType) -> Source | None:
+        """The source of `function`, where there is one, it is what runs, and splitting cannot be seen."""
+        code = function.__code__
+        if code.co_flags & _NO_PYTHON:
+            return None
+        text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+        try:
+            file = ast.parse(text)
+        except (SyntaxError, ValueError):
+            return None
+        tree = next((n for n in ast.walk(file) if isinstance(n, ast.FunctionDef) and _first(n) == code.co_firstlineno
+                     and n.name == code.co_name), None)  # fmt: skip
+        if tree is None or looks_around(tree, function.__globals__):
+            return None
+        whole = compile(file, code.co_filename, "exec", code.co_flags & _FLAGS, dont_inherit=True)
+        return Source(function, tree) if code in _codes(whole) else None
+
+    # ---- which statements stay Python --------------------------------------------------------------------------------
+
+    def blame(self, line: int, why: str) -> bool:
+        """The statement at `line` stays Python. Whether that is news."""
+        statements, news = self.tree.body, False
+        while True:
+            s = next((s for s in statements if s.lineno <= line <= (s.end_lineno or 0)), None)
+            if s is None:
+                return news
+            if not isinstance(s, BLOCKS):
+                return self.leave(s, why) or news
+            news |= self.leave(s, why if line < s.body[0].lineno else "")
+            self.opened.add(s)
+            statements = [inner for field in bodies(s) for inner in getattr(s, field)]
+
+    def leave(self, s: ast.stmt, why: str) -> bool:
+        """`s` stays Python. Whether that is news."""
+        news = s not in self.plain
+        if news or not self.plain[s]:
+            self.plain[s] = why
+        return news
+
+    def reading(self, names: AbstractSet[str], why: str, statements: Sequence[ast.stmt]) -> dict[int, str]:
+        """The lines of some statements that read a variable, or an attribute, of such a name."""
+        every = (n for s in statements for n in ast.walk(s) if isinstance(n, (ast.Name, ast.Attribute)))
+        found = (n for n in every if (n.id if isinstance(n, ast.Name) else n.attr) in names)
+        return {n.lineno: why for n in found if isinstance(n.ctx, ast.Load)}
+
+    # ---- pieces ------------------------------------------------------------------------------------------------------
+
+    def split(self) -> tuple[list[Any], list[Piece]]:
+        """The body with pieces in the places of their statements, and all pieces in their order."""
+        pieces: list[Piece] = []
+        context = Context(self.parameters, self.parameters, frozenset(), False, frozenset())
+        return self._list(self.tree.body, context, pieces), pieces
+
+    def _list(self, statements: Sequence[ast.stmt], at: Context, pieces: list[Piece]) -> list[Any]:
+        """Items: a Piece, a statement, or (a block, {field: items})."""
+        here = [self._context(statements, i, at) for i in range(len(statements) + 1)]
+        cuts = {i for i, s in enumerate(statements) if s in self.cuts}
+        while True:
+            groups = list(_groups([s in self.plain for s in statements], cuts))
+            before = len(self.plain), len(cuts)
+            for i, j in groups:
+                self._examine(statements, i, j, here, cuts)
+            if (len(self.plain), len(cuts)) == before:
+                break
+        ends = dict(groups)
+        items: list[Any] = []
+        i = 0
+        while i < len(statements):
+            s = statements[i]
+            if i in ends:
+                pieces.append(self._piece(statements[i : ends[i]], here[i], here[ends[i]], f"<piece {len(pieces)}>"))
+                items.append(pieces[-1])
+                i = ends[i]
+            else:
+                items.append(self._block(s, here[i], here[i + 1], pieces) if s in self.opened else s)
+                i += 1
+        return items
+
+    def _context(self, statements: Sequence[ast.stmt], i: int, at: Context) -> Context:
+        sure = flow(statements[:i], at.sure)[1]
+        before = at.before.union(uses(*statements[:i]).binds)
+        after = at.after | uses(*statements[i:]).reads | self.deferred
+        return at._replace(sure=at.sure if sure is None else sure, before=before, after=after)
+
+    def _block(
+        self, s: ast.stmt, at: Context, behind: Context, pieces: list[Piece]
+    ) -> tuple[ast.stmt, dict[str, list[Any]]]:
+        """A block that stays Python, and what becomes of its bodies."""
+        whole = uses(s)
+        loop, after, shared = at.loop, behind.after, at.shared
+        if isinstance(s, (ast.For, ast.While)):
+            loop, after = True, after | flow(s.body, frozenset())[0] | uses(*header(s), *s.orelse).reads
+        if isinstance(s, (ast.With, ast.Try)):
+            rest = [n for field in ("handlers", "orelse", "finalbody") for n in getattr(s, field, ())]
+            after = after | uses(*rest).reads
+            shared = shared | after
+        sure = at.sure.union(uses(*header(s)).binds) - whole.deletes
+        inner = Context(sure, at.before.union(whole.binds), after, loop, shared)
+        return s, {field: self._list(getattr(s, field), inner, pieces) for field in bodies(s)}
+
+    def _examine(self, statements: Sequence[ast.stmt], i: int, j: int, here: list[Context], cuts: set[int]) -> None:
+        """Take out of the piece statements[i:j] what cannot be in it, or need not; or cut it in two."""
+        group, at = statements[i:j], here[i]
+        for s in (group[0], group[-1]):
+            if self._idle(s):
+                self.leave(s, "no tensor is computed")
+                return
+        whole, elsewhere = uses(*group), self.spelled - spelled(group)
+        strange = {n for n in whole.deletes if at.loop or n in elsewhere}
+        for n in self.deferred & whole.mentions:  # a function made somewhere sees each new value of it
+            alone = n not in elsewhere and n not in self.parameters and not at.loop
+            constant = self.binds[n] + (n in self.parameters) == 1 and not {n} & (self.rebound | self.looped)
+            if not alone and not (constant and n in at.sure and n not in whole.binds):
+                strange.add(n)
+        for k, s in enumerate(group, i):
+            one = uses(s)
+            if one.declares or one.imports or one.jumps or one.mentions & strange:
+                self.leave(s, "what it does to variables needs the function itself")
+                return
+            if one.makes and one.binds.keys() & here[j].after:
+                self.leave(s, "it makes a function or class")
+                return
+            if "super" in one.calls and not self._has_self(at):
+                self.leave(s, "super() needs the function itself")
+                return
+            if one.binds.keys() & at.shared and (k + 1 < j or not binds_at_once(s)):
+                if binds_at_once(s):
+                    cuts.add(k)
+                    return
+                self.leave(s, "an exception in the middle of it may be caught")
+                return
+        if self.lines.ran is not None and self._ran(group) and self._work(group) < LEAST:
+            for s in group:
+                self.leave(s, LITTLE)
+
+    def _ran(self, statements: Sequence[ast.stmt]) -> bool:
+        ran = self.lines.ran or ()
+        return any(s.lineno <= line <= (s.end_lineno or 0) for s in statements for line in ran)
+
+    def _work(self, statements: Sequence[ast.stmt]) -> int:
+        work = self.lines.work.items()
+        return sum(n for line, n in work if any(s.lineno <= line <= (s.end_lineno or 0) for s in statements))
+
+    def _idle(self, s: ast.stmt) -> bool:
+        if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant):
+            return True  # a docstring
+        return isinstance(s, (ast.Pass, ast.Global, ast.Nonlocal)) or (self._ran([s]) and not self._work([s]))
+
+    def _has_self(self, at: Context) -> bool:
+        """Whether the function's first argument, which super() reads, is what it was."""
+        first = self.code.co_varnames[:1]
+        return bool(self.code.co_argcount) and not self.binds[first[0]] and first[0] in at.sure
+
+    def _piece(self, statements: Sequence[ast.stmt], at: Context, behind: Context, name: str) -> Piece:
+        whole = uses(*statements)
+        exposed = flow(statements, frozenset())[0]
+        gives = whole.binds.keys() & behind.after & self.locals
+        takes = set(exposed)
+        if "super" in whole.calls:
+            takes.add(self.code.co_varnames[0])
+        end = flow(statements, frozenset(takes) & at.sure)[1]
+        if end is not None:
+            takes |= gives - end
+        takes &= at.before & self.locals
+        order = tuple(sorted(takes, key=lambda n: (n not in self.code.co_varnames[:1], n)))
+        sure = frozenset() if end is None else end | (takes & at.sure)
+        returns = "no" if not whole.returns else "always" if end is None else "perhaps"
+        given = () if end is None else tuple(sorted(gives))
+        return Piece(
+            tuple(statements), order, frozenset(order) - at.sure, given, frozenset(given) - sure, returns, name
+        )
+
+    # ---- code --------------------------------------------------------------------------------------------------------
+
+    def function_of(self, items: list[Any], made: dict[str, Any]) -> FunctionType:
+        """The function that calls the pieces. made: name of a piece -> what is called."""
+        tree = copy.copy(self.tree)
+        tree.body = [*written(items), *placed(self.tree.body[-1], *declared(self.locals - self.parameters))]
+        names = {**OWN, **made}
+        return self._bound(
+            self.compiled(tree, tuple(names)), names, self.function.__defaults__, self.function.__kwdefaults__
+        )
+
+    def piece_of(self, piece: Piece) -> FunctionType:
+        """A piece as a function."""
+        own = uses(*piece.statements).mentions & self.locals - set(piece.takes)
+        body = [*inside(piece, self.tree), *placed(piece.statements[-1], *declared(own))]
+        tree = ast.FunctionDef(
+            self.code.co_name,
+            ast.arguments([], [ast.arg(n) for n in piece.takes], None, [], [], None, []),
+            body,
+            [],
+            None,
+            None,
+        )
+        tree.type_params = []  # type: ignore[attr-defined]  # from 3.12 on
+        ast.fix_missing_locations(ast.copy_location(tree, piece.statements[0]))
+        return self._bound(self.compiled(tree, tuple(OWN)), OWN, None, None)
+
+    def compiled(self, tree: ast.FunctionDef, names: Sequence[str]) -> CodeType:
+        """The code of a function written where this one is. names: more outer variables."""
+        around = ast.FunctionDef(
+            "around", ast.arguments([], [ast.arg(n) for n in (*self.code.co_freevars, *names)], None, [], [], None, []), [tree], [], None, None
+        )  # fmt: skip
+        around.type_params = []  # type: ignore[attr-defined]
+        module = ast.Module([ast.fix_missing_locations(ast.copy_location(around, self.tree))], [])
+        flags = self.code.co_flags & _FLAGS
+        code = compile(module, self.code.co_filename, "exec", flags, dont_inherit=True)
+        for name in ("around", self.code.co_name):
+            code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
+        nested = self.code.co_flags & _NESTED
+        assert isinstance(code, CodeType)
+        return code.replace(co_qualname=self.code.co_qualname, co_flags=code.co_flags & ~_NESTED | nested)
+
+    def _bound(self, code: CodeType, names: dict[str, Any], defaults: Any, keywords: Any) -> FunctionType:
+        """A function of this code, with the outer variables of this function: the very same cells."""
+        own = self.function
+        cells = dict(zip(self.code.co_freevars, own.__closure__ or (), strict=True))
+        closure = tuple(cells[n] if n in cells else CellType(names[n]) for n in code.co_freevars)
+        made = FunctionType(code, own.__globals__, own.__name__, defaults, closure)
+        made.__kwdefaults__, made.__qualname__, made.__module__ = keywords, own.__qualname__, own.__module__
+        return made
+
+
+def _groups(plain: Sequence[bool], cuts: set[int]) -> Iterator[tuple[int, int]]:
+    """(first, end) of runs of statements that are not plain."""
+    start = None
+    for i, left in enumerate(plain):
+        if left:
+            if start is not None:
+                yield start, i
+            start = None
+            continue
+        if start is None:
+            start = i
+        if i in cuts:
+            yield start, i + 1
+            start = None
+    if start is not None:
+        yield start, len(plain)
+
+
+def _count(code: CodeType) -> int:
+    return code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A file's code, and that of all functions in it."""
+    stack = [code]
+    while stack:
+        yield (one := stack.pop())
+        stack.extend(c for c in one.co_consts if isinstance(c, CodeType))
+
+
+def _first(tree: ast.FunctionDef) -> int:
+    return min(tree.lineno, *(d.lineno for d in tree.decorator_list), tree.lineno)
