@@ -309,7 +309,7 @@ class Compiled:
         """Run in stretches from now on, where that can be: without the lines that stood in the way, or that read `names`."""
         if self.options["fullgraph"]:
             return False
-        self.split = Split.of(self.target, lines, functools.partial(Stretch, self.options), names)
+        self.split = Split.of(self.target, lines, functools.partial(Stretch, self.options), names, self.nan)
         if self.split is not None:
             self.eager, self._run = why, _missed
         return self.split is not None

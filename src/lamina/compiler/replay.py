@@ -348,6 +348,8 @@ class Replay(Bound):
             add("    ran = runs[0]")
         add("    stop = None")
         add("    try:")
+        if not self.work:
+            add("        pass")
         for n, work in enumerate(self.work):
             if work.__class__ is Barrier:
                 names[f"flags{n}"] = flags = self.flags[work.flags].data

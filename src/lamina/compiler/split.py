@@ -67,12 +67,14 @@ class Split:
         self.made: dict[Any, Any] = {}  # a piece without its name -> what is called
         self._lock = RLock()
         self._times = 0
+        self.watched = False  # all that computes tensors must be in pieces, which look for numbers that are not finite
+        self._usable = True
         self.run: Callable[..., Any] = self.function
         source.lines = lines
 
     @staticmethod
     def of(
-        target: Target, lines: Lines, make: Callable[..., Any], names: AbstractSet[str] = frozenset()
+        target: Target, lines: Lines, make: Callable[..., Any], names: AbstractSet[str], watched: bool
     ) -> Split | None:
         """The function split at the lines that stood in the way of a replay; None where it cannot be, or where nothing would be left.
 
@@ -85,13 +87,14 @@ class Split:
         if source is None:
             return None
         split = Split(target, source, lines, make)
+        split.watched = watched
         troubles = lines.troubles | source.reading(names, "what it reads is another at each call", source.tree.body)
-        return split if split.blame(troubles) and split.made else None
+        return split if split.blame(troubles) and split.made and split.fits() else None
 
     def fits(self) -> bool:
         """Whether the function is still the one that was split."""
         f = self.target.now()
-        return f is self.function and (f.__code__, f.__defaults__, f.__kwdefaults__) == self._fits
+        return self._usable and f is self.function and (f.__code__, f.__defaults__, f.__kwdefaults__) == self._fits
 
     def blame(self, troubles: dict[int, str]) -> bool:
         """Split once more: these lines stay Python. Whether anything is another than before."""
@@ -125,6 +128,7 @@ class Split:
             if found is None:
                 found = self._make(self.source.piece_of(piece), key, self)
             made[key] = called[piece.name] = found
+        self._usable = not (self.watched and self.source.computes())
         self.run = self.target.instead(self.source.function_of(items, called))
         self.items, self.made = items, made
         return True

@@ -47,6 +47,11 @@ class Piece(NamedTuple):
         return self.statements[0].lineno, self.statements[-1].end_lineno or 0
 
 
+def arguments(names: Sequence[str]) -> ast.arguments:
+    """Plain parameters of these names."""
+    return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+
+
 def _load(name: str) -> ast.expr:
     return ast.Name(name, ast.Load())
 

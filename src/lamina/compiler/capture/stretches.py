@@ -17,7 +17,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from lamina.compiler.capture.lines import Lines
-from lamina.compiler.capture.pieces import OWN, Piece, declared, inside, placed, written
+from lamina.compiler.capture.pieces import OWN, Piece, arguments, declared, inside, placed, written
 from lamina.compiler.capture.statements import (
     BLOCKS,
     binds_at_once,
@@ -36,6 +36,7 @@ LITTLE = "too little is computed to be worth a call"
 _FLAGS = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _NESTED = 0x10
 """Flag of functions written inside another."""
+_AROUND, _NAME = "<around>", "<function>"
 _NO_PYTHON = 0x20 | 0x80 | 0x100 | 0x200
 """Flags of generators and coroutines."""
 
@@ -112,6 +113,10 @@ class Source:
         every = (n for s in statements for n in ast.walk(s) if isinstance(n, (ast.Name, ast.Attribute)))
         found = (n for n in every if (n.id if isinstance(n, ast.Name) else n.attr) in names)
         return {n.lineno: why for n in found if isinstance(n.ctx, ast.Load)}
+
+    def computes(self) -> bool:
+        """Whether what stays Python computed tensors in the run that decided."""
+        return any(self._work([s]) for s in self.plain if s not in self.opened)
 
     # ---- pieces ------------------------------------------------------------------------------------------------------
 
@@ -255,32 +260,26 @@ class Source:
         """A piece as a function."""
         own = uses(*piece.statements).mentions & self.locals - set(piece.takes)
         body = [*inside(piece, self.tree), *placed(piece.statements[-1], *declared(own))]
-        tree = ast.FunctionDef(
-            self.code.co_name,
-            ast.arguments([], [ast.arg(n) for n in piece.takes], None, [], [], None, []),
-            body,
-            [],
-            None,
-            None,
-        )
+        tree = ast.FunctionDef(self.code.co_name, arguments(piece.takes), body, [], None, None)
         tree.type_params = []  # type: ignore[attr-defined]  # from 3.12 on
         ast.fix_missing_locations(ast.copy_location(tree, piece.statements[0]))
         return self._bound(self.compiled(tree, tuple(OWN)), OWN, None, None)
 
     def compiled(self, tree: ast.FunctionDef, names: Sequence[str]) -> CodeType:
         """The code of a function written where this one is. names: more outer variables."""
-        around = ast.FunctionDef(
-            "around", ast.arguments([], [ast.arg(n) for n in (*self.code.co_freevars, *names)], None, [], [], None, []), [tree], [], None, None
-        )  # fmt: skip
-        around.type_params = []  # type: ignore[attr-defined]
+        inner = copy.copy(tree)
+        inner.name = _NAME  # its own name may be a global's, or an outer variable's
+        around = ast.FunctionDef(_AROUND, arguments((*self.code.co_freevars, *names)), [inner], [], None, None)
+        around.type_params = []  # type: ignore[attr-defined]  # from 3.12 on
         module = ast.Module([ast.fix_missing_locations(ast.copy_location(around, self.tree))], [])
         flags = self.code.co_flags & _FLAGS
         code = compile(module, self.code.co_filename, "exec", flags, dont_inherit=True)
-        for name in ("around", self.code.co_name):
+        for name in (_AROUND, _NAME):
             code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
         nested = self.code.co_flags & _NESTED
-        assert isinstance(code, CodeType)
-        return code.replace(co_qualname=self.code.co_qualname, co_flags=code.co_flags & ~_NESTED | nested)
+        return _renamed(code, code.co_qualname, self.code.co_qualname).replace(
+            co_name=self.code.co_name, co_flags=code.co_flags & ~_NESTED | nested
+        )
 
     def _bound(self, code: CodeType, names: dict[str, Any], defaults: Any, keywords: Any) -> FunctionType:
         """A function of this code, with the outer variables of this function: the very same cells."""
@@ -320,6 +319,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
     while stack:
         yield (one := stack.pop())
         stack.extend(c for c in one.co_consts if isinstance(c, CodeType))
+
+
+def _renamed(code: CodeType, old: str, new: str) -> CodeType:
+    """A function's code, and that of the functions in it, under another name."""
+    inner = tuple(_renamed(c, old, new) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return code.replace(co_qualname=new + code.co_qualname.removeprefix(old), co_consts=inner)
 
 
 def _first(tree: ast.FunctionDef) -> int:
