@@ -18,7 +18,7 @@ import lamina as torch
 from lamina import nn
 
 pytestmark = pytest.mark.full
-COUNT = int(os.environ.get("LAMINA_FUZZ_STEPS", "60"))
+COUNT = int(os.environ.get("LAMINA_FUZZ_STEPS", "24"))
 NAMES = ("a", "b", "c")
 
 
