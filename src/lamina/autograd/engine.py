@@ -67,6 +67,7 @@ def run(
     release = not keep
     cell_of, finish = cells.get, leaves.finish
     accumulating = captures is None or accumulates
+    chosen = None if captures is None else cells  # where the run goes
     inner = modes.with_grad(now, create if record is None else record)
     if outer is not None:
         sums.depth = outer.depth + 1
@@ -92,7 +93,9 @@ def run(
                 results = _with_hooks(node, g, sums, stops, anomaly)
                 if results is None:
                     continue
-            elif g.__class__ is ndarray or (node._scalars and g is not None):
+            elif chosen is not None and node._selects and g is not None:
+                results = node._vjp(_array(g), create, chosen)  # type: ignore[call-arg]
+            elif g.__class__ is ndarray or g.__class__ is Tensor or (node._scalars and g is not None):
                 results = node._vjp(g, create)
             else:
                 results = _vjp(node, g, create)

@@ -61,6 +61,7 @@ class Node:
     _lists = False  # whether it counts as one of several outputs also when it has one
     _takes_none = False  # whether it runs also when no gradient came (a user's Function does)
     _scalars = False  # whether it takes NumPy's scalars for 0-d arrays
+    _selects = False  # whether `_vjp` takes where the run goes, so as to compute nothing for other edges
     _family = ""  # before its name, where PyTorch has written the node by hand
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:

@@ -90,9 +90,9 @@ def _add(held: list[Any], t: Tensor) -> None:
     held.append(ref(t))
 
 
-def plain_ways(maker: str) -> tuple[View, View]:
-    """What `attach_plain` notes of the views that `maker` makes: with gradients on, and off."""
-    return View("", maker, None), View("no_grad", maker, None)
+def plain_ways(maker: str, made_in: str = "") -> tuple[View, View]:
+    """What `attach_plain` notes of the views that `maker` makes: with gradients on (see `View.made_in`), and off."""
+    return View(made_in, maker, None), View("no_grad", maker, None)
 
 
 def attach_plain(out: Tensor, source: Tensor, way: View) -> None:

@@ -10,6 +10,7 @@ from lamina.autograd import modes, views
 from lamina.autograd.errors import c_type
 from lamina.core import device as devices
 from lamina.core import strided
+from lamina.core.parameter import Parameter
 from lamina.core.size import shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
@@ -18,7 +19,7 @@ from lamina.core.version import users_place
 from lamina.primitives.conversion import _cast
 from lamina.primitives.functions import number_tensor
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.inplace import write
+from lamina.primitives.inplace import is_direct, write, written_directly
 from lamina.primitives.nodes import of_number, overload
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
@@ -49,11 +50,20 @@ def _to_source(g: Any, shape: Any, d: Any) -> Any:
 
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the values of `src`, broadcast and converted, into this tensor."""
+    mode = modes.current()
+    if (
+        (src.__class__ is Tensor or src.__class__ is Parameter)
+        and src._kind is self._kind
+        and src._array.shape == self._array.shape
+        and (src._node is None or (mode is not None and not mode.grad))
+        and (src._more is None or src._more.base is None)  # else they may share memory
+        and is_direct(self, mode)
+    ):
+        return written_directly(self, src._array, "copy_")
     if isinstance(src, (int, float, complex)):
         src = number_tensor(src)
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    mode = modes.current()
     shape, given = self._array.shape, src._array.shape
     if given != shape and (
         len(given) > len(shape) or any(n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False))
@@ -89,6 +99,8 @@ def _plain_copy(self: Tensor, src: Tensor) -> Tensor:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one value (a number or a 0-d tensor) everywhere."""
+    if value.__class__ is float and self._kind.category == 2 and is_direct(self, modes.current()):
+        return written_directly(self, value, "fill_")
     given = _filler(self, value)
     if isinstance(value, Tensor):
         views.check_memory(self, "copy_", ())
@@ -126,6 +138,8 @@ filled_ = primitive(
 
 def zero_(self: Tensor) -> Tensor:
     """Write zeros."""
+    if is_direct(self, modes.current()):
+        return written_directly(self, 0, "zero_")
     return write(self, "zero_", lambda old: zeroed(old))
 
 

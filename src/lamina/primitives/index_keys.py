@@ -47,10 +47,23 @@ def _plain(bound: Any) -> bool:
 
 
 def plain_view(self: Tensor, key: Any) -> Tensor | None:
-    """The view that a slice, or a tuple of integers and slices, makes; None for other keys, and for those that do not fit."""
+    """The view that a slice makes, or a tuple of integers, slices, None and one Ellipsis.
+
+    None for other keys, and for those that do not fit.
+    """
     view, dim = self, 0
-    for item in key if key.__class__ is tuple else (key,):
+    for at, item in enumerate(key if key.__class__ is tuple else (key,)):
+        if item is None:
+            view = s.unsqueeze_(view, dim)
+            dim += 1
+            continue
         shape = view._array.shape
+        if item is Ellipsis:
+            rest = (key if key.__class__ is tuple else (key,))[at + 1 :]
+            dim = len(shape) - len(rest) + sum(each is None for each in rest)
+            if dim < 0 or any(each is Ellipsis for each in rest):
+                return None
+            continue
         if dim == len(shape):
             return None
         if item.__class__ is int:

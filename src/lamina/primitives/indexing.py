@@ -43,7 +43,7 @@ def _picked(x: Array, *indices: Array, at: tuple[int, ...]) -> Array:
         if at == tuple(range(len(at))) and x.flags.c_contiguous:
             index = places.joined(indices, x.shape)
             if index is not None:
-                return x.reshape(-1, *x.shape[len(at) :]).take(index, 0)
+                return x.reshape(math.prod(x.shape[: len(at)]), *x.shape[len(at) :]).take(index, 0)
         return np.asarray(x[_key(x.ndim, at, indices)], order="C")
     except IndexError:
         raise _outside(x, at, indices) from None

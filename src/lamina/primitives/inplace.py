@@ -89,16 +89,12 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                         return write(self, label, lambda s: op(s, *args, **kwargs), args)
                     version(self).bump(label, users_place(2))
                     return self
-        if mode is not None and plain and not mode.grad and (self.__class__ is Tensor or self.__class__ is Parameter):
-            # nothing is recorded: an optimizer's update
-            array = self._array
-            if self._kind.simple and array.flags.c_contiguous and views.lone(self):
-                result = op(wrap(array, self._kind), *args, **kwargs)
-                if result._kind is self._kind and result._array.shape == array.shape:
-                    np.copyto(array, result._array)
-                    version(self).bump(label, users_place(2))
-                    return self
         try:
+            if plain and is_direct(self, mode) and not (args and (mode is None or mode.grad) and _requires(args)):
+                array = self._array
+                result = op(wrap(array, self._kind), *args, **kwargs)
+                if result._kind is self._kind and result._array.shape == array.shape and result._node is None:
+                    return written_directly(self, result._array, label)
             return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()), composite)
         except NotImplementedError:
             if p is not None and p.elementwise and p.promote == "same":  # PyTorch looks at the target first
@@ -107,6 +103,25 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
 
     method.__name__ = method.__qualname__ = label
     return method
+
+
+def is_direct(self: Any, mode: Any) -> bool:
+    """Whether a write to `self` is not recorded, and concerns nobody else."""
+    return (
+        (self.__class__ is Tensor or self.__class__ is Parameter)
+        and self._kind.simple
+        and (self._node is None or (mode is not None and not mode.grad))
+        and (mode is None or (mode.plain and not mode.transforms))
+        and self._array.flags.c_contiguous
+        and views.lone(self)
+    )
+
+
+def written_directly(self: Tensor, values: Any, name: str) -> Tensor:
+    """`self` with new values: an array of its shape and dtype, or a number."""
+    self._array[...] = values
+    version(self).bump(name, users_place(3))
+    return self
 
 
 def _requires(values: Any) -> bool:

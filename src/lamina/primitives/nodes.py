@@ -34,9 +34,11 @@ class PrimitiveNode(Node):
     """The node of a primitive: runs its rules."""
 
     __slots__ = ()
+    _selects = True
     _primitive: Primitive
 
-    def _vjp(self, g: Any, create: bool) -> Sequence[Any]:
+    def _vjp(self, g: Any, create: bool, chosen: Any = None) -> Sequence[Any]:
+        """chosen: where the run goes; no cotangent is computed for other edges (None: it goes along all)."""
         p = self._primitive
         if self._saved is None:
             raise errors.FreedGraphError(self)
@@ -48,14 +50,14 @@ class PrimitiveNode(Node):
         if any(kept.__class__ is Packed for kept in self._saved):
             results = self._unpacked(g, values, create)
         else:
-            results = self._ruled(g, values, create)
+            results = self._ruled(g, values, create, chosen)
         return recorded(self, results) if create else results
 
-    def _ruled(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
+    def _ruled(self, g: Any, values: list[Any], create: bool, chosen: Any = None) -> Sequence[Any]:
         p = self._primitive
+        edges = self._edges if chosen is None else select_edges(self._edges, chosen)
         if self._fix is not None:
-            return self._fixed(g, values, create)
-        edges = self._edges
+            return self._fixed(g, values, create, edges)
         if p.variadic:
             return p.rules[0](g, *[values[j] for j in p.picks[0]])  # type: ignore[misc,no-any-return]
         return [
@@ -154,7 +156,7 @@ class PrimitiveNode(Node):
         ways, saved = zip(self._edges, p.picks, strict=False), self._saved or ()
         return any(saved[j] is value for edge, pick in ways if edge is not None and edge is not NOWHERE for j in pick)
 
-    def _fixed(self, g: Any, values: list[Any], create: bool) -> Sequence[Any]:
+    def _fixed(self, g: Any, values: list[Any], create: bool, edges: tuple[Any, ...]) -> Sequence[Any]:
         """Rules where inputs were broadcast, promoted, complex or of low precision: undo it on the way back."""
         p = self._primitive
         gs = g if isinstance(g, list) else [g]
@@ -184,7 +186,7 @@ class PrimitiveNode(Node):
         else:
             results = [
                 None if edge is None or rule is None else rule(given, *[values[j] for j in pick])
-                for edge, rule, pick in zip(self._edges, p.rules, p.picks, strict=False)
+                for edge, rule, pick in zip(edges, p.rules, p.picks, strict=False)
             ]
         done = []
         for r, about in zip(results, self._fix, strict=False):
@@ -195,6 +197,11 @@ class PrimitiveNode(Node):
                 r = _restored(r, shape if p.restores else None, dtype, create)
             done.append(r)
         return done
+
+
+def select_edges(edges: tuple[Any, ...], chosen: Any) -> tuple[Any, ...]:
+    """The edges of a node that lead to what is `chosen`; None for the others."""
+    return tuple([e if (e.node if e.__class__ is Output else e) in chosen else None for e in edges])
 
 
 class SavedName:

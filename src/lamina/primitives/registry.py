@@ -138,7 +138,7 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
         "_width": 1,
     }
     if set(q.saves) <= set(q.inputs):
-        facts["_vjp"], facts["_scalars"] = number_vjp(q), True
+        facts["_vjp"], facts["_scalars"], facts["_selects"] = number_vjp(q), True, False
     q.node = type(q.node_name, (PrimitiveNode,), facts)
     return q
 
@@ -151,7 +151,7 @@ def node_class(p: Primitive, family: type[PrimitiveNode] = PrimitiveNode) -> typ
         return type(p.node_name, (SeveralNode,), facts)
     facts["_width"] = p.outputs - len(p.nondiff) if p.outputs > 1 else 1
     if p.elementwise and len(p.rules) == 1 and p.saves in ((), ("out",), (p.inputs[0],)):
-        facts["_vjp"], facts["_scalars"] = unary_vjp(p), True
+        facts["_vjp"], facts["_scalars"], facts["_selects"] = unary_vjp(p), True, False
     elif p.elementwise and len(p.rules) == 2 and None not in p.rules and set(p.saves) <= set(p.inputs):
         facts["_vjp"], facts["_scalars"] = binary_vjp(p), True
     elif (

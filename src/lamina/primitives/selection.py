@@ -85,6 +85,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 
 
 def _clamped(input: Tensor, min: Any, max: Any) -> Tensor:
+    if min.__class__ is float and max.__class__ is float and input.__class__ is Tensor:
+        return elementwise.clamp_numbers(input, min, max)  # type: ignore[no-any-return]
     if not is_tensor(input):
         raise not_tensor("clamp", "input", 1, input)
     low, high = _bound(min), _bound(max)

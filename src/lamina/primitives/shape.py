@@ -288,6 +288,10 @@ expand_ = primitive(
 def _expanded(x: Array, size: tuple[int, ...]) -> Array:
     if 0 in size:
         return np.empty(size, x.dtype)
+    if x.flags.c_contiguous:  # what np.broadcast_to does, ten times as fast
+        lead = len(size) - x.ndim
+        steps = [s if n == m else 0 for s, n, m in zip(x.strides, x.shape, size[lead:])]  # noqa: B905
+        return ndarray(size, x.dtype, x, 0, (0,) * lead + tuple(steps))
     out = np.broadcast_to(x, size)
     if x.flags.writeable:
         out.flags.writeable = True

@@ -20,7 +20,6 @@ from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed_exact
 
 ndarray = np.ndarray
-_MANY = 4096  # elements
 
 
 def _shifted(x: Array, dim: int) -> Array:
@@ -36,7 +35,7 @@ def _added(x: Array, dim: int) -> Any:
 
 def _in_rows(x: Array, dim: int) -> bool:
     """Whether the rows' kernels are the faster way."""
-    return x.size >= _MANY and dim == x.ndim - 1
+    return dim == x.ndim - 1
 
 
 def _softmax(x: Array, *, dim: int) -> Array:

@@ -7,7 +7,6 @@ all inputs require grad. A call then computes, makes a tensor and a node, and is
 
 from __future__ import annotations
 
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from lamina.core.parameter import Parameter
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, without_history
+from lamina.primitives.large import by_position
 from lamina.primitives.plans import (
     PARAM,
     SHAPE,
@@ -33,7 +33,7 @@ from lamina.primitives.plans import (
     wanted_of,
 )
 from lamina.primitives.primitive import Primitive
-from lamina.primitives.straight_many import of_many, of_results
+from lamina.primitives.straight_many import of_many, of_results, of_views
 
 ndarray = np.ndarray
 new = object.__new__
@@ -47,6 +47,9 @@ def straight(p: Primitive, params: tuple[str, ...]) -> Any:
         return _general(p) if plan is None else of_results(p, params, plan)
     if p.outputs == 1 and p.variadic and set(p.saves) <= {"shapes", "needs", "rest", *params}:
         return of_many(p, params)
+    if p.view and not p.outputs:
+        plan = plan_of(p, params)
+        return _general(p) if plan is None else of_views(p, params, plan)
     plan = plan_of(p, params) if p.outputs == 1 and not p.variadic else None
     if plan is None:
         return _general(p)
@@ -69,18 +72,9 @@ def _general(p: Primitive) -> Any:
     return op
 
 
-def _by_position(forward: Any) -> Any:
-    """`forward`, its parameters given by position: half the time of a call by name."""
-    code, named = forward.__code__, forward.__kwdefaults__ or {}
-    count = code.co_argcount + code.co_kwonlyargcount
-    defaults = tuple([named[n] for n in code.co_varnames[:count] if n in named])
-    code = code.replace(co_argcount=count, co_kwonlyargcount=0)
-    return FunctionType(code, forward.__globals__, forward.__name__, defaults, forward.__closure__)
-
-
 def _of_one(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
     """One tensor and parameters."""
-    forward, node_class = _by_position(p.forward), p.node
+    forward, node_class = by_position(p.forward), p.node
     view, attach_plain, ways = p.view, views.attach_plain, views.plain_ways(p.node_name)
     differentiable, restores = bool(p.rules), p.restores
     # most rules need shapes and parameters alone: where these stand in (shape, *parameters)
@@ -211,7 +205,7 @@ def _of_two(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
 
 def _of_several(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
     """Several tensors (some may be None) and parameters."""
-    forward, node_class, count = _by_position(p.forward), p.node, len(p.inputs)
+    forward, node_class, count = by_position(p.forward), p.node, len(p.inputs)
     view, attach_plain, ways = p.view, views.attach_plain, views.plain_ways(p.node_name)
     differentiable, restores = bool(p.rules), p.restores
     wanted_by: dict[tuple[bool, ...], Any] = {}

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import modes
-from lamina.autograd.graph import next_seq
+from lamina.autograd import modes, views
+from lamina.autograd.graph import Output, next_seq
+from lamina.autograd.views import attach_plain
 from lamina.core import dtype as dtypes
 from lamina.core.device import BY_NUMPY, CPU
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import users_place
 from lamina.primitives.dispatch import apply, without_history
+from lamina.primitives.large import by_position
 from lamina.primitives.plans import check_shapes, edges_of, facts_of, in_order, plan_of, raw, save, save_many, wanted_of
 from lamina.primitives.primitive import Primitive
 
@@ -132,6 +134,52 @@ def of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]
         if tensors and tensors[0].__class__ is not Tensor and raw(tensors):
             return forward(*tensors, **named)
         return apply(p, tensors, named)
+
+    return op
+
+
+def of_views(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
+    """One tensor and parameters, and as many views of it as they say."""
+    forward, node_class = by_position(p.forward), p.node
+    several, without = views.plain_ways(p.node_name, "several")
+
+    def op(input: Any, *values: Any, **named: Any) -> Any:
+        if named:
+            values = in_order(names, values, named)
+        cls, mode = input.__class__, current()
+        if (
+            (cls is Tensor or cls is Parameter)
+            and (kind := input._kind).simple
+            and (mode is None or mode.plain)
+            and (input._more is None or input._more.cut is None)
+        ):
+            recording, node = mode is None or mode.grad, input._node
+            if recording and node is not None and kind.category == 2:
+                made = node_class()
+                made._seq = next_seq()
+                made._edges = (input if node is LEAF else node,)
+                save(plan, made, (input,), values, None, None)
+                made._fix = made._extra = None
+                made._code, made._lasti = users_place(1) or (None, 0)
+            else:
+                made = None
+            if made is not None or node is None:
+                outs = []
+                for nr, array in enumerate(forward(input._array, *values)):
+                    out = new(Tensor)
+                    out._array = array
+                    out._kind = kind
+                    out._node = out._more = out._version_ = None
+                    attach_plain(out, input, several if recording else without)
+                    if made is not None:
+                        out._node = Output(made, nr)
+                    outs.append(out)
+                if made is not None:
+                    made._width = len(outs)
+                return tuple(outs)
+        if cls is not Tensor and raw((input,)):
+            return forward(input, *values)
+        return apply(p, (input,), dict(zip(names, values, strict=False)))
 
     return op
 

@@ -47,6 +47,9 @@ def blocks(n: int, nbytes: int) -> Iterator[slice]:
 def softmax(x: Array) -> Array:
     """exp(x) over its sum, for each row."""
     y = np.empty(x.shape, x.dtype)
+    if x.size < SMALL:
+        y /= _powers(x, y)[1][:, None]
+        return y
     with unbuffered(x.shape[1]):
         for rows in blocks(len(x), x[:1].nbytes):
             out = y[rows]
@@ -56,6 +59,10 @@ def softmax(x: Array) -> Array:
 
 def softmax_grad(g: Array, y: Array) -> Array:
     """The gradient of `softmax` from its result."""
+    if y.size < SMALL:
+        dx = np.multiply(g, y)
+        dx -= y * _added(dx)[:, None]
+        return dx
     dx = np.empty(y.shape, y.dtype)
     with unbuffered(y.shape[1]):
         for rows in blocks(len(y), y[:1].nbytes):
@@ -68,6 +75,10 @@ def softmax_grad(g: Array, y: Array) -> Array:
 def log_softmax(x: Array) -> Array:
     """log(softmax(x)), for each row."""
     y = np.empty(x.shape, x.dtype)
+    if x.size < SMALL:
+        np.subtract(x, _entries(x, x.argmax(1))[:, None], out=y)
+        y -= np.log(_added(np.exp(y)))[:, None]
+        return y
     ones = np.ones(x.shape[1], x.dtype)
     with unbuffered(x.shape[1]):
         for rows in blocks(len(x), x[:1].nbytes):
@@ -79,6 +90,10 @@ def log_softmax(x: Array) -> Array:
 
 def log_softmax_grad(g: Array, y: Array) -> Array:
     """The gradient of `log_softmax` from its result."""
+    if y.size < SMALL:
+        dx = np.exp(y)
+        dx *= _added(g)[:, None]
+        return np.subtract(g, dx, out=dx)
     dx = np.empty(y.shape, y.dtype)
     ones = np.ones(y.shape[1], y.dtype)
     with unbuffered(y.shape[1]):
@@ -136,8 +151,13 @@ def _powers(x: Array, out: Array) -> tuple[Array, Array]:
     top = _entries(x, x.argmax(1)) if x.size < SMALL else np.maximum.reduce(x, axis=1)
     np.subtract(x, top[:, None], out=out)
     np.exp(out, out=out)
-    added = sums.rows(out)
-    return top, out @ np.ones(out.shape[1], out.dtype) if added is None else added
+    return top, _added(out)
+
+
+def _added(x: Array) -> Any:
+    """The sums of the rows."""
+    added = sums.rows(x)
+    return x @ np.ones(x.shape[1], x.dtype) if added is None else added
 
 
 def summed(x: Array) -> Any:
