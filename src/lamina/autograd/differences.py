@@ -53,8 +53,8 @@ def numerical_jacobians(values: Callable[[], list[Any]], t: Any, count: int, eps
 
 
 def random_direction(generator: Any, array: Any) -> Any:
-    """A random direction of unit length."""
-    parts = [lamina.randn(array.shape, generator=generator, dtype=lamina.float64)._array for _ in range(2)]
+    """A random direction of unit length, no part of it negative."""
+    parts = [lamina.rand(array.shape, generator=generator, dtype=lamina.float64)._array for _ in range(2)]
     v = parts[0] + 1j * parts[1] if array.dtype.kind == "c" else parts[0]
     length = np.sqrt((np.abs(v) ** 2).sum())
     return (v / length if length else v).astype(array.dtype)

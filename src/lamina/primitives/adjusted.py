@@ -14,7 +14,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives import elementary
 from lamina.primitives import special_functions as s
 from lamina.primitives.functions import is_tensor
-from lamina.primitives.inplace import NAMES, put_out, with_out
+from lamina.primitives.inplace import NAMES, of_tensors, put_out, with_out
 from lamina.primitives.signature import not_tensor
 
 
@@ -103,6 +103,7 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     return elementary.polar_(abs, angle)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex tensor with these real and imaginary parts."""
     _check_pair(real, imag, ("real", "imag"), "complex")

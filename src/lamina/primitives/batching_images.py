@@ -20,7 +20,7 @@ def _merged(only: int = 9) -> Callable[..., Any]:
     def rule(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
         if not level.size or any(in_batch(t, level) for t in tensors[only:]):
             return one_by_one(p, tensors, params, level)
-        values = [value_at(t, level).reshape((-1, *t._array.shape[1:])) for t in tensors[:only]]
+        values = [_longer(value_at(t, level)) for t in tensors[:only]]
         if "shape" in params:
             params = {**params, "shape": (values[0]._array.shape[0], *params["shape"][1:])}
         result = call(p, (*values, *tensors[only:]), params)
@@ -31,8 +31,20 @@ def _merged(only: int = 9) -> Callable[..., Any]:
     return rule
 
 
+def _longer(t: Any) -> Any:
+    """Dimensions 0 and 1 as one."""
+    a, b, *rest = t._array.shape
+    return t.reshape((a * b, *rest))
+
+
 def _apart(r: Any, level: Level) -> Any:
     return r.reshape((level.size, r._array.shape[0] // level.size, *r._array.shape[1:]))
+
+
+def _joined(t: Any) -> Any:
+    """Dimensions 1 and 2 as one."""
+    first, a, b, *rest = t._array.shape
+    return t.reshape((first, a * b, *rest))
 
 
 def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
@@ -41,14 +53,16 @@ def _filters(p: Primitive, tensors: Sequence[Any], params: Params, level: Level)
     groups = params["groups"]
     images = s.transpose_(value_at(x, level), dim0=0, dim1=1)
     n = images._array.shape[0]
-    images = images.reshape((n, -1, *images._array.shape[3:]))
+    images = _joined(images)
     filters = value_at(w, level)
-    filters = filters.reshape((-1, *w._array.shape[1:]))
+    filters = filters.reshape((level.size * w._array.shape[0], *w._array.shape[1:]))
     changed = {**params, "groups": groups * level.size}
     if "shape" in params:
         changed["shape"] = (n, params["shape"][1] * level.size, *params["shape"][2:])
     out = call(PRIMITIVES[p.name.removesuffix("_bias")], (images, filters), changed)
-    out = s.transpose_(out.reshape((n, level.size, -1, *out._array.shape[2:])), dim0=0, dim1=1)
+    out = s.transpose_(
+        out.reshape((n, level.size, out._array.shape[1] // level.size, *out._array.shape[2:])), dim0=0, dim1=1
+    )
     if len(tensors) == 3:
         bias = value_at(tensors[2], level)
         out = out + bias.reshape((level.size, 1, -1, *(1,) * (x._array.ndim - 2)))
@@ -66,7 +80,7 @@ def _filters_gradient(p: Primitive, tensors: Sequence[Any], params: Params, leve
     if not level.size:
         return one_by_one(p, tensors, params, level)
     g, x = (s.transpose_(value_at(t, level), dim0=0, dim1=1) for t in tensors)
-    g, x = (t.reshape((t._array.shape[0], -1, *t._array.shape[3:])) for t in (g, x))
+    g, x = _joined(g), _joined(x)
     shape = params["shape"]
     changed = {**params, "groups": params["groups"] * level.size, "shape": (shape[0] * level.size, *shape[1:])}
     return call(p, (g, x), changed).reshape((level.size, *shape))

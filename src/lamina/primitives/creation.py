@@ -21,7 +21,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.conversion import in_order
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.inplace import NAMES, store
+from lamina.primitives.inplace import NAMES, of_tensors, store
 from lamina.primitives.levels import Batched, alike
 
 
@@ -177,6 +177,7 @@ def like_tensor(input: Tensor, value: Any, dtype: Any, device: Any, requires_gra
 zeros_like, ones_like, empty_like = like("zeros_like", 0), like("ones_like", 1), like("empty_like", None)
 
 
+@of_tensors
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False, memory_format: Any = devices.preserve_format,
@@ -225,6 +226,7 @@ def new_tensor(
     return factories.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@of_tensors
 def eye(
     n: Any, m: Any = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
@@ -241,6 +243,7 @@ def eye(
     return made(array, kind, requires_grad, out)
 
 
+@of_tensors
 def scalar_tensor(
     s: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False
 ) -> Tensor:

@@ -21,7 +21,7 @@ from lamina.core.version import users_place
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.index_keys import basic, is_mask, is_whole, plain_view, read
-from lamina.primitives.inplace import NAMES, write
+from lamina.primitives.inplace import NAMES, of_tensors, write
 from lamina.primitives.kernels import places
 from lamina.primitives.levels import differs
 from lamina.primitives.registry import primitive
@@ -327,6 +327,7 @@ def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tens
     return view, at, found, values
 
 
+@of_tensors
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`input` with `values` at `indices` (a tuple of integer or bool tensors); accumulate: added to what is there."""
     view, at, found, values = _read_put(input, indices, values, "index_put")

@@ -23,6 +23,7 @@ from lamina.core.promotion import common_dtype
 from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import UNTRACKED, users_place
+from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
 from lamina.primitives.registry import Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -258,13 +259,16 @@ def resize_out(out: Tensor, shape: tuple[int, ...]) -> None:
 
 def with_out(function: Callable[..., Any]) -> Any:
     """Add the keyword `out=` to a function that returns a Tensor, or a tuple of them."""
+    strict = strict_arguments(function)
 
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if strict and (kwargs or len(args) > strict[0][0]):
+            check_strict(function, strict, args, kwargs)
         try:
             result = function(*args, **kwargs)
-        except _STUMBLES:
-            check_tensors(function, args, kwargs)
+        except Exception:
+            check_arguments(function, args, kwargs)
             raise
         return result if out is None else put_out(function.__name__, result, out)
 
@@ -272,42 +276,36 @@ def with_out(function: Callable[..., Any]) -> Any:
 
 
 def of_tensors(function: F) -> F:
-    """Let a function whose arguments are not looked at one by one refuse, in PyTorch's words, what is no Tensor."""
+    """Let a function whose arguments are not looked at one by one refuse, in PyTorch's words, what its annotations do not allow."""
+    strict = strict_arguments(function)
+
+    @functools.wraps(function)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        if strict and (kwargs or len(args) > strict[0][0]):
+            check_strict(function, strict, args, kwargs)
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            check_arguments(function, args, kwargs)
+            raise
+
+    if not strict:
+        public.__dict__["of_a_tensor"] = function  # what is a method: `self` is a Tensor
+    return cast(F, public)
+
+
+def loosely(function: F) -> F:
+    """`of_tensors` for a function that is written in Python in PyTorch, too: what it takes for true or false is its own affair."""
 
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except _STUMBLES:
-            check_tensors(function, args, kwargs)
+        except Exception:
+            check_arguments(function, args, kwargs)
             raise
 
-    public.__dict__["of_a_tensor"] = function  # what is a method: `self` is a Tensor
     return cast(F, public)
-
-
-_STUMBLES = (AttributeError, KeyError)
-"""What a function meets that takes another object for a Tensor: looked at only then, so that a good call costs nothing more."""
-
-
-def check_tensors(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise TypeError for the first argument that, by the annotations of `function`, is to be a Tensor and is none."""
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    given = dict(zip(names, args, strict=False)) | kwargs
-    for position, name in enumerate(names, 1):
-        wanted = str(function.__annotations__.get(name, ""))
-        if name not in given or not wanted.startswith("Tensor") or isinstance(given[name], Tensor):
-            continue
-        if given[name] is not None or "None" not in wanted:
-            raise TypeError(
-                f"{function.__name__}(): argument '{name}' (position {position}) must be Tensor, not {_type_name(given[name])}"
-            ) from None
-
-
-def _type_name(value: Any) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ in ("builtins", "torch") else f"{kind.__module__}.{kind.__name__}"
 
 
 def put_out(name: str, result: Any, out: Any) -> Any:

@@ -17,7 +17,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives import shape as s
 from lamina.primitives.gathering import index_select
-from lamina.primitives.inplace import with_out
+from lamina.primitives.inplace import of_tensors, with_out
 from lamina.primitives.out_checks import apart_out
 from lamina.primitives.rearrange import expand, reshape, unsqueeze
 from lamina.primitives.registry import primitive
@@ -210,6 +210,7 @@ def block_diag(*tensors: Any) -> Tensor:
     return block_diag_(*(_two(t if t._kind.dtype is shared else t.to(shared)) for t in given))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Views of vectors, each stretched along its own dimension of a common grid. indexing: "ij", or "xy" (first two swapped)."""
     given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)

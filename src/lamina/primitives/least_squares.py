@@ -13,6 +13,7 @@ import numpy as np
 from lamina import return_types
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.linalg_common import adjoint, check_matrix, check_square, like
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed, scalar_name
@@ -199,6 +200,7 @@ lstsq_ = primitive(
     grads=(_lstsq_by_matrix, _lstsq_by_right), outputs=4, nondiff=(2, 3), holomorphic=False, restores=True)  # fmt: skip
 
 
+@of_tensors
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """X that makes |A X - B| smallest, residuals, rank, singular values (what the driver does not find is empty).
 

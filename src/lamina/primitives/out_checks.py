@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.tensor import Tensor
+from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
 from lamina.primitives.inplace import put_out
 from lamina.primitives.signature import in_c, parsed
 
@@ -31,12 +32,20 @@ def _check_apart(out: Any, given: Iterable[Any]) -> None:
 def apart_out(function: Callable[..., Any]) -> Any:
     """Add `out=`, which may share no memory with the arguments. Raises RuntimeError."""
 
+    strict = strict_arguments(function)
+
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if out is None:
-            return function(*args, **kwargs)
-        _check_apart(out, (*args, *kwargs.values()))
-        return put_out(function.__name__, function(*args, **kwargs), out)
+        if strict:
+            check_strict(function, strict, args, kwargs)
+        try:
+            if out is None:
+                return function(*args, **kwargs)
+            _check_apart(out, (*args, *kwargs.values()))
+            return put_out(function.__name__, function(*args, **kwargs), out)
+        except Exception:
+            check_arguments(function, args, kwargs)
+            raise
 
     return public
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from lamina.core.tensor import Tensor
 from lamina.primitives.indexing import index_put
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.joining import cat
 from lamina.primitives.padding import constant_pad_nd
 from lamina.primitives.selection import where
 
 
+@of_tensors
 def _chunk_cat(tensors: Sequence[Tensor], dim: int, num_chunks: int) -> Tensor:
     """Each tensor cut into `num_chunks` along `dim` (padded with zeros where it does not go in), and the chunks beside each other.
 
@@ -46,6 +48,7 @@ def _inside(input: Tensor, mask: Tensor, indices: Sequence[Tensor | None]) -> li
     ]
 
 
+@of_tensors
 def _unsafe_masked_index(input: Tensor, mask: Tensor, indices: Sequence[Tensor | None], fill: Any) -> Tensor:
     """`input[indices]`, and `fill` where `mask` is False; the indices there may be anything."""
     found = input[tuple(slice(None) if i is None else i for i in _inside(input, mask, indices))]
@@ -53,6 +56,7 @@ def _unsafe_masked_index(input: Tensor, mask: Tensor, indices: Sequence[Tensor |
     return kept
 
 
+@of_tensors
 def _unsafe_masked_index_put_accumulate(
     input: Tensor, mask: Tensor, indices: Sequence[Tensor | None], values: Tensor
 ) -> Tensor:

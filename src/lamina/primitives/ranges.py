@@ -16,6 +16,7 @@ from lamina.core.factories import kind_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array
 from lamina.primitives.creation import made
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.signature import not_implemented
 
 
@@ -81,6 +82,7 @@ def _multiply_add(step: Any, count: Array, start: Any) -> Array:
 _WIDE = {"f": np.float64, "d": np.longdouble}
 
 
+@of_tensors
 def linspace(
     start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
@@ -96,6 +98,7 @@ def _placed(array: Array, kind: Kind, requires_grad: bool, out: Any) -> Tensor:
     return made(array, kind, requires_grad, out)
 
 
+@of_tensors
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,

@@ -17,6 +17,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.gathering import gather
 from lamina.primitives.histograms import refused
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import ordering
 from lamina.primitives.levels import whole
 from lamina.primitives.registry import by_values, primitive
@@ -229,6 +230,7 @@ def searchsorted(
     return searchsorted_(boundaries, values, side=at, to=np.int32 if out_int32 else np.int64)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def bucketize(
     input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None
 ) -> Tensor:

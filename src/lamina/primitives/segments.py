@@ -14,7 +14,7 @@ from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.conversion import to
 from lamina.primitives.creation import full
 from lamina.primitives.fused import fused
-from lamina.primitives.inplace import NAMES
+from lamina.primitives.inplace import NAMES, of_tensors
 from lamina.primitives.rearrange import broadcast_to, reshape
 from lamina.primitives.scatter_reduce import scatter_reduce
 from lamina.primitives.selection import clamp, where
@@ -63,6 +63,7 @@ def _reduced(
     return reshape(found, shape)
 
 
+@of_tensors
 def segment_reduce(
     data: Tensor, reduce: str, *, lengths: Tensor | None = None, indices: Tensor | None = None, offsets: Tensor | None = None,
     axis: int = 0, unsafe: bool = False, initial: Any = None,
@@ -101,6 +102,7 @@ def segment_reduce(
     return _reduced(data, index, wrap(flat.astype(np.int64)), wanted, axis, name, initial)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def hash_tensor(input: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0, out: Any = None) -> Tensor:
     """The exclusive or of the elements' bits along `dim`, as uint64: each as int64 or float64. Raises RuntimeError for mode != 0."""
     if mode != 0:

@@ -17,7 +17,7 @@ from lamina.core.size import broadcast
 from lamina.core.tensor import Tensor, looked_at, wrap
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
-from lamina.primitives.inplace import NAMES, put_out, with_out
+from lamina.primitives.inplace import NAMES, of_tensors, put_out, with_out
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import no_overload, not_implemented, not_tensor
 
@@ -216,6 +216,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     return isclose_(input, other, rtol=rtol, atol=atol, equal_nan=bool(equal_nan))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, as in `isclose`."""
     looked_at(input, "allclose()")

@@ -15,7 +15,8 @@ import numpy as np
 from lamina.core.dtype import dtype as dtype_class
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
-from lamina.primitives.inplace import NAMES, check_tensors, put_out
+from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
+from lamina.primitives.inplace import NAMES, put_out
 
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
@@ -45,23 +46,29 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
     first = own[0]
     renamed = {theirs: ours for theirs, ours in NUMPY_NAMES.items() if ours in own and theirs not in own}
 
+    strict = strict_arguments(function)
+
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if out is None and not kwargs and args and args[0].__class__ is Tensor:
+            if strict and len(args) > strict[0][0]:
+                check_strict(function, strict, args, kwargs)
             try:
                 return function(*args)
-            except (AttributeError, KeyError):
-                check_tensors(function, args, kwargs)
+            except Exception:
+                check_arguments(function, args, kwargs)
                 raise
         if kwargs:
             kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
         given = args[0] if args else kwargs.get(first)
         if not isinstance(given, Tensor) and (args or first in kwargs):
             raise not_tensor(name, first, 1, given)
+        if strict:
+            check_strict(function, strict, args, kwargs)
         try:
             result = function(*args, **kwargs)
-        except (AttributeError, KeyError):
-            check_tensors(function, args, kwargs)
+        except Exception:
+            check_arguments(function, args, kwargs)
             raise
         if out is None:
             return result

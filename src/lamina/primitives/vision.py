@@ -16,6 +16,7 @@ from lamina.autograd import errors
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.fused import fused
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import resize, sampling
 from lamina.primitives.registry import primitive
 
@@ -211,6 +212,7 @@ def _grid_3d(input: Tensor, grid: Tensor, mode: int, padding: int, align_corners
     return _sample(input, grid, mode, padding, align_corners)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def grid_sampler_2d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
@@ -222,6 +224,7 @@ def grid_sampler_2d(
     return _grid_2d(input, grid, interpolation_mode, padding_mode, align_corners)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def grid_sampler_3d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:

@@ -1,5 +1,6 @@
 """For tests of programs: `assert_close` and `make_tensor`."""
 
+from lamina.testing import _utils as _utils
 from lamina.testing._comparison import assert_allclose, assert_close
 from lamina.testing._creation import make_tensor
 

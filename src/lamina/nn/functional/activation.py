@@ -14,6 +14,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, wrap_dim
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused, inplace
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import activations as kernels
 from lamina.primitives.kernels.precision import widened
 from lamina.primitives.special_functions import erf
@@ -114,6 +115,7 @@ def _softplus(input: Tensor, beta: float, threshold: float) -> Tensor:
     return lamina.where(scaled > threshold, input, smooth)
 
 
+@of_tensors
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None) -> Tensor:
     """log(1 + exp(beta * input)) / beta, and `input` itself where beta * input > threshold."""
     check_floating(input, "softplus", "softplus_cpu")
@@ -132,6 +134,7 @@ def _logsigmoid(input: Tensor) -> Tensor:
     return lamina.clamp(input, max=0.0) - lamina.log1p(lamina.exp(-lamina.abs(input)))
 
 
+@of_tensors
 def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """log(1 / (1 + exp(-input)))."""
     check_floating(input, "log_sigmoid", "log_sigmoid_cpu")
@@ -144,6 +147,7 @@ def _glu(input: Tensor, dim: int) -> Tensor:
     return lamina.narrow(input, dim, 0, half) * lamina.sigmoid(lamina.narrow(input, dim, half, half))
 
 
+@of_tensors
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second half.
 

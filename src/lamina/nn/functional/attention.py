@@ -13,6 +13,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.nn.functional.dropout import dropout
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 
 _NAMES = {
     lamina.float32: "float", lamina.float64: "double", lamina.float16: "c10::Half", lamina.bfloat16: "c10::BFloat16",
@@ -44,6 +45,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, s
     return lamina.matmul(_safe_softmax(scores), value)
 
 
+@of_tensors
 def scaled_dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,

@@ -17,6 +17,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad
 from lamina.nn.functional.normalization import affine, as_parameters, differentiable_grads, standardise
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import normalization as kernels
 from lamina.primitives.kernels.precision import widened
 from lamina.primitives.levels import Batched
@@ -163,6 +164,7 @@ def _check_channels(channels: int, **named: Tensor | None) -> None:
             raise RuntimeError(f"{name} should contain {channels} elements not {value.numel()}")
 
 
+@of_tensors
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
@@ -188,6 +190,7 @@ def batch_norm(
     return native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
 
 
+@of_tensors
 def instance_norm(
     input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
     bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,

@@ -12,6 +12,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor, int_list
 from lamina.primitives import convolution as kernels
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 
 Ints = int | Sequence[int]
 
@@ -86,6 +87,7 @@ def _convolve(
     return result if has_batch else result.squeeze(0)
 
 
+@of_tensors
 def conv1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1,
@@ -102,6 +104,7 @@ def conv2d(
     return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@of_tensors
 def conv3d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1,
@@ -130,6 +133,7 @@ def _convolve_transposed(
     return result if has_batch else result.squeeze(0)
 
 
+@of_tensors
 def conv_transpose1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
@@ -138,6 +142,7 @@ def conv_transpose1d(
     return _convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@of_tensors
 def conv_transpose2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
@@ -146,6 +151,7 @@ def conv_transpose2d(
     return _convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@of_tensors
 def conv_transpose3d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,

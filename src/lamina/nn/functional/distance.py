@@ -10,8 +10,10 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor, scalar_name
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 
 
+@of_tensors
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between `x1` and `x2` along `dim`; norms below `eps` count as `eps`.
 
@@ -32,6 +34,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return ((x1 / (norm1 + lift1)) * (x2 / (norm2 + lift2))).sum(dim)
 
 
+@of_tensors
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last dimension; inputs broadcast."""
     check_tensor(x1, "pairwise_distance", "x1", 1)
@@ -61,6 +64,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return _pdist(input, rows, columns, p)
 
 
+@of_tensors
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
     """`input` over its p-norm along `dim`, which counts as `eps` where smaller."""
     check_tensor(input, "normalize")

@@ -11,6 +11,7 @@ import warnings
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor, scalar_name
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.random import noise as drawn_noise
 
 _ALPHA = 1.7580993408473766  # minus the limit of selu at minus infinity
@@ -63,6 +64,7 @@ def _alpha_drop(input: Tensor, p: float, training: bool, inplace: bool, by_chann
     return input.mul_(noise).add_(shift) if inplace else input * noise + shift
 
 
+@of_tensors
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`input` with each element zeroed with probability `p`, the others divided by 1 - p.
 
@@ -73,6 +75,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return _drop(input, p, training, inplace, by_channel=False)
 
 
+@of_tensors
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout to selu's lower limit, rescaled so that mean 0 and variance 1 are kept."""
     _check_p(p)
@@ -80,6 +83,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     return _alpha_drop(input, p, training, inplace, by_channel=False)
 
 
+@of_tensors
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """`alpha_dropout` of whole channels."""
     _check_p(p)
@@ -100,6 +104,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop_unbatched(input, p, training, inplace, batched=input.dim() == 3)
 
 
+@of_tensors
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Dropout of whole channels of `(N, C, H, W)`; 3 dimensions are read as `(N, C, L)`, with a warning."""
     _check_p(p)
@@ -116,6 +121,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop(input, p, training, inplace, by_channel=True)
 
 
+@of_tensors
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Dropout of whole channels of `(N, C, D, H, W)` or `(C, D, H, W)`."""
     _check_p(p)

@@ -12,6 +12,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import embedding as kernels
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.levels import whole
 
 _INDEX_TYPES = (lamina.int64, lamina.int32)
@@ -236,6 +237,7 @@ def _reduce_bags(
     return _bag_max(weight, indices, _winners(weight, indices, bags, count), sizes > 0)
 
 
+@of_tensors
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Rows of zeros with a one where `tensor` (*, int64) says: (*, num_classes), by default as many as needed.
 

@@ -14,6 +14,7 @@ from lamina.nn.functional._checks import check_tensor
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
 from lamina.primitives.affine import affine
+from lamina.primitives.inplace import of_tensors
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -52,6 +53,7 @@ def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor) -> Tensor:
     return lamina.squeeze(lamina.bmm(half, lamina.unsqueeze(input2, 2)), 2)
 
 
+@of_tensors
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input1' W_o input2 for each output o, plus bias.
 

@@ -17,6 +17,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.primitives import fused
+from lamina.primitives.inplace import loosely, of_tensors
 from lamina.primitives.kernels.precision import widened
 
 
@@ -145,6 +146,7 @@ def huber_loss(
     return apply_reduction(_huber_loss(input, target, "none", delta) * weight, reduction)
 
 
+@of_tensors
 def kl_div(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", log_target: bool = False,
@@ -171,6 +173,7 @@ def kl_div(
     return apply_reduction(loss, reduction)
 
 
+@of_tensors
 def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
     eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
@@ -187,6 +190,7 @@ def poisson_nll_loss(
     return apply_reduction(loss, reduction)
 
 
+@loosely
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:

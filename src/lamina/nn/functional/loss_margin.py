@@ -15,6 +15,7 @@ from lamina.nn.functional._reduction import apply_reduction, check_reduction, re
 from lamina.nn.functional.activation import logsigmoid
 from lamina.nn.functional.distance import pairwise_distance
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.levels import whole
 
 _NON_EMPTY = "Expected non-empty vector or matrix with optional 0-dim batch size, but got: {}"
@@ -45,6 +46,7 @@ def hinge_embedding_loss(
     return apply_reduction(apart + together, reduction)
 
 
+@of_tensors
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -82,6 +84,7 @@ def _soft_margin(input: Tensor, target: Tensor, reduction: str) -> Tensor:
     return apply_reduction(lamina.log1p(lamina.exp(-target * input)), reduction)
 
 
+@of_tensors
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
@@ -103,6 +106,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: f
         )
 
 
+@of_tensors
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
     swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -145,6 +149,7 @@ def _multi_margin(
     return apply_reduction(lamina.mean(lamina.where(others, rows, 0.0), 1), reduction)
 
 
+@of_tensors
 def multi_margin_loss(
     input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
     size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -198,6 +203,7 @@ def _multilabel_margin(input: Tensor, target: Tensor, listed: Tensor, others: Te
     return apply_reduction(rows, reduction)
 
 
+@of_tensors
 def multilabel_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",

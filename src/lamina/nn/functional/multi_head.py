@@ -14,6 +14,7 @@ from lamina.nn.functional.attention import scaled_dot_product_attention
 from lamina.nn.functional.dropout import dropout
 from lamina.nn.functional.linear import linear
 from lamina.nn.functional.softmax import softmax
+from lamina.primitives.inplace import loosely
 
 
 def _expect(condition: bool, message: str) -> None:
@@ -130,6 +131,7 @@ def _heads(tensor: Tensor, static: Tensor | None, name: str, rows: int, width: i
     return static
 
 
+@loosely
 def multi_head_attention_forward(
     query: Tensor, key: Tensor, value: Tensor, embed_dim_to_check: int, num_heads: int, in_proj_weight: Tensor | None,
     in_proj_bias: Tensor | None, bias_k: Tensor | None, bias_v: Tensor | None, add_zero_attn: bool, dropout_p: float,

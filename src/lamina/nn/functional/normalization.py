@@ -16,6 +16,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor
 from lamina.primitives import fused
 from lamina.primitives import pooling as pools
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import normalization as kernels
 from lamina.primitives.kernels.precision import widened
 
@@ -139,6 +140,7 @@ def _normalized_shape(
     return shape
 
 
+@of_tensors
 def native_layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -227,6 +229,7 @@ def _group_norm(
     return out, *(lamina.reshape(part, (batch, groups)) for part in (mean, rstd))
 
 
+@of_tensors
 def native_group_norm(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -250,6 +253,7 @@ def native_group_norm(
     return out, *as_parameters(kept, input, weight)
 
 
+@of_tensors
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -270,6 +274,7 @@ def group_norm(
 # ---- others ----------------------------------------------------------------------------------------------------------
 
 
+@of_tensors
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
@@ -286,6 +291,7 @@ def rms_norm(
     return out if wide is input else out.to(input.dtype)
 
 
+@of_tensors
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """`input` over (k + alpha * mean of squares of the `size` channels around) ** beta; input (N, C, *)."""
     check_tensor(input, "local_response_norm")

@@ -11,6 +11,7 @@ import lamina
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import fused
+from lamina.primitives.inplace import of_tensors
 
 
 def _gather1(input: Tensor, last: Tensor) -> Tensor:
@@ -30,6 +31,7 @@ _REFLECT = tuple(fused(f"ReflectionPad{rank}D")(body) for rank, body in enumerat
 _REPLICATE = tuple(fused(f"ReplicationPad{rank}D")(body) for rank, body in enumerate(_GATHERS, 1))
 
 
+@of_tensors
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """`input` with `pad[0]` elements before and `pad[1]` after in the last dimension, and so on backwards.
 

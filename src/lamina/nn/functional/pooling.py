@@ -15,6 +15,7 @@ from lamina.nn.functional._checks import check_tensor, int_list
 from lamina.nn.functional._out import write_out
 from lamina.nn.functional._pool_arguments import Ints, sizes, with_defaults
 from lamina.primitives import pooling as kernels
+from lamina.primitives.inplace import loosely, of_tensors
 
 _ADAPTIVE_MAX = {2: kernels.adaptive_max_pool2d, 3: kernels.adaptive_max_pool3d}
 
@@ -89,6 +90,7 @@ def max_pool3d_with_indices(
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)  # type: ignore[no-any-return]
 
 
+@loosely
 def max_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -98,6 +100,7 @@ def max_pool1d(
     return pair if return_indices else pair[0]
 
 
+@loosely
 def max_pool2d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -107,6 +110,7 @@ def max_pool2d(
     return pair if return_indices else pair[0]
 
 
+@loosely
 def max_pool3d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -116,6 +120,7 @@ def max_pool3d(
     return pair if return_indices else pair[0]
 
 
+@of_tensors
 def avg_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -135,6 +140,7 @@ def avg_pool1d(
     return result.squeeze(-2)
 
 
+@of_tensors
 def avg_pool2d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None, *, out: Tensor | None = None,
@@ -149,6 +155,7 @@ def avg_pool2d(
     )
 
 
+@of_tensors
 def avg_pool3d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None, *, out: Tensor | None = None,
@@ -280,12 +287,14 @@ def adaptive_max_pool1d(input: Tensor, output_size: Ints, return_indices: bool =
     return pair if return_indices else pair[0]
 
 
+@loosely
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima of (N, C, H, W) or (C, H, W) over `output_size` windows; None keeps a dimension."""
     pair = _adaptive_max(2, input, output_size)
     return pair if return_indices else pair[0]
 
 
+@loosely
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima of (N, C, D, H, W) or (C, D, H, W) over `output_size` windows; None keeps a dimension."""
     pair = _adaptive_max(3, input, output_size)

@@ -11,6 +11,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, scalar_name
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused, inplace
+from lamina.primitives.inplace import of_tensors
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
@@ -47,6 +48,7 @@ def _checked_threshold(input: Tensor, limit: float, value: float, in_place: bool
     return (_threshold_ if in_place else _threshold)(input, limit, value)
 
 
+@of_tensors
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """`input` where it exceeds `threshold`, `value` elsewhere; a NaN stays.
 
@@ -132,6 +134,7 @@ def _rrelu_mean(input: Tensor, negative_slope: float) -> Tensor:
     return _leaky(input, negative_slope)
 
 
+@of_tensors
 def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -247,6 +250,7 @@ def _softshrink(input: Tensor, lambd: float) -> Tensor:
     )
 
 
+@of_tensors
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """`input` moved towards 0 by `lambd`, and 0 within it.
 

@@ -14,6 +14,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import softmax as public
 from lamina.primitives.functions import bare
+from lamina.primitives.inplace import of_tensors
 
 _softmax, _log_softmax = bare(public.softmax), bare(public.log_softmax)
 
@@ -40,6 +41,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return _softmax(input, _given("softmax", input, dim, _stacklevel), dtype)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax(-input)."""
     return lamina.softmax(-input, _given("softmin", input, dim, _stacklevel), dtype)

@@ -14,6 +14,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_tensor
 from lamina.nn.functional._pool_arguments import Ints, sizes
 from lamina.primitives import pooling as kernels
+from lamina.primitives.inplace import loosely, of_tensors
 
 
 def _fractional(
@@ -53,6 +54,7 @@ def fractional_max_pool3d_with_indices(
     return _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
+@loosely
 def fractional_max_pool2d(
     input: Tensor, kernel_size: Ints, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
@@ -62,6 +64,7 @@ def fractional_max_pool2d(
     return pair if return_indices else pair[0]
 
 
+@loosely
 def fractional_max_pool3d(
     input: Tensor, kernel_size: Ints, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
@@ -115,6 +118,7 @@ def max_unpool1d(
     return kernels.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
 
 
+@of_tensors
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,
@@ -125,6 +129,7 @@ def max_unpool2d(
     return kernels.max_unpool2d(input, indices, _unpooled_size(input, kernel, steps, pads, output_size))
 
 
+@of_tensors
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,

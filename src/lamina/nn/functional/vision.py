@@ -19,6 +19,7 @@ from lamina.nn.functional._checks import check_same_dtype, check_tensor
 from lamina.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from lamina.primitives import fused
 from lamina.primitives import vision as kernels
+from lamina.primitives.inplace import of_tensors
 
 _NEAREST = {
     ("nearest", 1): kernels.upsample_nearest1d,
@@ -272,6 +273,7 @@ def _pixel_shuffle(input: Tensor, factor: int) -> Tensor:
     )
 
 
+@of_tensors
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C * r * r, H, W) as (*, C, H * r, W * r)."""
     check_tensor(input, "pixel_shuffle")
@@ -301,6 +303,7 @@ def _pixel_unshuffle(input: Tensor, factor: int) -> Tensor:
     )
 
 
+@of_tensors
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H * r, W * r) as (*, C * r * r, H, W)."""
     check_tensor(input, "pixel_unshuffle")
@@ -327,6 +330,7 @@ def _channel_shuffle(input: Tensor, groups: int) -> Tensor:
     return lamina.reshape(lamina.transpose(parts, 1, 2), input.shape)
 
 
+@of_tensors
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """(N, C, *) with the channels of `groups` groups dealt out in turn."""
     check_tensor(input, "channel_shuffle")
