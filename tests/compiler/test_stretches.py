@@ -10,6 +10,8 @@ from __future__ import annotations
 import linecache
 import os
 import random
+import re
+import threading
 
 import numpy as np
 import pytest
@@ -234,3 +236,276 @@ def test_random_function(seed, capsys):
     found, also, step = run(seed, lambda f: torch.compile(f, verify=verify), text, name, capsys)
     assert also == printed
     same(found, expected, ())
+
+
+def native(step):
+    """(first line, last line, replays) of the pieces that were replayed, lines counted from the function's own."""
+    start = step.split.function.__code__.co_firstlineno
+    found = ((*piece.lines, made.calls["replayed"]) for piece, made in step.split.made.items())
+    return sorted((a - start, b - start, n) for a, b, n in found if n)
+
+
+def trainer():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    return model, torch.optim.Adam(model.parameters(), lr=0.01)
+
+
+def test_what_is_clean_is_replayed():
+    model, opt = trainer()
+    sched = torch.optim.lr_scheduler.StepLR(opt, 3, 0.5)
+    losses, state = [], State()
+
+    def step(self, batches):
+        total = 0.0
+        for x, y in batches:
+            opt.zero_grad()
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()
+            opt.step()
+            self.count += 1
+            losses.append(loss.item())
+            with torch.no_grad():
+                wrong = (model(x).argmax(1) != y).float().mean() * 100
+                if wrong.item() > 50:
+                    print("wrong")
+            total = total + loss.detach() * 0.5 + wrong * 0.0
+        sched.step()
+        return total * 2
+
+    compiled = torch.compile(step)
+    data = [(torch.randn(5, 3), torch.randint(0, 2, (5,))) for _ in range(3)]
+    for _ in range(9):
+        compiled(state, data)
+    assert state.count == len(losses) == 27 and sched.last_epoch == 9 and losses[-1] < losses[0]
+    spans = [(a, b) for a, b, n in native(compiled) if n >= 6]
+    assert spans == [(3, 6), (10, 10), (13, 13)]
+    text = re.sub(r"\n +(guard|arguments|recording|memory|work|.*flop).*", "", str(compiled.explain()))
+    for told in (r"because it calls list.append\(\) .* \(test_stretches.py:\d+  losses.append\(loss.item\(\)\)\)", r"line \d+: Python: it sets the attribute count",
+                 r"lines \d+-\d+: native: 1 recorded, \d+ replayed", r"line \d+: Python: Python looks at a tensor's values: item\(\)"):  # fmt: skip
+        assert re.search(told, text), text
+
+
+def test_a_scheduler_in_the_middle():
+    model, opt = trainer()
+    sched = torch.optim.lr_scheduler.StepLR(opt, 2, 0.5)
+
+    def step(x):
+        opt.zero_grad()
+        loss = model(x).pow(2).mean()
+        loss.backward()
+        opt.step()
+        sched.step()
+        return torch.tanh(loss.detach() * 2) + model(x).detach().mean()
+
+    compiled = torch.compile(step)
+    for _ in range(9):
+        compiled(torch.randn(4, 3))
+    assert sched.last_epoch == 9 and sched.get_last_lr() == [0.01 * 0.5**4]
+    assert [(a, b) for a, b, n in native(compiled) if n >= 4] == [(1, 4), (6, 6)]
+    assert "Python: StepLR changes its own state" in compiled.explain()
+
+
+def test_a_counting_module_is_replayed():
+    class Counter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.calls = nn.Linear(3, 3), 0
+
+        def forward(self, x):
+            self.calls += 1
+            y = torch.tanh(self.linear(x))
+            return y * 2 + y.mean()
+
+    model = Counter()
+    compiled = torch.compile(model)
+    for _ in range(6):
+        x = torch.randn(2, 3)
+        y = torch.tanh(model.linear(x))
+        assert torch.allclose(compiled(x), y * 2 + y.mean(), atol=1e-5)
+    assert model.calls == 6 and native(compiled._compiled) == [(2, 3, 4)]
+    handle = model.register_forward_hook(lambda module, args, out: out * 0)
+    assert not compiled(x).any() and model.calls == 7
+    handle.remove()
+
+
+def test_what_changes_at_each_call_stays_python():
+    log = []
+
+    def step(x, i):
+        y = torch.tanh(x * 2) + x.mean()
+        if i % 4 == 0:
+            log.append(i)
+        return y * y.sum()
+
+    compiled = torch.compile(step)
+    for i in range(12):
+        compiled(torch.ones(3), i)
+    assert log == [0, 4, 8] and (1, 1) in [(a, b) for a, b, n in native(compiled) if n > 6]
+
+    class Clock:
+        now = 0
+
+    clock = Clock()
+
+    def ticks(x):
+        y = torch.tanh(x * 2) + x.mean() * x.sum()
+        return y * clock.now
+
+    compiled = torch.compile(ticks)
+    for clock.now in range(20):
+        assert torch.allclose(compiled(torch.ones(3)), ticks(torch.ones(3)))
+    assert [(a, b) for a, b, n in native(compiled) if n > 4] == [(1, 1)]
+
+
+def test_an_exception_in_the_middle():
+    log, w = [], torch.ones(3)
+
+    @torch.compile
+    def step(x, i):
+        log.append("begins")
+        w.mul_(2).add_(x).div_(2)
+        log.append("middle")
+        y = (w[i] + x).tanh().sum() * 2
+        log.append("ends")
+        return y
+
+    for _ in range(4):
+        step(torch.zeros(1), torch.tensor([1]))
+    del log[:]
+    before = w.clone()
+    with pytest.raises(IndexError) as caught:
+        step(torch.ones(1), torch.tensor([5]))
+    assert log == ["begins", "middle"] and torch.allclose(w, (before * 2 + 1) / 2)
+    assert any("y = (w[i] + x).tanh()" in line for line in [str(t.statement).strip() for t in caught.traceback])
+
+
+def test_recursion_and_threads():
+    log = []
+
+    def plain(x, n):
+        y = torch.tanh(x * n) + x.mean() * x.std()
+        log.append(n)
+        return y if n == 0 else (compiled if calls[0] else plain)(y, n - 1) + y
+
+    compiled, calls = torch.compile(plain), [0]
+    for _ in range(4):
+        x = torch.randn(4)
+        calls[0], expected = 0, plain(x, 3)
+        calls[0] = 1
+        assert torch.allclose(compiled(x, 3), expected, atol=1e-5)
+    assert log == [3, 2, 1, 0] * 8
+    wrong = []
+
+    def work(k):
+        for i in range(30):
+            x = torch.full((4,), float(i * k)) + torch.arange(4.0)
+            y = torch.tanh(x) + x.mean() * x.std()
+            if not torch.allclose(compiled(x, 0), torch.tanh(x * 0) + x.mean() * x.std(), atol=1e-3) or y.isnan().any():
+                wrong.append((k, i))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong and len(log) == 32 + 90
+
+
+def test_closures_and_redefinition():
+    def make(k, log):
+        def step(x):
+            nonlocal k
+            y = torch.tanh(x * scale[0]) + x.mean() * x.std()
+            log.append(k)
+            k += 1
+            return y * 2 + y.sum()
+
+        return step
+
+    scale, one, two = [1.0], [], []
+    a, b = torch.compile(make(0, one)), torch.compile(make(10, two))
+    for _ in range(4):
+        assert torch.equal(a(torch.ones(3)), b(torch.ones(3)))
+    assert one == [0, 1, 2, 3] and two == [10, 11, 12, 13] and native(a) == native(b) == [(2, 2, 2), (5, 5, 2)]
+    scale[0] = 2.0
+    assert torch.allclose(a(torch.ones(3)), torch.full((3,), 5 * float(np.tanh(2))), atol=1e-4)
+
+    def other(x):
+        two.append(2)
+        return x * 100
+
+    def step(x):
+        two.append(1)
+        return torch.tanh(x * 2) + x.mean() * x.std()
+
+    compiled = torch.compile(step)
+    for _ in range(3):
+        compiled(torch.ones(3))
+    step.__code__ = other.__code__
+    assert torch.equal(compiled(torch.ones(3)), torch.full((3,), 100.0))
+
+
+def test_fullgraph_still_refuses():
+    log = []
+
+    @torch.compile(fullgraph=True)
+    def step(x):
+        y = torch.tanh(x * 2) + x.mean() * x.std()
+        log.append(1)
+        return y
+
+    with pytest.raises(RuntimeError, match=r"calls list.append\(\).*log.append\(1\)"):
+        for _ in range(3):
+            step(torch.ones(3))
+
+
+def test_gradients_of_one_result_alone():
+    """A backward through one result of a compiled call does not come to what only another needs, nor frees it."""
+    w, v = torch.randn(3, requires_grad=True), torch.randn(3, requires_grad=True)
+    f = torch.compile(lambda x, h: (torch.tanh(w * x).sum(), (v * h).exp().sum()))
+    for i in range(4):
+        w.grad = v.grad = None
+        x, h = torch.full((3,), float(i)), (v * i).sin()
+        a, b = f(x, h)
+        a.backward()
+        assert v.grad is None and torch.allclose(w.grad, x * (1 - torch.tanh(w * x) ** 2), atol=1e-5)
+        b.backward()
+        expected = torch.autograd.grad((v * (v * i).sin()).exp().sum(), v)[0]
+        assert torch.allclose(v.grad, expected, atol=1e-4)
+
+
+def test_arguments_that_hang_together():
+    """Of two arguments, one computed from the other, each gets its gradient once."""
+    w = torch.randn(3, requires_grad=True)
+    f = torch.compile(lambda a, b: (a * b).sum())
+    for _ in range(4):
+        a = w * 2
+        b = a.exp()
+        expected = torch.autograd.grad((w * 2 * (w * 2).exp()).sum(), w)[0]
+        assert torch.allclose(torch.autograd.grad(f(a, b), w)[0], expected, rtol=1e-4)
+
+
+def test_a_result_that_backward_needs_is_written():
+    w = torch.ones(3, requires_grad=True)
+    f = torch.compile(lambda x: (w * x).exp())
+    for _ in range(4):
+        y = f(torch.ones(3))
+        y.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+
+
+def test_a_graph_from_outside():
+    """A backward inside of a compiled call through a graph that was there before is not frozen into its recording."""
+    w = torch.ones(3, requires_grad=True)
+
+    @torch.compile(verify="never")
+    def step(loss):
+        loss.backward()
+        w.grad.mul_(2)
+
+    for i in range(4):
+        w.grad = None
+        step((w * i).exp().sum())
+        assert torch.allclose(w.grad, torch.full((3,), 2.0 * i * np.exp(i)), rtol=1e-4)
