@@ -37,7 +37,8 @@ def compile(
     """Compile a function of tensors, a module, or a whole training step; also as a decorator.
 
     The first call is an ordinary run that is recorded; calls that meet the same guards (shapes, dtypes, modes, what the code read) run it
-    again as one native program. fullgraph: raise RuntimeError where a call cannot be replayed as a whole. verify: "first" compares
+    again as one native program. Where it does more than compute (prints, counts, appends, decides by values) these lines run as Python,
+    and the stretches between them natively. fullgraph: raise RuntimeError where a call cannot be replayed as a whole. verify: "first" compares
     the first replay with an eager run, "always" each, "never" none. nan: "raise" looks at the results, gradients and memory that a call
     leaves, and raises RuntimeError naming the operation that made NaN or infinity; parameters are then as before the call. backend, mode,
     options, dynamic, and what follows: accepted as PyTorch's.

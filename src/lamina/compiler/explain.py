@@ -6,6 +6,7 @@ counted (accounts.py).
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,13 +117,14 @@ def _stretches(
             found = explained(one, profile)
             first, last = item.lines
             title = f"line {first}" if first == last else f"lines {first}-{last}"
-            yield f"{title}: native: {_counts(one)}"
+            yield f"{title}: {f'native: {_counts(one)}' if one.recordings else 'not run yet'}"
             yield from (f"  {text}" for text in found.splitlines()[1:])
             programs.extend((f"{title}, {name}", steps) for name, steps in found.programs)
             continue
         statement, inner = item if isinstance(item, tuple) else (item, {})
         why = split.source.plain.get(statement) or "it holds such lines"
-        yield f"line {statement.lineno}: Python: {why}"
+        text = linecache.getline(split.source.code.co_filename, statement.lineno).strip()
+        yield f"line {statement.lineno}: Python: {why}   # {text}"
         for body in inner.values():
             yield from (f"  {text}" for text in _stretches(split, body, profile, programs))
 

@@ -242,7 +242,7 @@ class Recorder:
     def left(self, what: str) -> None:
         """A value left for Python."""
         self.escapes.append((what, users_place(3)))
-        self.lines.trouble(f"Python looks at a tensor's values: {what}")
+        self.lines.trouble(f"it looks at a tensor's values: {what}")
 
     @unwatched
     def forget_grad(self, leaf: Tensor) -> None:
