@@ -609,4 +609,14 @@ def _first_recurrent(name: _Any, order: _Any, arrays: _Any) -> _Any:
 
 
 _primitive.Slots.fuser = _first_large
+
+
+def _first_product(jobs: _Any) -> _Any:
+    """The first large product asks for native threads."""
+    lent = _importlib.import_module("lamina.compiler.blas").lend()
+    _primitive.Slots.products = lent
+    return lent is not None and lent(jobs)
+
+
+_primitive.Slots.products = _first_product
 _primitive.Slots.recurrent = _first_recurrent

@@ -12,6 +12,7 @@ import lamina
 from lamina.core import blas
 from lamina.core.threads import share
 from lamina.primitives.kernels import products
+from lamina.primitives.primitive import Slots
 
 PROGRAM = """
 import hashlib
@@ -122,13 +123,16 @@ def test_share_inside_a_shared_job_and_in_a_forked_child(four_threads):
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
 @pytest.mark.parametrize(
     "change", [lambda x: x, lambda x: x.T.copy().T, lambda x: np.repeat(x, 2, 1)[:, ::2], lambda x: x[::-1]]
 )
-def test_products_in_blocks(monkeypatch, four_threads, dtype, change):
-    for name, value in {"SMALL": 8, "BLOCK": 1 << 12, "SIDE": 24}.items():
+def test_products_in_blocks(monkeypatch, four_threads, dtype, change, native):
+    for name, value in {"SMALL": 8, "LEAST": 1 << 12, "THREADED": 1 << 12, "SIDE": 24}.items():
         monkeypatch.setattr(products, name, value)
+    if not native:
+        monkeypatch.setattr(Slots, "products", None)
     draw = np.random.default_rng(0).standard_normal
     x, y = change(draw((200, 70)).astype(dtype)), change(draw((70, 150)).astype(dtype))
     np.testing.assert_allclose(products.dot(x, y), np.matmul(x, y), rtol=1e-4, atol=1e-4)

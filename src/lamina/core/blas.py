@@ -22,9 +22,10 @@ _GETTERS = (
     "scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads", "openblas_get_num_threads64_",
     "openblas_get_num_threads", "MKL_Get_Max_Threads", "bli_thread_get_num_threads",
 )  # fmt: skip
+_NUMPY: Any = np._core._multiarray_umath  # type: ignore[attr-defined]
 
 
-def hold(module: Any = np._core._multiarray_umath) -> bool:  # type: ignore[attr-defined]
+def hold(module: Any = _NUMPY) -> bool:
     """Let the BLAS behind an extension module use one thread from now on; whether it could be told. 20 us."""
     setter = _first(module, _SETTERS)
     if setter is None:
@@ -33,10 +34,16 @@ def hold(module: Any = np._core._multiarray_umath) -> bool:  # type: ignore[attr
     return True
 
 
-def threads(module: Any = np._core._multiarray_umath) -> int | None:  # type: ignore[attr-defined]
+def threads(module: Any = _NUMPY) -> int | None:
     """How many threads that BLAS uses; None where it does not say."""
     getter = _first(module, _GETTERS)
     return None if getter is None else int(getter())
+
+
+def address(name: str) -> int | None:
+    """Where a function of NumPy's BLAS lies that counts in 64 bits; None where it has none."""
+    found = _first(_NUMPY, (f"scipy_{name}64_", f"{name}64_"))
+    return None if found is None else ctypes.cast(found, ctypes.c_void_p).value
 
 
 def _first(module: Any, names: tuple[str, ...]) -> Any:

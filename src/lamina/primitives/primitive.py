@@ -18,6 +18,7 @@ class Slots:
     override: Callable[..., Any]  # a call with an argument whose class has __torch_function__
     fuser: Callable[..., Any] | None = None  # native kernels for composites (the compiler's)
     recurrent: Callable[..., bool] | None = None  # native code for the loops of kernels/recurrent.py (the compiler's)
+    products: Callable[..., Any] | None = None  # large products on native threads (the compiler's); False: not these
     inplace: Callable[..., Any]  # an in-place write in which a level is open
     function: Callable[..., Any] | None = None  # a user's autograd.Function called while a level is open
 

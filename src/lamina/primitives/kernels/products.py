@@ -14,13 +14,16 @@ import numpy as np
 
 from lamina.core.strided import Array
 from lamina.core.threads import share
+from lamina.primitives.primitive import Slots
 
-SMALL = 1 << 16
+SMALL = 1 << 15
 """Elements: a product of two arrays with fewer is left to BLAS as it is."""
-BLOCK = 1 << 27
-"""Multiplications of a block, half a millisecond or more: what it is worth to wake a thread for."""
-SIDE = 512
-"""A block's least rows and columns: BLAS copies both operands for each block; smaller ones would cost a tenth more time."""
+LEAST = 1 << 24
+"""Multiplications of a product, or of a batch, that native threads share: a seventh of a millisecond on one."""
+THREADED = 1 << 28
+"""The same for Python's threads, which take longer to begin."""
+SIDE = 128
+"""A block's least rows and columns."""
 MOST = 32
 """Blocks of a product, or groups of a batch."""
 
@@ -29,11 +32,14 @@ def dot(x: Array, y: Array) -> Array:
     """x.dot(y) of a matrix and a matrix or vector: what np.matmul computes, in a third of its time for small ones."""
     if (x.size < SMALL and y.size < SMALL) or x.ndim != 2 or y.ndim != 2:
         return x.dot(y)  # type: ignore[no-any-return]
-    rows, columns = _parts(x.shape[0], y.shape[1], x.shape[1])
-    if rows == columns == 1 or x.dtype.kind not in "fc" or x.dtype is not y.dtype:
+    m, n, k = x.shape[0], y.shape[1], x.shape[1]
+    if m * n * k < _least() or x.dtype.kind not in "fc" or x.dtype is not y.dtype or y.shape[0] != k:
         return x.dot(y)  # type: ignore[no-any-return]
-    out = np.empty((x.shape[0], y.shape[1]), x.dtype)
-    share(_into, _blocks(x, y, out, rows, columns))
+    rows, columns = _parts(m, n, k)
+    if rows == columns == 1:
+        return x.dot(y)  # type: ignore[no-any-return]
+    out = np.empty((m, n), x.dtype)
+    _share(_blocks(x, y, out, rows, columns), m * n * k)
     return out
 
 
@@ -50,30 +56,44 @@ def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
         return dot(x, y)
     m, n, k = x.shape[-2], y.shape[-1], x.shape[-1]
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    work = math.prod(batch) * m * n * k
-    if work < 2 * BLOCK or y.shape[-2] != k or n == 1 or m == 1:
+    entries = math.prod(batch)
+    work = entries * m * n * k
+    if work < _least() or y.shape[-2] != k or n == 1 or m == 1:
         return np.matmul(x, y, out=out)
     if out is None:
         out = np.empty((*batch, m, n), x.dtype)
     xs, ys = np.broadcast_to(x, (*batch, m, k)), np.broadcast_to(y, (*batch, k, n))
-    rows, columns = _parts(m, n, k)
-    if rows * columns > 1:
-        share(_into, [job for at in np.ndindex(batch) for job in _blocks(xs[at], ys[at], out[at], rows, columns)])
+    rows, columns = _parts(m, n, k) if m * n * k >= _least() else (1, 1)
+    if rows * columns > 1 or entries <= MOST:
+        _share([job for at in np.ndindex(batch) for job in _blocks(xs[at], ys[at], out[at], rows, columns)], work)
         return out
-    # Entries are independent of each other, so that it does not show how many go together: along the longest dimension.
+    # Many small entries are independent of each other, so that it does not show how many go together: along the longest dimension.
     d = max(range(len(batch)), key=batch.__getitem__)
-    groups = min(batch[d], MOST, work // BLOCK)
+    groups = min(batch[d], MOST)
     jobs = []
     for i in range(groups):
         at = (slice(None),) * d + (slice(batch[d] * i // groups, batch[d] * (i + 1) // groups),)
         jobs.append((xs[at], ys[at], out[at]))
-    share(_into, jobs)
+    if work >= THREADED:
+        share(_into, jobs)
+    else:
+        np.matmul(x, y, out=out)
     return out
+
+
+def _least() -> int:
+    return THREADED if Slots.products is None else LEAST
+
+
+def _share(jobs: list[tuple[Array, Array, Array]], work: int) -> None:
+    """Each job's product to its place."""
+    if Slots.products is None or not Slots.products(jobs):
+        each(_into, jobs, work)
 
 
 def each(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]], multiplications: int) -> None:
     """work(*job) for every job, shared where together they are large. No two may write to the same place."""
-    if multiplications < 2 * BLOCK:
+    if multiplications < THREADED:
         for job in jobs:
             work(*job)
     else:
@@ -81,11 +101,14 @@ def each(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]], multiplicat
 
 
 def _parts(m: int, n: int, k: int) -> tuple[int, int]:
-    """Into how many rows and columns of blocks a product is cut: halved along the longer side as long as blocks stay large."""
+    """Into how many rows and columns of blocks a product is cut: halved along the longer side, as long as blocks stay large.
+
+    BLAS copies its operands anew for each block: two blocks cost 4 % of the least product's time, eight cost 6 % at a side of 2048.
+    """
     rows = columns = 1
-    most = min(MOST, m * n * k // BLOCK)
+    most = min(MOST, 2 * (m * n * k / LEAST) ** 0.25)
     while 2 * rows * columns <= most:
-        tall = m * columns >= n * rows
+        tall = m * columns > n * rows
         if (m // rows if tall else n // columns) < 2 * SIDE:
             break
         rows, columns = (2 * rows, columns) if tall else (rows, 2 * columns)
