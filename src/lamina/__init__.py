@@ -521,7 +521,7 @@ _ELSEWHERE = {
         "set_autocast_cpu_enabled", "set_autocast_cpu_dtype", "set_autocast_gpu_dtype", "set_autocast_cache_enabled",
         "autocast_increment_nesting", "autocast_decrement_nesting",
     ), "amp.autocast_mode"),
-    "save": "io", "load": "io", "PyTorchFileReader": "_native", "Future": "futures",
+    "save": "io", "load": "io", "PyTorchFileReader": "_native", "Stream": "cpu", "Event": "cpu", "Future": "futures",
     "autocast": "amp", "GradScaler": "amp", "OutOfMemoryError": "cuda", "is_autocast_enabled": "amp.autocast_mode", "set_autocast_enabled": "amp.autocast_mode", "get_autocast_dtype": "amp.autocast_mode",  # noqa: E501
     "is_autocast_available": "amp.autocast_mode", "clear_autocast_cache": "amp.autocast_mode", "is_autocast_cache_enabled": "amp.autocast_mode", "get_autocast_gpu_dtype": "amp.autocast_mode",  # noqa: E501
     "is_autocast_cpu_enabled": "amp.autocast_mode", "get_autocast_cpu_dtype": "amp.autocast_mode", "set_autocast_dtype": "amp.autocast_mode",

@@ -77,6 +77,8 @@ from lamina.core.storage import TypedStorage as TypedStorage
 from lamina.core.storage import UntypedStorage as UntypedStorage
 from lamina.core.tensor import Tensor as Tensor
 from lamina.core.tensor import Tensor as _Tensor
+from lamina.cpu import Event as Event
+from lamina.cpu import Stream as Stream
 from lamina.cuda import OutOfMemoryError as OutOfMemoryError
 from lamina.futures import Future as Future
 from lamina.io import serialization as serialization

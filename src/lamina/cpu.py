@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "Event",
     "Stream",
     "current_device",
     "current_stream",
@@ -71,11 +72,40 @@ def synchronize(device: Any = None) -> None:
 class Stream:
     """The one queue of work, which is always done."""
 
-    def __init__(self, priority: int = -1) -> None:
-        self.priority = priority
+    def __init__(self, device: Any = None, *, priority: int = -1) -> None:
+        self.device, self.priority = device, priority
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
+
+    def query(self) -> bool:
+        """True: all is done."""
+        return True
 
     def wait_stream(self, stream: "Stream") -> None:
         """Nothing to wait for."""
+
+
+class Event:
+    """A point in that queue: what was before it is done."""
+
+    def __init__(
+        self, device: Any = None, *, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ) -> None:
+        self.device = device
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Nothing to remember."""
+
+    def wait(self, stream: Stream | None = None) -> None:
+        """Nothing to wait for."""
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
+
+    def query(self) -> bool:
+        """True: all is done."""
+        return True
 
 
 _stream = Stream()

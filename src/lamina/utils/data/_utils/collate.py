@@ -5,6 +5,7 @@ Tensors, arrays and numbers are stacked; mappings, named tuples and sequences ke
 """
 
 import copy
+import re
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ CollateMap = dict[type | tuple[type, ...], Callable[..., Any]]
 
 _NOT_BATCHABLE = "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
 _TEXT_OR_OBJECT = "SUO"  # kinds of arrays that are no tensors
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # the same for packages that collate by themselves
 
 
 def default_collate(batch: Any) -> Any:
