@@ -29,6 +29,8 @@ from lamina.settings import set_num_threads
 
 TURNS = 7
 """How often each of several kernels is measured."""
+FEWEST, PATIENCE = 3, 0.6
+"""How often at the least, where that takes long: no turn begins after so many seconds."""
 AT_LEAST = 200_000.0
 """Nanoseconds of one measurement: shorter kernels run several times."""
 
@@ -65,12 +67,15 @@ def nanoseconds(*runs: Run, clock: Callable[[], int] = time.thread_time_ns) -> l
     """The median time of each, measured in turns: this thread's, so that it does not count what others take of its core."""
     repeats = []
     for run in runs:
-        run()
+        run()  # memory is there, threads are awake
         start = clock()
         run()
         repeats.append(max(1, int(AT_LEAST / max(clock() - start, 1))))
     taken: list[list[float]] = [[] for _ in runs]
-    for _ in range(TURNS):
+    began = time.monotonic()
+    for turn in range(TURNS):
+        if turn >= FEWEST and time.monotonic() - began > PATIENCE:
+            break
         for run, repeat, times in zip(runs, repeats, taken, strict=True):
             start = clock()
             for _ in range(repeat):
