@@ -357,3 +357,60 @@ def test_gradients_of_products_lie_as_their_matrices(turned):
         weight.grad = None
         product.sum().backward()
         assert weight.grad.is_contiguous()
+
+
+def test_linear_is_two_nodes_to_whoever_looks():
+    """One node computes; its next functions, hooks and saved tensors are those of PyTorch's two."""
+    x, weight = (
+        leaf(1, 2, 3, 4).detach().view(2, 2).requires_grad_(),
+        leaf(1, -1, 0, 2, 3, 1).detach().view(3, 2).requires_grad_(),
+    )
+    bias = leaf(0, 1, 2)
+    seen = []
+
+    def results(look):
+        for t in (x, weight, bias):
+            t.grad = None
+        out = lamina.nn.functional.linear(x, weight, bias)
+        look(out.grad_fn)
+        (out * out).sum().backward()
+        return [t.grad.tolist() for t in (x, weight, bias)]
+
+    def walk(node):
+        names = [n.name() for n, _ in node.next_functions]
+        assert names == ["torch::autograd::AccumulateGrad", "torch::autograd::AccumulateGrad", "TBackward0"]
+        assert node.next_functions[2][0].next_functions[0][0].variable is weight
+        assert node.name() == "AddmmBackward0" and node._saved_mat2.shape == (2, 3)
+
+    plain = results(lambda node: None)
+    assert plain == results(walk)
+    assert plain == results(
+        lambda node: node.register_hook(lambda ins, outs: seen.append([tuple(i.shape) for i in ins]))
+    )
+    assert seen == [[(3,), (2, 2), (2, 3)]]
+
+
+def test_a_run_to_chosen_inputs_computes_nothing_for_others():
+    """The rule of an edge that leads nowhere is not called: here it would raise."""
+    calls = []
+
+    class Watched(lamina.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            calls.append(1)
+            return g
+
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    product = x * Watched.apply(y)
+    node = product.grad_fn
+    first, second = type(node)._primitive.rules
+    assert [g.tolist() for g in lamina.autograd.grad(product.sum(), [x], retain_graph=True)] == [[3.0, 4.0]]
+    assert calls == [] and first is not None and second is not None
+    cells = {x: None}
+    assert node._vjp(lamina.ones(2).numpy(), False, cells)[1] is None
+    (both,) = lamina.autograd.grad(product.sum(), [y], create_graph=True)
+    assert both.tolist() == [1.0, 2.0] and both.requires_grad and calls == [1]

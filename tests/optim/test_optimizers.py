@@ -425,3 +425,43 @@ def test_errors_in_step():
         optim.SparseAdam([param]).step()
     with pytest.raises(RuntimeError, match="only 'strong_wolfe' is supported"):
         optim.LBFGS([param], line_search_fn="other").step(lambda: 1.0)
+
+
+@each_rule(optim.Muon)
+def test_small_parameters_together_as_alone(kind):
+    """Parameters that are updated as one, among large and shared ones, get the bits that each gets alone."""
+    shapes = [(3, 2), (2,), (), (4, 1), (70, 70), (5,)]
+    values = [lamina.randn(shape) for shape in shapes]
+    steps = [[lamina.randn(shape) for shape in shapes] for _ in range(3)]
+
+    def trained(apart):
+        params = [v.clone().requires_grad_() for v in values]
+        held = params[1].detach().view(-1)  # somebody else looks at this one
+        optimizers = [kind([p], **RULES[kind]) for p in params] if apart else [kind(params, **RULES[kind])]
+        versions = [p._version for p in params]
+        for grads in steps:
+            for p, g in zip(params, grads, strict=True):
+                p.grad = g.clone()
+            for optimizer in optimizers:
+                optimizer.step()
+        assert lamina.equal(held, params[1])
+        states = [sorted((k, v) for o in optimizers for k, v in o.state[p].items()) for p in params]
+        return params, states, [p._version - v for p, v in zip(params, versions, strict=True)]
+
+    together, alone = trained(False), trained(True)
+    assert together[2] == alone[2]
+    assert all(lamina.equal(a, b) for a, b in zip(together[0], alone[0], strict=True))
+    for one, two in zip(together[1], alone[1], strict=True):
+        assert [(k, v.tolist()) for k, v in one] == [(k, v.tolist()) for k, v in two]
+
+
+def test_a_joined_update_is_told_with_its_line():
+    """An error about a parameter that a step has changed names the step's line."""
+    model = lamina.nn.Linear(2, 2)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    loss = (model(lamina.ones(1, 2).requires_grad_()) ** 2).sum()
+    loss.backward(retain_graph=True)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation") as caught:
+        loss.backward()
+    assert any("optimizer.step()" in note for note in caught.value.__notes__)

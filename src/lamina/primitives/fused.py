@@ -98,10 +98,11 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
     @functools.wraps(body)
     def function(*tensors: Any, **params: Any) -> Any:
         mode = modes.current()
-        if mode is not None and (mode.transforms or mode.function_modes):
-            return body(*tensors, **params)
-        if mode is not None and mode.listener is not None:  # it sees what the body does
-            return _seen_through(op.primitive, node_class, body, tensors, params, mode)
+        if mode is not None:
+            if mode.transforms or mode.function_modes:
+                return body(*tensors, **params)
+            if mode.listener is not None:  # it sees what the body does
+                return _seen_through(op.primitive, node_class, body, tensors, params, mode)
         return op(*tensors, **params)
 
     function.fused, function.primitive = body, op.primitive  # type: ignore[attr-defined]

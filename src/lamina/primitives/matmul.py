@@ -141,6 +141,8 @@ def check_tensors(name: str, **given: Any) -> None:
 @with_out
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices, (n, m) and (m, p). Raises RuntimeError for other shapes and mixed dtypes."""
+    if plain_matrices(input, mat2) and input._array.shape[1] == mat2._array.shape[0]:
+        return mm_(input, mat2)  # type: ignore[no-any-return]
     check_tensors("mm", input=input, mat2=mat2)
     input, mat2 = autocast(input, mat2)
     for which, t in (("self", input), ("mat2", mat2)):

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from lamina.core.dtype import dtype as dtype_class
+from lamina.core.parameter import Parameter
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
 from lamina.primitives.inplace import NAMES, put_out
 
+_PLAIN = frozenset((Tensor, Parameter))
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
 
@@ -50,7 +52,7 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
 
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if out is None and not kwargs and args and args[0].__class__ is Tensor:
+        if out is None and not kwargs and args and args[0].__class__ in _PLAIN:
             if strict and len(args) > strict[0][0]:
                 check_strict(function, strict, args, kwargs)
             try:

@@ -81,8 +81,9 @@ def of_many(p: Primitive, params: tuple[str, ...]) -> Any:
 
 def of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
     """Tensors (some may be None), parameters by name, and several results of which one has a gradient."""
-    forward, node_class, differentiable, restores = p.forward, p.node, bool(p.rules), p.restores
+    forward, node_class, differentiable, restores = by_position(p.forward), p.node, bool(p.rules), p.restores
     (main,) = [i for i in range(p.outputs) if i not in p.nondiff]
+    count = len(p.inputs)
     wanted_by: dict[tuple[bool, ...], Any] = {}
 
     def op(*tensors: Any, **named: Any) -> Any:
@@ -114,7 +115,8 @@ def of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]
                     break
             else:
                 history = recorded and differentiable and (mode is None or mode.grad)
-                results = _wrapped(forward(*arrays, **named))
+                values = in_order(names, (), named)
+                results = _wrapped(forward(*arrays, *values) if len(arrays) == count else p.forward(*arrays, **named))
                 out = results[main]
                 if not history or out._kind.category != 2:
                     if history:
@@ -126,13 +128,13 @@ def of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]
                 made._seq = next_seq()
                 made._edges = edges = tuple(nodes)
                 wanted = wanted_of(p, edges, wanted_by) if some_are_none else None
-                save(plan, made, tensors, in_order(names, (), named), results, wanted)
+                save(plan, made, tensors, values, results, wanted)
                 made._fix = facts_of(arrays) if restores else None
                 made._extra = None
                 made._code, made._lasti = users_place(1) or (None, 0)
                 return results
         if tensors and tensors[0].__class__ is not Tensor and raw(tensors):
-            return forward(*tensors, **named)
+            return p.forward(*tensors, **named)
         return apply(p, tensors, named)
 
     return op

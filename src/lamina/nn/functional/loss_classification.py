@@ -7,6 +7,7 @@ Here: one label, or a distribution, per sample. Not here: several labels and mar
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,11 +66,19 @@ def _counted(
     if not some:
         safe = target
     if not some and weight is None:
-        return safe, np.asarray(1 / max(len(target), 1) if reduction == "mean" and len(target) else 1.0, dtype)
+        return safe, _equal_share(len(target) if reduction == "mean" else 1, dtype)
     share = np.ones(len(target), dtype) if weight is None else weight[safe]
     if some:
         share = np.where(ignored, dtype.type(0), share)
     return safe, share / share.sum() if reduction == "mean" and share.any() else share
+
+
+@lru_cache(64)
+def _equal_share(count: int, dtype: Any) -> Array:
+    """What each of `count` samples has of their mean: asked for at every step, with the same number."""
+    share = np.asarray(1 / max(count, 1), dtype)
+    share.flags.writeable = False
+    return share
 
 
 def _largest(target: Array) -> Any:
@@ -202,10 +211,11 @@ def _check_nll_shapes(input: Tensor, target: Tensor) -> None:
 def _cross_entropy_kernel(
     x: Array, target: Array, weight: Array | None, *, ignore_index: int, reduction: str
 ) -> tuple[Array, Array, Array, Array]:
-    wide, w = widened(x, weight)
+    wide, w = (x, weight) if x.itemsize >= 4 else widened(x, weight)
     safe, share = _counted(target, w, x.shape[1], ignore_index, reduction, wide.dtype)
     losses, shares = kernels.cross_entropy(wide, safe)
-    return _summed(losses, share, reduction).astype(x.dtype, copy=False), share, safe, shares
+    loss = _summed(losses, share, reduction)
+    return loss if wide is x else loss.astype(x.dtype), share, safe, shares
 
 
 def _cross_entropy_grads(g: Any, x: Any, out_1: Any, out_2: Any, out_3: Any) -> Any:
