@@ -88,7 +88,6 @@ def run_backward(
             "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
             "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid "
             "the leak.",
-            stacklevel=3,
         )
 
 

@@ -184,7 +184,6 @@ def discourage(operation: str) -> None:
     warn_once(
         f"Use of {operation} on expanded tensors is deprecated. Please clone() the tensor before performing this operation. "
         "This also applies to advanced indexing e.g. tensor[indices] = tensor",
-        stacklevel=5,
     )
 
 

@@ -148,7 +148,6 @@ def _meeting(sequence: Any, depth: int) -> dtypes.dtype:
         warn_once(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a "
             "single numpy.ndarray with numpy.array() before converting to a tensor.",
-            stacklevel=5 + depth,
         )
     for v in entries:
         if v is sequence:

@@ -308,7 +308,6 @@ class Tensor(TensorBase, metaclass=TensorType):
             warn_once(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
                 "Consider using tensor.detach() first.",
-                stacklevel=3,
             )
         if self._array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")

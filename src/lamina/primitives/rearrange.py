@@ -343,13 +343,12 @@ def turned(self: Tensor) -> Tensor:
     """A view with the dimensions in reverse: `x.T`."""
     n = self._array.ndim
     if n == 0:
-        warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.", 3)
+        warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
     elif n != 2:
         warn_once(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
             "error in a future release. Consider `x.mT` to transpose batches of matrices or "
-            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
-            3,
+            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
     return s.permute_(self, tuple(range(n - 1, -1, -1)))  # type: ignore[no-any-return]
 
