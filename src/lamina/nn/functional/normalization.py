@@ -62,10 +62,15 @@ def differentiable_grads(
     else:
         centered, rstd = x - known[0], known[1]
     unit = centered * rstd
-    inner = g if weight is None else g * weight
-    mean, along = (lamina.mean(value, dims, keepdim=True) for value in (inner, inner * unit))
     rest = tuple(d for d in range(x.ndim) if d not in kept)
     sums = [lamina.sum(value, rest, keepdim=True) if rest else value for value in (g * unit, g)]
+    if rest == tuple(sorted(dims)):  # the weight is the same for all that is normalised together: these sums serve for both
+        count = math.prod(x.shape[d] for d in dims)
+        along, mean = (value / count for value in sums)
+        scale = rstd if weight is None else rstd * weight
+        return [scale * (g - mean - unit * along), *sums]
+    inner = g if weight is None else g * weight
+    mean, along = (lamina.mean(value, dims, keepdim=True) for value in (inner, inner * unit))
     return [rstd * (inner - mean - unit * along), *sums]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina.primitives.kernels import sums
 from lamina.primitives.kernels.windows import Array, scratch
+from lamina.primitives.large import large_call
 
 BLOCK_BYTES = 1 << 18
 SMALL = 4096  # elements
@@ -106,21 +107,33 @@ def log_softmax_grad(g: Array, y: Array) -> Array:
 
 def cross_entropy(x: Array, target: Array) -> tuple[Array, Array]:
     """-log(softmax(x))[target] of each row (N), and softmax(x)."""
-    y, loss = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+    y, logs = _shares(x) if x.size < SMALL else large_call(_shares_of_tensor, _shares, x)
+    return np.subtract(logs[:, 0], _entries(x, target)), y
+
+
+def _shares(x: Array) -> tuple[Array, Array]:
+    """softmax(x), and the logarithms of what the powers of each row are divided by (N, 1)."""
+    y, logs = np.empty(x.shape, x.dtype), np.empty((len(x), 1), x.dtype)
     if x.size < SMALL:
-        _cross_entropy(x, target, y, loss)
-        return loss, y
+        _shares_into(x, y, logs)
+        return y, logs
     with unbuffered(x.shape[1]):
         for rows in blocks(len(x), x[:1].nbytes):
-            _cross_entropy(x[rows], target[rows], y[rows], loss[rows])
-    return loss, y
+            _shares_into(x[rows], y[rows], logs[rows])
+    return y, logs
 
 
-def _cross_entropy(x: Array, target: Array, y: Array, loss: Array) -> None:
+def _shares_into(x: Array, y: Array, logs: Array) -> None:
     top, added = _powers(x, y)
-    np.log(added, loss)
-    np.subtract(loss, np.subtract(_entries(x, target), top), loss)
+    np.add(np.log(added), top, logs[:, 0])
     np.divide(y, added[:, None], y)
+
+
+def _shares_of_tensor(x: Any) -> tuple[Any, Any]:
+    top = x.amax(1, keepdim=True)
+    powers = (x - top).exp()
+    added = powers.sum(1, keepdim=True)
+    return powers / added, added.log() + top
 
 
 def _entries(x: Array, columns: Array) -> Any:
@@ -137,12 +150,21 @@ def _starts(n: int, width: int) -> Array:
 
 def cross_entropy_grad(scale: Array, y: Array, target: Array) -> Array:
     """The gradient of `cross_entropy` for cotangents (N), or one for all, from the softmax."""
-    with unbuffered(y.shape[1]):
-        dx = y * (scale if scale.ndim == 0 else scale[:, None])
+    by = scale if scale.ndim == 0 else scale[:, None]
+    dx = _scaled_array(y, by) if y.size < SMALL else large_call(_scaled, _scaled_array, y, by)
     n, width = dx.shape
     places = target + (_starts(n, width) if n < SMALL else np.arange(0, n * width, width))
     dx.reshape(-1)[places] -= scale
     return dx
+
+
+def _scaled(y: Any, scale: Any) -> Any:
+    return y * scale
+
+
+def _scaled_array(y: Array, scale: Array) -> Array:
+    with unbuffered(y.shape[1]):
+        return y * scale
 
 
 def _powers(x: Array, out: Array) -> tuple[Array, Array]:
