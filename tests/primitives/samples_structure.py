@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,9 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         "fused _mse_alike": [((x, apart(3, 4) + 0.05), {"reduction": r}) for r in ("mean", "sum")],
         "fused _ctc": [((emitted, *alignment), {"zero_infinity": z}) for z in (False, True)],
         "fused _gelu": [((x,), {"keep": True})],
+        "fused _gelu_tanh": [((x,), {}, x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))],
+        "fused _mish": [((x,), {}, x * np.tanh(np.log1p(np.exp(x))))],
+        "fused _silu": [((x,), {}, x / (1 + np.exp(-x)))],
         "fused _group_norm": [
             ((apart(2, 4, 3), apart(4), apart(4)), {"batch": 2, "channels": 4, "groups": 2, "eps": 1e-5})
         ],

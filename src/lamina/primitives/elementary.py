@@ -48,7 +48,7 @@ def _sigmoid(x: Any) -> Any:
 sigmoid = elementwise(
     "sigmoid", _sigmoid,
     grads=(lambda g, out: g * (out * (1.0 - out)),),
-    emit=lambda b, x: b.div(1.0, b.add(1.0, b.exp(b.neg(x)))), promote="float")  # fmt: skip
+    emit=lambda b, x: b.div(1.0, b.add(1.0, b.exp(b.neg(x)))), promote="float", large=True)  # fmt: skip
 
 logit = elementwise(
     "logit", lambda x: np.log(x / (1 - x)),

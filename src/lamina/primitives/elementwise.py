@@ -209,12 +209,12 @@ clamp_numbers = elementwise(
 relu_adjoint = elementwise(
     "relu_adjoint", lambda g, out: select(out <= 0, g.dtype.type(0), g),
     grads=(lambda h, out: relu_adjoint(h, out), lambda h: h.new_zeros(h.shape) if isinstance(h, Tensor) else np.zeros_like(h)),
-    emit=lambda b, g, out: b.select(b.le(out, 0.0), 0.0, g), node="ThresholdBackwardBackward0")  # fmt: skip
+    emit=lambda b, g, out: b.select(b.le(out, 0.0), 0.0, g), node="ThresholdBackwardBackward0", large=True)  # fmt: skip
 
 relu = elementwise(
     "relu", lambda x: np.maximum(x, zero_of(x)),
     grads=(lambda g, out: relu_adjoint(g, out),),
-    emit=lambda b, x: b.maximum(x, 0.0),
+    emit=lambda b, x: b.maximum(x, 0.0), large=True,
     refuses={0: (RuntimeError, "Boolean inputs not supported for relu"), **_NO_CLAMP})  # fmt: skip
 
 threshold_ = elementwise(

@@ -50,6 +50,28 @@ def large_forward(compute: Callable[..., Any], tensors: Callable[[], Callable[..
     return forward
 
 
+def large_elementwise(compute: Callable[..., Any], tensors: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """`large_forward` of elements: of one array, or of two alike."""
+
+    def one(x: Any) -> Any:
+        if x.size >= LARGE and Slots.fuser is not None:
+            found = Slots.fuser(tensors(), (x,), {})
+            if found is not NotImplemented:
+                return found
+        return compute(x)
+
+    def two(x: Any, y: Any) -> Any:
+        if x.__class__ is ndarray and x.size >= LARGE and Slots.fuser is not None:
+            found = Slots.fuser(tensors(), (x, y), {})
+            if found is not NotImplemented:
+                return found
+        return compute(x, y)
+
+    forward: Any = one if compute.__code__.co_argcount == 1 else two
+    forward.__wrapped__ = compute
+    return forward  # type: ignore[no-any-return]
+
+
 def large_call(function: Callable[..., Any], compute: Callable[..., Any], *arrays: Any) -> Any:
     """compute(*arrays), by a native kernel where one is large. function: the same on Tensors."""
     if Slots.fuser is not None and any(a.size >= LARGE for a in arrays):

@@ -19,7 +19,7 @@ import numpy as np
 from lamina.autograd.graph import Node
 from lamina.primitives.dispatch import apply, record
 from lamina.primitives.fast import apply_operator, binary, unary
-from lamina.primitives.large import large_forward, large_rule
+from lamina.primitives.large import large_elementwise, large_forward, large_rule
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, name_saved, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
 from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
@@ -90,7 +90,8 @@ def declare(
     p.refuses = {c: (NotImplementedError, m) if isinstance(m, str) else m for c, m in (refuses or {}).items()}
     _rules(p, () if grads is None else (grads,) if callable(grads) else tuple(grads))
     if large:
-        p.forward = large_forward(forward, (lambda: p.function) if large is True else lambda: large)
+        again = (lambda: p.function) if large is True else (lambda: large)
+        p.forward = (large_elementwise if elementwise else large_forward)(forward, again)
         p.rules = tuple(map(large_rule, p.rules))
     p.node_name = _node_name(node or "".join(part.capitalize() for part in name.split("_")))
     p.node = node_class(p, family)
@@ -212,7 +213,7 @@ def elementwise(
     result is complex), "rest" (the first input keeps its dtype), "none". refuses: by category of dtype (0 bool, 1 integer,
     2 floating, 3 complex) the message of the NotImplementedError, or (error, message); "{}" in it is the dtype. number: the name of
     the node where the second operand is a Python number. check: looks at the operands of calls that need promotion, before it.
-    native: low precision is not computed in float32.
+    native: low precision is not computed in float32. large: as a primitive's.
     Returns a plain function of the inputs; of two inputs it has an attribute `operator`, the form for `Tensor.__op__`.
     """
     n = compute.nin if isinstance(compute, np.ufunc) else compute.__code__.co_argcount

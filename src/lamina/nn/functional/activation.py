@@ -8,12 +8,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 import lamina
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, wrap_dim
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused, inplace
+from lamina.primitives.elementary import log1p as log1p_
+from lamina.primitives.elementary import sigmoid as sigmoid_
+from lamina.primitives.elementary import tanh as tanh_
+from lamina.primitives.elementwise import exp as exp_
+from lamina.primitives.elementwise import minimum as minimum_
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import activations as kernels
 from lamina.primitives.kernels.precision import widened
@@ -59,9 +66,32 @@ def _gelu(input: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
     return input * phi, phi.detach()
 
 
-@fused("Gelu")
+_GELU_SCALE, _GELU_CUBIC = math.sqrt(2.0 / math.pi), 0.044715
+
+
+def _gelu_tanh_kernel(x: Array) -> Array:
+    inner = x * x
+    inner *= _GELU_CUBIC
+    inner += 1.0
+    inner *= x
+    inner *= _GELU_SCALE
+    np.tanh(inner, out=inner)
+    inner += 1.0
+    inner *= x
+    inner *= 0.5
+    return inner
+
+
+def _gelu_tanh_grad(g: Any, x: Any) -> Any:
+    square = x * x
+    bent = tanh_(x * (square * _GELU_CUBIC + 1.0) * _GELU_SCALE)
+    slope = (square * (3.0 * _GELU_CUBIC) + 1.0) * _GELU_SCALE
+    return g * ((bent + 1.0 + x * ((1.0 - bent * bent) * slope)) * 0.5)
+
+
+@fused("Gelu", kernel=_gelu_tanh_kernel, grads=(_gelu_tanh_grad,))
 def _gelu_tanh(input: Tensor) -> Tensor:
-    inner = (input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)
+    inner = (input + input * input * input * _GELU_CUBIC) * _GELU_SCALE
     return input * 0.5 * (1.0 + lamina.tanh(inner))
 
 
@@ -79,7 +109,12 @@ def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None)
     return write_out(_gelu(input, keep=input.requires_grad and lamina.is_grad_enabled())[0], out)
 
 
-@fused("Silu")
+def _silu_grad(g: Any, x: Any) -> Any:
+    gate = sigmoid_(x)
+    return g * (gate * (1.0 + x * (1.0 - gate)))
+
+
+@fused("Silu", kernel=lambda x: x * sigmoid_(x), grads=(_silu_grad,))
 def _silu(input: Tensor) -> Tensor:
     return input * lamina.sigmoid(input)
 
@@ -90,7 +125,20 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return (_silu_ if inplace else _silu)(input)
 
 
-@fused("Mish")
+def _mish_kernel(x: Array) -> Array:
+    out = np.minimum(x, 20.0)
+    np.log1p(np.exp(out, out=out), out=out)
+    np.tanh(out, out=out)
+    out *= x
+    return out
+
+
+def _mish_grad(g: Any, x: Any) -> Any:
+    bent = tanh_(log1p_(exp_(minimum_(x, 20.0))))
+    return g * (bent + x * ((1.0 - bent * bent) * sigmoid_(x)))
+
+
+@fused("Mish", kernel=_mish_kernel, grads=(_mish_grad,))
 def _mish(input: Tensor) -> Tensor:
     # Beyond 20, tanh(softplus(x)) is 1 in double too; unclamped, exp would overflow and its gradient be 0 * inf.
     return input * lamina.tanh(lamina.log1p(lamina.exp(lamina.clamp(input, max=20.0))))
