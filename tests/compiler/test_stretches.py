@@ -281,7 +281,8 @@ def test_what_is_clean_is_replayed():
     spans = [(a, b) for a, b, n in native(compiled) if n >= 6]
     assert spans == [(3, 6), (10, 10), (13, 13)]
     text = re.sub(r"\n +(guard|arguments|recording|memory|work|.*flop).*", "", str(compiled.explain()))
-    for told in (r"because it calls list.append\(\) .* \(test_stretches.py:\d+  losses.append\(loss.item\(\)\)\)", r"line \d+: Python: it sets the attribute count",
+    for told in (r"because it calls list.append\(\) .* \(test_stretches.py:\d+  losses.append\(loss.item\(\)\)\)",
+                 r"line \d+: Python: it sets the attribute count",
                  r"lines \d+-\d+: native: 1 recorded, \d+ replayed", r"line \d+: Python: it looks at a tensor's values: item\(\)"):  # fmt: skip
         assert re.search(told, text), text
 
