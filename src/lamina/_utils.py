@@ -13,6 +13,7 @@ from typing import Any
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.io.rebuild import (
+    REFUSED,
     _get_layout,
     _rebuild_from_type_v2,
     _rebuild_meta_tensor_no_storage,
@@ -37,6 +38,10 @@ __all__ = [
     "_rebuild_tensor_v3",
     "classproperty",
 ]
+
+_rebuild_sparse_tensor, _rebuild_sparse_csr_tensor, _rebuild_nested_tensor, _rebuild_qtensor = (
+    REFUSED  # files name them here
+)
 
 
 class classproperty:

@@ -1,7 +1,10 @@
 """Files against PyTorch: what either writes, the other reads, with memory shared as it was."""
 
 import io
+import pickle
 import pickletools
+import subprocess
+import sys
 import zipfile
 from collections import Counter, OrderedDict
 
@@ -229,3 +232,43 @@ def test_safetensors_both_directions():
         n: facts(t) for n, t in theirs.items()
     }
     assert {n: facts(t) for n, t in read_by_lamina.items()} == {n: facts(t) for n, t in ours.items()}
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+@pytest.mark.parametrize(
+    "make, instead",
+    [
+        (lambda: torch.eye(3).to_sparse(), "to_dense"),
+        (lambda: torch.eye(3).to_sparse_csr(), "to_dense"),
+        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "dequantize"),
+    ],
+)
+@pytest.mark.parametrize("options", SAVES)
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_tensors_that_lamina_has_not_are_refused_with_what_to_save(make, instead, options, weights_only):
+    file = io.BytesIO()
+    torch.save({"w": make()}, file, **options)
+    file.seek(0)
+    with pytest.raises(NotImplementedError, match=instead):
+        lamina.load(file, weights_only=weights_only)
+
+
+def test_a_torchscript_archive_is_refused_by_name(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "script.pt")
+    with pytest.raises(RuntimeError, match="Cannot use ``weights_only=True`` with TorchScript archives"):
+        lamina.load(tmp_path / "script.pt")
+    with pytest.raises(NotImplementedError, match="save the state_dict"):
+        lamina.load(tmp_path / "script.pt", weights_only=False)
+
+
+def test_what_pickle_itself_wrote_is_read_under_the_name_torch(tmp_path):
+    (tmp_path / "state.pkl").write_bytes(pickle.dumps(torch.nn.Linear(2, 3).state_dict()))
+    code = (
+        "import pickle, sys, lamina.compat; lamina.compat.install(); import torch; "
+        "state = pickle.load(open(sys.argv[1], 'rb')); model = torch.nn.Linear(2, 3); "
+        "print(model.load_state_dict(state), isinstance(state['weight'], torch.Tensor))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "state.pkl"], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n")[0] == "<All keys matched successfully> True", done.stderr

@@ -18,7 +18,7 @@ import lamina
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
 from lamina.io import rebuild
-from lamina.io.storage import DTYPES, STORAGE_TYPES, UNTYPED
+from lamina.io.storage import DTYPES, QUANTISED, STORAGE_TYPES, UNTYPED
 
 
 def _safe() -> dict[str, Any]:
@@ -26,6 +26,7 @@ def _safe() -> dict[str, Any]:
     # A storage saved on a GPU by an old version is named by its place; `location` says the same.
     table |= {f"torch.cuda.{kind.name}": kind for kind in STORAGE_TYPES.values()}
     table |= {f"torch.{name}": found for name, found in DTYPES.items()}
+    table |= {f"torch.{name}": refused for name, refused in QUANTISED.items()}
     table |= {f"torch._utils.{f.__name__}": f for f in rebuild.IN_UTILS}
     table |= {
         "torch._tensor._rebuild_from_type_v2": rebuild._rebuild_from_type_v2,

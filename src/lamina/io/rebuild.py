@@ -16,6 +16,7 @@ import lamina
 from lamina.core.parameter import Buffer, Parameter
 from lamina.core.tensor import Tensor
 from lamina.io import storage as storages
+from lamina.primitives.refusals import refusal
 
 ENCODE = codecs.encode
 _LARGEST = 2**63 - 1
@@ -100,7 +101,18 @@ _BUILDERS = (
     _rebuild_meta_tensor_no_storage,
     _rebuild_parameter,
 )
-IN_UTILS = (*_BUILDERS, _rebuild_parameter_with_state)
+REFUSED = tuple(
+    refusal(name, "the file holds a tensor that lamina has not; in PyTorch, save " + instead)
+    for name, instead in (
+        ("_rebuild_sparse_tensor", "it dense: tensor.to_dense()"),
+        ("_rebuild_sparse_csr_tensor", "it dense: tensor.to_dense()"),
+        ("_rebuild_nested_tensor", "it padded: tensor.to_padded_tensor(0.0)"),
+        ("_rebuild_qtensor", "it without quantisation: tensor.dequantize()"),
+    )
+)
+"""What files name to rebuild tensors of other layouts: raise NotImplementedError."""
+
+IN_UTILS = (*_BUILDERS, _rebuild_parameter_with_state, *REFUSED)
 
 
 class _TypedMeta:

@@ -205,6 +205,11 @@ def _refuse_tar(file: IO[bytes], weights_only: bool) -> None:
     )
 
 
+def _load_from_bytes(content: bytes) -> Any:
+    """A storage of PyTorch's from its bytes: what `pickle` itself, not `save`, makes of a tensor names this function."""
+    return load(io.BytesIO(content), weights_only=False)
+
+
 class _Reader:
     """One call of `load`: with which unpickler, to which device."""
 

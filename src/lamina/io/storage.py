@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import lamina
+from lamina.primitives.refusals import refusal
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -93,3 +94,12 @@ def to_native_order(data: Bytes, dtype: Any, byteorder: str) -> None:
     width = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
     if width > 1:
         data.view(f"u{width}").byteswap(inplace=True)
+
+
+QUANTISED = {
+    name: refusal(
+        name, "the file holds a quantised tensor; in PyTorch, save it without quantisation: tensor.dequantize()"
+    )
+    for name in ("QInt8Storage", "QUInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage")
+}
+"""Types of storages that a file may name, and lamina has not."""

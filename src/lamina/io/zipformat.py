@@ -89,9 +89,11 @@ class ArchiveReader:
         if not entries:
             raise CorruptArchive("it has no records")
         self._folder = entries[0].filename.split("/", 1)[0]
-        self._entries = {entry.filename: entry for entry in entries}
-        if len(self._entries) != len(entries):
+        if len({entry.filename for entry in entries}) != len(entries):
             raise CorruptArchive("two records have the same name")
+        # What a TorchScript archive has beside tensors is compressed; nobody reads it, the archive is refused by name.
+        entries = [entry for entry in entries if not entry.filename.startswith(f"{self._folder}/code/")]
+        self._entries = {entry.filename: entry for entry in entries}
         for entry in entries:
             if (
                 entry.compress_type != zipfile.ZIP_STORED
