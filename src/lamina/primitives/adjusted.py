@@ -30,6 +30,8 @@ def round(input: Tensor, *, decimals: int | None = None) -> Tensor:
     """The nearest whole number, the even one of two; or the nearest multiple of 10**-decimals."""
     if not is_tensor(input):
         raise not_tensor("round", "input", 1, input)
+    if decimals == 0 and input.dtype.category == 1:
+        raise NotImplementedError(f"\"round_vml_cpu\" not implemented for '{NAMES[input.dtype.name]}'")
     if decimals is None or (decimals == 0 and input.dtype.category != 2):
         return elementary.round_(input)  # type: ignore[no-any-return]
     if input.dtype.category != 2:
@@ -124,6 +126,10 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     x = _floating(input, "polygamma", 2)
+    if x.dtype.category == 3:
+        raise NotImplementedError(
+            f"\"{'digamma' if n == 0 else 'trigamma' if n == 1 else 'polygamma'}\" not implemented for '{NAMES[x.dtype.name]}'"
+        )
     return s.digamma(x) if n == 0 else s.polygamma_(x, n=n)  # type: ignore[no-any-return]
 
 
@@ -139,4 +145,6 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
         raise TypeError(f"mvlgamma(): argument 'p' (position 2) must be int, not {type(p).__name__}")
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
+    if _floating(input, "mvlgamma").dtype.category == 3:
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{NAMES[input.dtype.name]}'")
     return s.mvlgamma_(_floating(input, "mvlgamma"), p=p)  # type: ignore[no-any-return]

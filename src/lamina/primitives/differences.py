@@ -178,6 +178,8 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
 
     spacing: a step, or one for each dimension, or 1-d tensors of coordinates.
     """
+    if input._kind.dtype.name == "uint8":
+        raise RuntimeError("torch.gradient does not support uint8 input.")
     ndim = input._array.ndim
     if spacing is None:
         spacing = 1

@@ -137,6 +137,10 @@ def _device(p: Primitive, tensors: Sequence[Any]) -> Any:
     return where
 
 
+LOW = 4
+"""In `refuses`: bfloat16 and float16, beside the categories of dtypes."""
+
+
 def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
     """Operands as Tensors or numbers, their arrays in the common dtype, the result's kind (where known) and device."""
     tensors = [t if isinstance(t, Tensor) else as_operand(t) for t in given]
@@ -151,8 +155,9 @@ def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
     shared = common_dtype(tensors[1:] if p.promote == "rest" else tensors)
     if p.promote == "float" and shared.category < 2:
         shared = dtypes.get_default_dtype()
-    if shared.category in p.refuses:
-        error, text = p.refuses[shared.category]
+    refused = p.refuses.get(shared.category) or (p.refuses.get(LOW) if shared.is_low else None)
+    if refused is not None:
+        error, text = refused
         raise error(text.format(shared.alias[:-6]))
     arrays = []
     for i, t in enumerate(tensors):

@@ -93,7 +93,7 @@ logaddexp2 = elementwise(
     "logaddexp2", lambda x, y: np.logaddexp2(x, y) if x.dtype.kind != "c" else _logaddexp(x * _LN2, y * _LN2) / _LN2,
     emit=lambda b, x, y: _emit_logaddexp(b, x, y, 1.0, b.exp2),
     grads=(lambda g, x, y: g / (exp2(y - x) + 1.0), lambda g, x, y: g / (exp2(x - y) + 1.0)),
-    refuses={c: lacks("logaddexp2_cpu") for c in (0, 1)})  # fmt: skip
+    refuses={c: lacks("logaddexp2_cpu") for c in (0, 1, 3)})  # fmt: skip
 
 # ---- roots -----------------------------------------------------------------------------------------------------------
 
@@ -304,7 +304,7 @@ absolute = elementwise(
 copysign = elementwise(
     "copysign", lambda x, y: np.copysign(x, y),
     grads=(lambda g, x, out: where_(x == 0, 0.0, g * (out / x)), lambda g: zeros_(g)),
-    emit=lambda b, x, y: b.copysign(x, y), promote="float", number="CopysignBackward1")  # fmt: skip
+    emit=lambda b, x, y: b.copysign(x, y), promote="float", number="CopysignBackward1", refuses={3: lacks("copysign_cpu")})  # fmt: skip
 heaviside = elementwise(
     "heaviside", lambda x, y: np.where(x == 0, y, x > 0).astype(x.dtype),
     emit=lambda b, x, y: b.select(b.eq(x, 0), y, b.cast(b.gt(x, 0), x.dtype)),

@@ -129,6 +129,10 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """Powers of the elements of a vector, falling unless `increasing`, as rows of N (default: its length)."""
     if x._array.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
+    if x._kind.category == 0 or x._kind.dtype.is_low:
+        raise RuntimeError(
+            f"linalg.vander supports floating point, complex, and integer tensors, but got {scalar_name(x.dtype)}"
+        )
     n = x._array.shape[0] if N is None else N
     if n < 0:
         raise RuntimeError("N must be non-negative.")

@@ -223,4 +223,8 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     ndim = input._array.ndim
     if ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
+    if input._kind.category < 2:
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_name(input.dtype)}"
+        )
     return renorm_(input, p=float(p), dim=wrap_dim(dim, ndim), maxnorm=float(maxnorm))  # type: ignore[no-any-return]

@@ -30,6 +30,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     x, w, kinds = input._array, weight._array, (input._kind.dtype, weight._kind.dtype)
     if kinds[0] is not kinds[1]:
         raise RuntimeError(f"prelu: Type promoting not supported. Got {' and '.join(map(scalar_name, kinds))}")
+    if kinds[0].category != 2:
+        raise not_implemented("prelu_cpu", kinds[0])
     if w.size != 1:
         if not x.ndim:
             raise RuntimeError("Not allow zero-dim input tensor.")

@@ -211,9 +211,9 @@ def elementwise(
 
     promote: "same" (the common dtype), "float" (integers become the default float), "bool" (the result is bool), "complex" (the
     result is complex), "rest" (the first input keeps its dtype), "none". refuses: by category of dtype (0 bool, 1 integer,
-    2 floating, 3 complex) the message of the NotImplementedError, or (error, message); "{}" in it is the dtype. number: the name of
-    the node where the second operand is a Python number. check: looks at the operands of calls that need promotion, before it.
-    native: low precision is not computed in float32. large: as a primitive's.
+    2 floating, 3 complex, and 4 for low precision) the message of the NotImplementedError, or (error, message); "{}" in it is
+    the dtype. number: the name of the node where the second operand is a Python number. check: looks at the operands of calls
+    that need promotion, before it. native: low precision is not computed in float32. large: as a primitive's.
     Returns a plain function of the inputs; of two inputs it has an attribute `operator`, the form for `Tensor.__op__`.
     """
     n = compute.nin if isinstance(compute, np.ufunc) else compute.__code__.co_argcount

@@ -21,7 +21,7 @@ from lamina.primitives.kernels import places
 from lamina.primitives.levels import whole
 from lamina.primitives.registry import primitive
 from lamina.primitives.scattering import check_slices, covered, scatter_add_to, scatter_value, spread, uncovered
-from lamina.primitives.signature import parsed
+from lamina.primitives.signature import not_implemented, parsed
 
 _UFUNCS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 
@@ -185,6 +185,8 @@ def index_reduce(
             f"and size: {list(index._array.shape)}"
         )
     check_slices(input, d, index, source, "index_reduce_")
+    if input._kind.category in (0, 3) and index._array.size:
+        raise not_implemented("index_func_", input.dtype)
     values = whole(index)
     if values.size and (values.min() < 0 or values.max() >= (input._array.shape[d] if input._array.ndim else 1)):
         raise IndexError("index out of range in self")

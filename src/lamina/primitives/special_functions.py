@@ -65,11 +65,19 @@ _WITHOUT_SCIPY = {
 }  # fmt: skip
 
 
-def _function(name: str, compute: Any, grads: Any = None, kernel: str | None = None, **options: Any) -> Any:
-    """A function of real numbers: integers become the default float."""
-    return elementwise(
-        name, compute, grads=grads, promote="float", refuses={3: lacks(kernel or f"{name}_cpu")}, **options
-    )
+def _function(
+    name: str,
+    compute: Any,
+    grads: Any = None,
+    kernel: str | None = None,
+    low: bool = True,
+    whole: bool = True,
+    **options: Any,
+) -> Any:
+    """A function of real numbers. low: also of bfloat16 and float16; whole: also of integers, which become the default float."""
+    lacking = lacks(kernel or f"{name.removeprefix('special_')}_cpu")
+    refused = dict.fromkeys((*(() if whole else (0, 1)), 3, *(() if low else (4,))), lacking)
+    return elementwise(name, compute, grads=grads, promote="float" if whole else "same", refuses=refused, **options)
 
 
 # ---- error functions -------------------------------------------------------------------------------------------------
@@ -91,21 +99,21 @@ erfinv = _function(
     "erfinv", lambda x: _library("erfinv")(x), (lambda g, out: g * (exp(out * out) / _SLOPE),), "erfinv_vml_cpu"
 )
 erfcx = _function(
-    "special_erfcx", lambda x: _library("erfcx")(x), (lambda g, x, out: g * (x * out * 2.0 - _SLOPE),))  # fmt: skip
+    "special_erfcx", lambda x: _library("erfcx")(x), (lambda g, x, out: g * (x * out * 2.0 - _SLOPE),), low=False)  # fmt: skip
 ndtr = _function(
     "special_ndtr", lambda x: _library("ndtr")(x),
     (lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))),),
     emit=lambda b, x: b.mul(b.erfc(b.mul(b.cast(x, "float64"), -math.sqrt(0.5))), 0.5))  # fmt: skip
 log_ndtr = _function(
     "special_log_ndtr", lambda x: _library("log_ndtr")(x),
-    (lambda g, x: g * _hazard(x),))  # fmt: skip
+    (lambda g, x: g * _hazard(x),), low=False)  # fmt: skip
 _hazard = _function(
     "normal_hazard", lambda x: math.sqrt(2 / math.pi) / _library("erfcx")(x * -math.sqrt(0.5)),
     (lambda g, x, out: g * -(out * (x + out)),))  # fmt: skip
 """The normal density over the distribution function, without overflow in either."""
 ndtri = _function(
     "special_ndtri", lambda x: _library("ndtri")(x),
-    (lambda g, out: g * (exp(out * out * 0.5) * math.sqrt(2 * math.pi)),))  # fmt: skip
+    (lambda g, out: g * (exp(out * out * 0.5) * math.sqrt(2 * math.pi)),), low=False)  # fmt: skip
 
 # ---- gamma functions -------------------------------------------------------------------------------------------------
 
@@ -152,15 +160,15 @@ def _gamma_density(x: Any, y: Any) -> Any:
 igamma = _function(
     "igamma", lambda x, y: _library("gammainc")(x, y),
     (refuse_derivative("the derivative for 'igamma: input' is not implemented."),
-     lambda g, x, y: g * _gamma_density(x, y)))  # fmt: skip
+     lambda g, x, y: g * _gamma_density(x, y)), whole=False)  # fmt: skip
 igammac = _function(
     "igammac", lambda x, y: _library("gammaincc")(x, y),
     (refuse_derivative("the derivative for 'igammac: input' is not implemented."),
-     lambda g, x, y: -g * _gamma_density(x, y)))  # fmt: skip
+     lambda g, x, y: -g * _gamma_density(x, y)), whole=False)  # fmt: skip
 zeta = _function(
     "special_zeta", lambda x, y: np.asarray(_library("zeta")(x, y), np.result_type(x, y)),
     (refuse_derivative("the derivative for 'zeta' is not implemented."), lambda g, x, y: g * (-x * zeta(x + 1.0, y))),
-    number="SpecialZetaBackward2")  # fmt: skip
+    number="SpecialZetaBackward2", low=False)  # fmt: skip
 
 # ---- x log y ---------------------------------------------------------------------------------------------------------
 
@@ -224,20 +232,21 @@ i1e = _function(
     "special_i1e", lambda x: _library("i1e")(x), (lambda g, x, out: g * _i1e_slope(x, out),), node="SpecialI1E"
 )
 
-bessel_j0 = _function("special_bessel_j0", lambda x: _library("j0")(x))
-bessel_j1 = _function("special_bessel_j1", lambda x: _library("j1")(x))
-bessel_y0 = _function("special_bessel_y0", lambda x: _library("y0")(x))
-bessel_y1 = _function("special_bessel_y1", lambda x: _library("y1")(x))
-modified_bessel_i0 = _function("special_modified_bessel_i0", lambda x: _library("i0")(x))
-modified_bessel_i1 = _function("special_modified_bessel_i1", lambda x: _library("i1")(x))
-modified_bessel_k0 = _function("special_modified_bessel_k0", lambda x: _library("k0")(x))
-modified_bessel_k1 = _function("special_modified_bessel_k1", lambda x: _library("k1")(x))
-scaled_modified_bessel_k0 = _function("special_scaled_modified_bessel_k0", lambda x: _library("k0e")(x))
-scaled_modified_bessel_k1 = _function("special_scaled_modified_bessel_k1", lambda x: _library("k1e")(x))
-airy_ai = _function("special_airy_ai", lambda x: _library("airy")(x)[0])
+bessel_j0 = _function("special_bessel_j0", lambda x: _library("j0")(x), low=False)
+bessel_j1 = _function("special_bessel_j1", lambda x: _library("j1")(x), low=False)
+bessel_y0 = _function("special_bessel_y0", lambda x: _library("y0")(x), low=False)
+bessel_y1 = _function("special_bessel_y1", lambda x: _library("y1")(x), low=False)
+modified_bessel_i0 = _function("special_modified_bessel_i0", lambda x: _library("i0")(x), low=False)
+modified_bessel_i1 = _function("special_modified_bessel_i1", lambda x: _library("i1")(x), low=False)
+modified_bessel_k0 = _function("special_modified_bessel_k0", lambda x: _library("k0")(x), low=False)
+modified_bessel_k1 = _function("special_modified_bessel_k1", lambda x: _library("k1")(x), low=False)
+scaled_modified_bessel_k0 = _function("special_scaled_modified_bessel_k0", lambda x: _library("k0e")(x), low=False)
+scaled_modified_bessel_k1 = _function("special_scaled_modified_bessel_k1", lambda x: _library("k1e")(x), low=False)
+airy_ai = _function("special_airy_ai", lambda x: _library("airy")(x)[0], low=False)
 spherical_bessel_j0 = _function(
     "special_spherical_bessel_j0",
-    lambda x: np.where(np.isinf(x), 0, np.where(x == 0, 1, np.sin(x) / x)).astype(x.dtype),
+    low=False,
+    compute=lambda x: np.where(np.isinf(x), 0, np.where(x == 0, 1, np.sin(x) / x)).astype(x.dtype),
     emit=lambda b, x: b.select(b.isinf(x), 0.0, b.select(b.eq(x, 0.0), 1.0, b.div(b.sin(x), x))))  # fmt: skip
 
 # ---- orthogonal polynomials ------------------------------------------------------------------------------------------
@@ -247,7 +256,7 @@ def _polynomial(name: str, compute: Any) -> Any:
     def values(x: Any, n: Any) -> Any:
         return compute(x if hasattr(x, "dtype") else np.asarray(x, n.dtype), n)
 
-    return _function(f"special_{name}", values)
+    return _function(f"special_{name}", values, low=False)
 
 
 chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t", polynomials.chebyshev_t)

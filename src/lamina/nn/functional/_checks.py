@@ -25,12 +25,21 @@ def check_tensor(value: Any, function: str, name: str = "input", position: int =
         )
 
 
-def check_floating(input: Any, function: str, kernel: str, complex_too: bool = False) -> None:
-    """Raise unless `input` is a floating tensor; `kernel` is the name that PyTorch's message quotes."""
+def check_floating(input: Any, function: str, kernel: str, complex_too: bool = False, low: bool = True) -> None:
+    """Raise unless `input` is a floating tensor; `kernel` is the name that PyTorch's message quotes. low: bfloat16 and float16, too."""
     check_tensor(input, function)
-    if input.is_floating_point() or (complex_too and input.is_complex()):
+    if input.is_floating_point() and (low or not input.dtype.is_low):
+        return
+    if complex_too and input.is_complex():
         return
     raise NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(input)}'")
+
+
+def check_real_pair(input: Tensor, target: Tensor, kernel: str) -> None:
+    """Raise unless the common dtype of the two is a floating one."""
+    common = lamina.result_type(input, target)
+    if not common.is_floating_point:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{common.alias.removesuffix('Tensor')}'")
 
 
 def check_same_dtype(tensor: Tensor, other: Tensor) -> None:

@@ -13,6 +13,7 @@ from lamina.nn.functional._checks import check_tensor, int_list
 from lamina.primitives import convolution as kernels
 from lamina.primitives import fused
 from lamina.primitives.inplace import of_tensors
+from lamina.primitives.signature import not_implemented
 
 Ints = int | Sequence[int]
 
@@ -192,6 +193,8 @@ def _pair(value: Ints, name: str) -> list[int]:
 def unfold(input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1) -> Tensor:
     """The sliding blocks of (N, C, H, W) as columns: (N, C * kh * kw, blocks)."""
     check_tensor(input, "im2col")
+    if input.dtype.category == 1:
+        raise not_implemented("im2col_out_cpu", input.dtype)
     return kernels.im2col(
         input, _pair(kernel_size, "kernel_size"), _pair(dilation, "dilation"), _pair(padding, "padding"),
         _pair(stride, "stride"),

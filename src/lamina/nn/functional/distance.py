@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import lamina
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_tensor, scalar_name
+from lamina.nn.functional._checks import check_floating, check_tensor, scalar_name
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
 from lamina.primitives.inplace import of_tensors
@@ -60,6 +60,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     count = input.shape[0]
     if input.shape[1] == 0:
         return input.new_zeros(max(count * (count - 1) // 2, 0))
+    check_floating(input, "pdist", "pdist", low=False)
     rows, columns = lamina.triu_indices(count, count, 1)
     return _pdist(input, rows, columns, p)
 

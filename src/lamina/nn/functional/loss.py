@@ -15,6 +15,7 @@ import numpy as np
 import lamina
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.nn.functional._checks import check_real_pair
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.primitives import fused
 from lamina.primitives.inplace import loosely, of_tensors
@@ -83,6 +84,7 @@ def mse_loss(
     if weight is None:
         if input.shape == target.shape and input.dtype is target.dtype and input.is_floating_point() and input.numel():
             return _mse_alike(input, target, reduction=reduction)[0]  # type: ignore[no-any-return]
+        check_real_pair(input, target, "mse_cpu")
         return _mse_loss(input, target, reduction)
     _check_weight(input, weight)
     return _weighted_mean(_mse_loss(input, target, "none"), weight, reduction)
@@ -121,6 +123,7 @@ def smooth_l1_loss(
         return apply_reduction(lamina.abs(input - target), reduction)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    check_real_pair(input, target, "smooth_l1_cpu")
     return _smooth_l1_loss(input, target, reduction, beta)
 
 
@@ -140,6 +143,7 @@ def huber_loss(
     check_reduction(reduction)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    check_real_pair(input, target, "huber_cpu")
     if weight is None:
         return _huber_loss(input, target, reduction, delta)
     _check_weight(input, weight)

@@ -92,6 +92,8 @@ def soft_margin_loss(
     """log(1 + exp(-target * input)), target 1 or -1."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     refuse_grad("soft_margin_loss", target=target)
+    if lamina.result_type(input, target).category < 2:
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {scalar_name(input)}")
     return _soft_margin(input, target, reduction)
 
 
@@ -176,7 +178,7 @@ def multi_margin_loss(
         )
     if weight is not None and weight.numel() != classes:
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
-    check_floating(input, "multi_margin_loss", "multi_margin_loss")
+    check_floating(input, "multi_margin_loss", "multi_margin_loss_cpu_kernel", low=False)
     if target.dtype != lamina.int64:
         raise RuntimeError(f"expected scalar type Long but found {scalar_name(target)}")
     if weight is not None:
@@ -218,7 +220,7 @@ def multilabel_margin_loss(
         raise RuntimeError(_NON_EMPTY.format(list(input.shape)))
     if target.shape != input.shape and not (input.dim() <= 1 and target.dim() <= 1 and target.numel() == input.numel()):
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
-    check_floating(input, "multilabel_margin_loss", "multilabel_margin_loss")
+    check_floating(input, "multilabel_margin_loss", "multilabel_margin_loss_forward_out_frame", low=False)
     if target.dtype != lamina.int64:
         raise RuntimeError(f"expected scalar type Long but found {scalar_name(target)}")
     rows = input if input.dim() == 2 else input.reshape(1, -1)

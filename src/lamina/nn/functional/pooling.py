@@ -16,6 +16,7 @@ from lamina.nn.functional._out import write_out
 from lamina.nn.functional._pool_arguments import Ints, sizes, with_defaults
 from lamina.primitives import pooling as kernels
 from lamina.primitives.inplace import loosely, of_tensors
+from lamina.primitives.signature import not_implemented
 
 _ADAPTIVE_MAX = {2: kernels.adaptive_max_pool2d, 3: kernels.adaptive_max_pool3d}
 
@@ -162,6 +163,8 @@ def avg_pool3d(
 ) -> Tensor:  # fmt: skip
     """Means of windows of (N, C, D, H, W) or (C, D, H, W); with `divisor_override`, sums over it."""
     check_tensor(input, "avg_pool3d")
+    if input.dtype.is_low:
+        raise not_implemented("avg_pool3d_out_frame", input.dtype)
     kernel = sizes(kernel_size, 3, "avg_pool3d", "kernel_size", 2)
     steps = sizes(stride, 3, "avg_pool3d", "stride", 3, omissible=True) or kernel
     pads = sizes(padding, 3, "avg_pool3d", "padding", 4)
