@@ -26,6 +26,7 @@ from lamina.primitives.signature import parsed, reduced, scalar_name
 
 ndarray = np.ndarray
 HUGE = 1 << 20  # elements: a sum that waits for memory, which a native loop reads faster
+PARTS = 32  # of such a sum
 FEW = 8  # summands: NumPy adds them one by one, as PyTorch does, and where they cancel each other that shows
 
 
@@ -104,10 +105,16 @@ def _everything(x: Array, to: Any = None) -> Any:
     if x.size < LARGE:
         return x.sum(dtype=to)
     if x.size >= HUGE and to is None and Slots.fuser is not None:
-        added = Slots.fuser(sum_all, (x,), {"to": None})
+        whole = x.flags.c_contiguous and x.size % PARTS == 0
+        added = Slots.fuser(_by_parts, (x,), {}) if whole else Slots.fuser(sum_all, (x,), {"to": None})
         if added is not NotImplemented:
             return added
     return total(x, tuple(range(x.ndim)), False, to)
+
+
+def _by_parts(x: Tensor) -> Any:
+    """The sum of all elements, in parts that threads can share."""
+    return sum_all(sum_(x.reshape(PARTS, -1), dims=(1,), keepdim=False, to=None), to=None)
 
 
 sum_all = primitive(
