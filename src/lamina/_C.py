@@ -50,7 +50,7 @@ _SCRIPT = frozenset(("ScriptModule", "ScriptFunction", "CompilationUnit"))
 
 _NATIVE = frozenset((
     "_current_autograd_node", "_current_graph_task_execution_order", "_current_graph_task_id", "_is_multithreading_enabled",
-    "_set_multithreading_enabled", "_will_engine_execute_node",
+    "_set_multithreading_enabled", "_WeakTensorRef", "_will_engine_execute_node",
 ))  # fmt: skip
 """Names about a backward that runs: autograd/native.py has them."""
 
@@ -67,6 +67,8 @@ def __getattr__(name: str) -> Any:
     if name in _NATIVE or name == "_autograd":
         native = importlib.import_module("lamina.autograd.native")
         return native if name == "_autograd" else getattr(native, name)
+    if name == "_functions":
+        return importlib.import_module("lamina.autograd.graph")
     if name in ("_is_fwd_grad_enabled", "_set_fwd_grad_enabled"):
         return getattr(importlib.import_module("lamina.autograd.forward_ad"), name)
     raise AttributeError(f"module 'torch._C' has no attribute '{name}'")

@@ -11,6 +11,29 @@ from typing import Any
 import numpy as np
 
 import lamina
+from lamina.core.device import BY_NUMPY
+
+
+class GradcheckError(RuntimeError):
+    """A gradient is not what finite differences say, or breaks a rule of gradients."""
+
+    __module__ = "torch.autograd.gradcheck"
+
+
+def perturbed_alike(a: Any, b: Any, like: Any, how: str) -> None:
+    """Raises AssertionError for an output whose shape or dtype depends on values."""
+    for what in ("shape", "dtype"):
+        one, other = getattr(a, what), getattr(b, what)
+        if one != other or other != getattr(like, what):
+            shown = (
+                [lamina.Size(one), lamina.Size(other)]
+                if what == "shape"
+                else [BY_NUMPY[one].dtype, BY_NUMPY[other].dtype]
+            )
+            raise AssertionError(
+                f"Expected `func` to return outputs with the same {what} when inputs are perturbed {how}, but got: {what}s {shown[0]} "
+                f"and {shown[1]}."
+            )
 
 
 def directions(array: Any) -> Iterator[complex]:
@@ -44,6 +67,8 @@ def numerical_jacobians(values: Callable[[], list[Any]], t: Any, count: int, eps
             plus = now
             continue
         for jacobians, a, b in zip(found, plus, now, strict=True):
+            index = tuple(int(n) for n in np.unravel_index(flat, t._array.shape))
+            perturbed_alike(b, a, a, f"on index {index} by {eps}")
             slope = (np.subtract(a, b, dtype=None if a.dtype.kind in "fc" else np.float64) / (2 * eps)).reshape(-1)
             for part in ("real", "imag") if slope.dtype.kind == "c" else ("real",):
                 wide = np.result_type(kind, slope.real.dtype)

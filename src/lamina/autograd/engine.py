@@ -6,7 +6,8 @@ Not here: leaves and hooks (leaves.py); what a node computes; argument checks (t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import count
 from threading import Thread, local
@@ -215,6 +216,20 @@ def will_execute(edge: Any) -> bool:
 def current_node() -> Any:
     """The node whose Python function, or hooks, run in this thread's backward; None outside."""
     return None if _run.sums is None else _run.sums.node
+
+
+@contextmanager
+def running(node: Node) -> Iterator[None]:
+    """In this context `node` is what this thread's backward runs: code of the user's may ask."""
+    sums = _run.sums
+    if sums is None:
+        yield
+        return
+    outer, sums.node = sums.node, node
+    try:
+        yield
+    finally:
+        sums.node = outer
 
 
 def _with_hooks(node: Node, g: Any, sums: _Sums, stops: set[Node], anomaly: Any) -> Any:

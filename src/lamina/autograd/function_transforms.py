@@ -33,11 +33,18 @@ class VmapInfo(NamedTuple):
 def call(cls: type[Function], args: tuple[Any, ...]) -> Any:
     """Carry out `cls.apply(*args)` at the innermost level that an argument takes part in; NotImplemented where none does."""
     tensors = [a for a in tree_flatten(args)[0] if isinstance(a, Tensor)]
-    levels = [t._level for t in tensors if t.__class__ is Batched]
+    levels = [t._level for t in tensors if t.__class__ is Batched and not t._level.direct]
     if levels:
         return _with_batch(cls, args, max(levels, key=lambda level: level.id))
-    level = innermost_tangent(tensors)
+    level = innermost_tangent([_whole(t) for t in tensors])
     return NotImplemented if level is None else _with_tangents(cls, args, level)
+
+
+def _whole(t: Any) -> Any:
+    """What holds all entries of a batch: it has the tangents."""
+    while t.__class__ is Batched:
+        t = t._value
+    return t
 
 
 # ---- forward mode ----------------------------------------------------------------------------------------------------
@@ -91,6 +98,7 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
     owners = {id(a if a._base is None else a._base) for a in args if isinstance(a, Tensor)}
     given = {id(a): tangent for a, tangent in zip(args, tangents, strict=True)}
     marked = {id(t) for t in ctx.non_differentiable or ()}
+    made = list(outs)  # of a batch, another object
     for i, (out, tangent) in enumerate(zip(outs, moved, strict=True)):
         if not isinstance(out, Tensor):
             continue
@@ -112,8 +120,14 @@ def _with_tangents(cls: type[Function], args: tuple[Any, ...], level: Level) -> 
                     "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
                 )
             check_dual(out, tangent)
-            with_tangent(out, tangent, level)
-    return output
+            made[i] = with_tangent(out, tangent, level)
+    return (
+        output
+        if all(a is b for a, b in zip(made, outs, strict=True))
+        else tuple(made)
+        if isinstance(output, tuple)
+        else made[0]
+    )
 
 
 def _tangent(a: Any, level: Level, materialize: bool) -> Any:

@@ -17,18 +17,12 @@ import numpy as np
 
 import lamina
 from lamina.autograd.api import grad
-from lamina.autograd.differences import directions, numerical_jacobians, random_direction
+from lamina.autograd.differences import GradcheckError, numerical_jacobians, perturbed_alike, random_direction
 from lamina.autograd.function import Function
 from lamina.core.device import BY_NUMPY
 from lamina.core.tensor import Tensor, wrap
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
-
-
-class GradcheckError(RuntimeError):
-    """A gradient is not what finite differences say, or breaks a rule of gradients."""
-
-    __module__ = "torch.autograd.gradcheck"
 
 
 @dataclass
@@ -166,7 +160,17 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...], options: _Option
         if options.batched:
             _check_batched(outs, [t for _, t in watched])
     if options.forward:
-        _check_forward(func, inputs, chosen, watched, values, options)
+        from lamina.autograd.gradcheck_forward import Forward  # for this check alone
+
+        forward = Forward(func, inputs, chosen, watched)
+        if options.fast:
+            forward.compare_direction(values, options.eps, lambda a, n: _close(a, n, options))
+        else:
+            forward.compare(values, options.eps, lambda a, n: _close(a, n, options))
+        if options.undefined:
+            forward.check_zeros()
+        if options.batched_forward:
+            forward.check_batched()
     return True
 
 
@@ -247,13 +251,17 @@ def _compare_jacobians(
 ) -> None:
     inputs = [t for _, t in watched]
     analytical = _analytical(o, part, inputs, options.dtypes)
-    again = _analytical(o, part, inputs, False)
+    _check_again(analytical, _analytical(o, part, inputs, False), options)
     for (i, _), a, n in zip(watched, analytical, numerical, strict=True):
         wanted = n.get(part, np.zeros_like(a))
         if not _close(a, wanted, options):
             raise GradcheckError(_prefix(o, part) + _mismatch(k, i, wanted, a))
-    for a, b in zip(analytical, again, strict=True):
-        if a.size and np.abs(a - b).max() > options.nondet_tol:
+
+
+def _check_again(first: Sequence[Any], again: Sequence[Any], options: _Options) -> None:
+    """A backward gives the same twice."""
+    for a, b in zip(first, again, strict=True):
+        if a is not None and a.size and np.abs(a - b).max() > options.nondet_tol:
             raise GradcheckError(
                 "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values, "
                 f"although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {options.nondet_tol}."
@@ -278,7 +286,9 @@ def _compare_direction(
     v = random_direction(source, getattr(o._array, "real", o._array))
     inputs = [t for _, t in watched]
     weight = (v * (1j if part == "imag" else 1.0)).astype(o._array.dtype)
-    grads = grad(o, inputs, wrap(weight, o._kind), retain_graph=True, allow_unused=True)
+    grads, again = (grad(o, inputs, wrap(weight, o._kind), retain_graph=True, allow_unused=True) for _ in range(2))
+    first, second = ([None if g is None else g._array for g in found] for found in (grads, again))
+    _check_again(first, second, options)
     for (i, t), g in zip(watched, grads, strict=True):
         if options.dtypes and g is not None and g.dtype is not t.dtype:
             raise GradcheckError("Gradient has dtype mismatch")
@@ -291,11 +301,12 @@ def _compare_direction(
             minus = values()[k]
         finally:
             t._array[...] = before
+        perturbed_alike(minus, plus, o._array, f"by {options.eps}")
         slope = getattr((plus - minus) / (2 * options.eps), part)
         numerical = float((slope * v).sum())
         analytical = 0.0 if g is None else float((np.conj(g._array) * u).sum().real)
         if not _close(analytical, numerical, options, float(np.abs(u).sum() * np.abs(v).sum())):
-            slow = numerical_jacobians(values, t, k + 1, options.eps)[k].get(
+            slow = numerical_jacobians(values, t, len(values()), options.eps)[k].get(
                 part, np.zeros((t._array.size, o.nelement()))
             )
             exact = _analytical(o, part, [t], False)[0]
@@ -344,14 +355,17 @@ def _check_undefined(
             wrap((np.ones if i in which else np.zeros)(o._array.shape, o._array.dtype), o._kind)
             for i, o in enumerate(outs)
         ]
-        for g in grad(ends, watched, weights, allow_unused=True):
+        try:
+            found = grad(ends, watched, weights, allow_unused=True)
+        except RuntimeError as error:
+            _warn_of_undefined()
+            raise GradcheckError(
+                "Expected backward function to handle undefined output grads. A backward gets None for outputs that nobody used, and "
+                "must cope with it."
+            ) from error
+        for g in found:
             if g is not None and g._array.any():
-                warnings.warn(
-                    "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break "
-                    "existing callers of this function. If this is true for you, you can call this function with "
-                    '"check_undefined_grad=False" to disable the feature',
-                    stacklevel=5,
-                )
+                _warn_of_undefined()
                 raise GradcheckError(
                     "Expected all input grads to be undefined or zero when all output grads are undefined or zero. A backward gets None "
                     "for outputs that nobody used, and must cope with it."
@@ -363,6 +377,15 @@ def _check_undefined(
             check([i])
 
 
+def _warn_of_undefined() -> None:
+    warnings.warn(
+        "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break existing "
+        'callers of this function. If this is true for you, you can call this function with "check_undefined_grad=False" to disable the '
+        "feature",
+        stacklevel=6,
+    )
+
+
 def _check_batched(outs: Sequence[Any], inputs: Sequence[Any]) -> None:
     """Backward in a batch gives what backward one by one gives."""
     for k, o in enumerate(outs):
@@ -371,7 +394,10 @@ def _check_batched(outs: Sequence[Any], inputs: Sequence[Any]) -> None:
         try:
             together = grad(o, inputs, weights, retain_graph=True, allow_unused=True, is_grads_batched=True)
         except RuntimeError as error:
-            raise GradcheckError(f"While computing batched gradients, got: {error}") from error
+            raise GradcheckError(
+                f"While computing batched gradients, got: {error}\n\ngradcheck or gradgradcheck failed while testing batched gradient "
+                "computation (check_batched_grad)"
+            ) from error
         for i, (batch, singles) in enumerate(zip(together, zip(*one_by_one, strict=True), strict=True)):
             if batch is not None and not lamina.allclose(batch, lamina.stack(list(singles))):
                 raise GradcheckError(
@@ -379,40 +405,35 @@ def _check_batched(outs: Sequence[Any], inputs: Sequence[Any]) -> None:
                 )
 
 
-# ---- forward mode ----------------------------------------------------------------------------------------------------
+# ---- old names -------------------------------------------------------------------------------------------------------
 
 
-def _check_forward(
-    func: Callable[..., Any], inputs: tuple[Any, ...], chosen: Sequence[int], watched: Sequence[tuple[int, Any]],
-    values: Callable[[], list[Any]], options: _Options,
-) -> None:  # fmt: skip
-    from lamina.autograd import forward_ad  # needed for this check alone
+def get_numerical_jacobian(
+    fn: Callable[..., Any], inputs: Any, target: Any = None, eps: float = 1e-3, grad_out: float = 1.0
+) -> Any:
+    """The Jacobians of the first output of `fn(inputs)`. Deprecated: `torch.autograd.functional.jacobian` computes them."""
+    _was_private("get_numerical_jacobian", grad_out)
+    return tuple(jacobians[0] for jacobians in _get_numerical_jacobian(fn, inputs, None, target, eps))
 
-    def pushed(at: int, tangent: Any) -> list[Any]:
-        with forward_ad.dual_level():
-            given = [
-                forward_ad.make_dual(t.detach(), tangent) if i == at else t.detach() if isinstance(t, Tensor) else t
-                for i, t in enumerate(inputs)
-            ]
-            outs = _tuple(func(*given))
-            return [forward_ad.unpack_dual(outs[i]).tangent for i in chosen]
 
-    for i, t in watched:
-        numerical = numerical_jacobians(values, t, len(chosen), options.eps)
-        for flat, index in enumerate(np.ndindex(t._array.shape)):
-            for direction in directions(t._array):
-                tangent = np.zeros(t._array.shape, t._array.dtype)
-                tangent[index] = direction
-                found = pushed(i, wrap(tangent, t._kind))
-                for k, (jacobians, slope) in enumerate(zip(numerical, found, strict=True)):
-                    for part, rows in jacobians.items():
-                        wanted = rows[flat].imag if direction == 1j else rows[flat].real
-                        given = np.zeros(wanted.shape) if slope is None else getattr(slope._array.reshape(-1), part)
-                        if not _close(given, wanted, options):
-                            raise GradcheckError(
-                                "Jacobian computed with forward mode mismatch for "
-                                f"output {k} with respect to input {i},\nnumerical:{wrap(wanted)}\nanalytical:{wrap(given)}\n"
-                            )
+def get_analytical_jacobian(inputs: Any, output: Any, nondet_tol: float = 0.0, grad_out: float = 1.0) -> Any:
+    """(Jacobians by backward, whether it gives the same twice, whether shapes fit, whether dtypes do). Deprecated likewise."""
+    _was_private("get_analytical_jacobian", grad_out)
+    watched = list(_iter_tensors(inputs, True))
+    first, again = (_analytical(output, "real", watched, False) for _ in range(2))
+    same = all(not a.size or np.abs(a - b).max() <= nondet_tol for a, b in zip(first, again, strict=True))
+    return tuple(wrap(a) for a in first), same, True, True
+
+
+def _was_private(name: str, grad_out: float) -> None:
+    if grad_out != 1.0:
+        raise ValueError(f"Expected grad_out to be 1.0. {name} no longer supports values of grad_out != 1.0.")
+    warnings.warn(
+        f"`{name}` was part of PyTorch's private API and not meant to be exposed. It is deprecated: use "
+        "torch.autograd.functional.jacobian.",
+        FutureWarning,
+        stacklevel=3,
+    )
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------

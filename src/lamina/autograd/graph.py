@@ -89,11 +89,11 @@ class Node:
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        return tuple(node_and_number(self._edges[i]) for i in self._shown)
+        return tuple(node_and_number(None if i is None else self._edges[i]) for i in self._shown)
 
     @property
-    def _shown(self) -> Sequence[int]:
-        """Which edges users see."""
+    def _shown(self) -> Sequence[int | None]:
+        """Which edges users see; None: that of an argument that was left out."""
         return range(len(self._edges))
 
     @property
@@ -139,7 +139,7 @@ class Node:
             results: Sequence[Any] = (None,) * len(self._edges)
         else:
             results = self._vjp(list(grads) if several(self) else grads[0], True)
-        results = [results[i] if i < len(results) else None for i in self._shown]
+        results = [results[i] if i is not None and i < len(results) else None for i in self._shown]
         return results[0] if len(results) == 1 else tuple(results)
 
     def __repr__(self) -> str:

@@ -202,18 +202,21 @@ def pre_hooks(node: Node, extra: Any, g: Any, create: bool) -> Any:
     return values[0]
 
 
-def after(extra: Any, results: Any, g: Any, node: Node, create: bool) -> Any:
-    """Post-hooks: they see what the node returned and what it was given."""
+def after(extra: Any, results: Any, g: Any, node: Node, create: bool, nothing: bool = False) -> Any:
+    """Post-hooks: they see what the node returned and what it was given (nothing: that is gone)."""
     given = (tuple(g) if g is not None else (None,) * node._width) if several(node) else (g,)
     results = [results[i] if i < len(results) and edge is not NOWHERE else None for i, edge in enumerate(node._edges)]
+    if nothing:
+        given = ()
     seen = node._shown
-    ins, given = _shown(tuple(results[i] for i in seen), create), _shown(given, create)
+    ins, given = _shown(tuple(None if i is None else results[i] for i in seen), create), _shown(given, create)
     for hook in tuple(extra.post_hooks.values()):
         changed = hook(ins, given)
         if changed is not None:
             ins = _checked_tuple(hook, changed, ins)
     for i, r in zip(seen, _bare(ins, create), strict=True):
-        results[i] = r
+        if i is not None:
+            results[i] = r
     return results
 
 

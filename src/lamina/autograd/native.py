@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 from lamina.autograd import engine, modes
 from lamina.autograd.grad_mode import is_multithreading_enabled, set_multithreading_enabled
-from lamina.autograd.graph import AccumulateGrad, Node, accumulator
+from lamina.autograd.graph import AccumulateGrad, Node, accumulator, edge_of, make
 from lamina.autograd.hooks import saved_tensors_hooks
-from lamina.autograd.saved import SavedTensor
+from lamina.autograd.saved import AliasNode, Packed, SavedOutput, SavedTensor
 from lamina.core.tensor import Tensor, version
 
 __all__ = ["SavedTensor"]
@@ -88,6 +89,21 @@ def _current_graph_task_execution_order() -> list[Any]:
     return found
 
 
+# ---- tensors -----------------------------------------------------------------------------------------------------------
+
+
+class _WeakTensorRef:
+    """A reference that does not keep its tensor."""
+
+    __module__ = "torch._C"
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = ref(tensor)
+
+    def expired(self) -> bool:
+        return self._tensor() is None
+
+
 # ---- versions ----------------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +133,17 @@ def _push_saved_tensors_default_hooks(pack_hook: Any, unpack_hook: Any) -> None:
 
 def _pop_saved_tensors_default_hooks() -> None:
     modes.change(saved_hooks=modes.mode().saved_hooks[:-1])
+
+
+def _make_saved_tensor(tensor: Tensor, is_output: bool = False) -> SavedTensor:
+    """`tensor` as an operation's node keeps it: through the hooks of the context."""
+    edge = edge_of(tensor)
+    node: Any = make(AliasNode, (edge,))
+    held = int(version(tensor).n)
+    hooks = modes.mode().saved_hooks
+    kept = Packed(tensor, hooks[-1], edge) if hooks else SavedOutput(tensor, version(tensor)) if is_output else tensor
+    node._saved, node._versions = (kept,), (held,)
+    return SavedTensor(node, 0)
 
 
 def _saved_tensors_hooks_is_enabled() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import modes
+from lamina.autograd import errors, modes
 from lamina.autograd.graph import Node, Output, edge_of, make, several
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
 from lamina.core.version import Version
@@ -97,28 +97,42 @@ class SavedTensor:
 
     __module__ = "torch._C._autograd"
 
-    def __init__(self, node: Node | None = None, at: int = -1) -> None:
+    def __init__(self, node: Node | None = None, at: int = -1, inside: int | None = None) -> None:
+        """at: which of what `node` saved; inside: which of its tensors, where it is a list."""
         if node is None:
             raise RuntimeError("Trying to create a SavedTensor object from Python is forbidden.")
-        self._node, self._at = node, at
+        self._node, self._at, self._inside = node, at, inside
+
+    def _kept(self) -> Any:
+        """What the node keeps in this place; None where it does not."""
+        found = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
+        return found if self._inside is None or found is None else found[self._inside]
 
     @property
     def data(self) -> Any:
         """What is kept: the tensor, or what the pack hook made of it."""
-        kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
-        return (
-            kept.held
-            if kept.__class__ is Packed
-            else kept.tensor(self._node)
-            if kept.__class__ is SavedOutput
-            else kept
-        )
+        kept = self._kept()
+        if kept.__class__ is Packed:
+            return kept.held
+        return kept.tensor(self._node) if kept.__class__ is SavedOutput else kept
 
     @property
     def unpack_hook(self) -> Any:
         """What `register_hooks` was given to get the tensor back; None where nothing is registered."""
-        kept = self._node._saved[self._at] if self._node._saved is not None and self._at >= 0 else None
+        kept = self._kept()
         return kept.unpack_hook if kept.__class__ is Packed else None
+
+    def unpack(self) -> Any:
+        """The tensor again. Raises RuntimeError when it was written to since."""
+        kept = self._kept()
+        if kept.__class__ is Packed:
+            return kept.shown(self._node)
+        if kept.__class__ is SavedOutput:
+            errors.check_unchanged(self._node, kept, self._node._versions[self._at], kept.version, True)
+            return kept.tensor(self._node)
+        if isinstance(kept, Tensor) and self._inside is None:
+            errors.check_unchanged(self._node, kept, self._node._versions[self._at], version(kept))
+        return kept
 
     def register_hooks(self, *hooks: Callable[..., Any]) -> None:
         """Keep `pack_hook(tensor)` in place of the tensor, and get it back by `unpack_hook`. Raises RuntimeError when it is freed."""
@@ -134,7 +148,7 @@ class SavedTensor:
                 "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
                 "second time or if you need to access saved variables after calling backward."
             )
-        kept = node._saved[at] if at >= 0 else None
+        kept = self._kept()
         if kept is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
         if kept.__class__ is Packed:
@@ -145,5 +159,11 @@ class SavedTensor:
         output = kept.__class__ is SavedOutput
         t = wrap(kept.array, kept.kind) if output else kept if isinstance(kept, Tensor) else wrap(np.asarray(kept))
         packed = Packed(t, (hooks[0], hooks[1]), None if output else edge_of(t), (kept.nr or 0) if output else None)
-        node._saved = (*node._saved[:at], packed, *node._saved[at + 1 :])
-        node._versions = (*node._versions[:at], None, *node._versions[at + 1 :])  # what was packed is checked no more
+        saved, versions = list(node._saved), list(node._versions)
+        if self._inside is None:
+            saved[at], versions[at] = packed, None  # what was packed is checked no more
+        else:
+            i = self._inside
+            saved[at] = (*saved[at][:i], packed, *saved[at][i + 1 :])
+            versions[at] = (*versions[at][:i], None, *versions[at][i + 1 :])
+        node._saved, node._versions = tuple(saved), tuple(versions)

@@ -132,17 +132,14 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         else:
             if not isinstance(t, Tensor):
-                shape, _ = _end_of(t, g)
+                shape, kind = _end_of(t, g)
                 if tuple(g.shape) != shape:
                     raise RuntimeError(_mismatch(i, g.shape, Size(shape)))
+                _check_complex(i, g, kind.dtype)
             else:
                 if g._array.shape != t._array.shape and g.shape != t.shape:
                     raise RuntimeError(_mismatch(i, g.shape, t.shape))
-                if (g._kind.dtype.category == 3) != (t._kind.dtype.category == 3):
-                    raise RuntimeError(
-                        "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
-                        f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
-                    )
+                _check_complex(i, g, t._kind.dtype)
                 if g._kind is not t._kind:
                     g = g.to(t.dtype)
             value = g if as_tensors else g._array
@@ -152,6 +149,14 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
 
 def _mismatch(i: int, given: Size, wanted: Size) -> str:
     return f"Mismatch in shape: grad_output[{i}] has a shape of {given} and output[{i}] has a shape of {wanted}."
+
+
+def _check_complex(i: int, g: Tensor, wanted: Any) -> None:
+    if (g._kind.dtype.category == 3) != (wanted.category == 3):
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+            f"dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {wanted}."
+        )
 
 
 def _end_of(edge: GradientEdge, like: Tensor | None = None) -> tuple[tuple[int, ...], Any]:
@@ -291,6 +296,12 @@ def _get_grad_fn(self: Tensor) -> Node | None:
     if found is not None:
         note_end(found, nr, self)
     return found  # type: ignore[no-any-return]
+
+
+def _set_grad_fn(self: Tensor, value: Any) -> None:
+    if value is not None:
+        raise RuntimeError("_grad_fn can be only set to None")
+    detach_(self)
 
 
 def _get_is_leaf(self: Tensor) -> bool:
@@ -465,8 +476,17 @@ PROPERTIES = {
     "grad": property(_get_grad, _set_grad, _del_grad),
     "_grad": property(_get_grad, _set_grad, _del_grad),
     "grad_fn": property(_get_grad_fn, _refuse("grad_fn")),
+    "_grad_fn": property(
+        _get_grad_fn,
+        _set_grad_fn,
+        _undeletable(RuntimeError, "Deletion of _grad_fn not allowed. Detach tensor instead!"),
+    ),
     "is_leaf": property(_get_is_leaf, _refuse("is_leaf")),
-    "_backward_hooks": property(_get_backward_hooks, _set_backward_hooks),
+    "_backward_hooks": property(
+        _get_backward_hooks,
+        _set_backward_hooks,
+        _undeletable(RuntimeError, "Deletion of _backwards_hooks not allowed!"),
+    ),
     "retains_grad": property(_get_retains_grad, _refuse("retains_grad")),
     "data": property(
         _get_data, _set_data, _undeletable(RuntimeError, "Deleting tensor data is not allowed. Delete tensor instead!")

@@ -208,7 +208,7 @@ class CopySlices(Node):
     _family = "torch::autograd::"
 
     @property
-    def _shown(self) -> Sequence[int]:
+    def _shown(self) -> Sequence[int | None]:
         return self.inner._shown
 
     def _vjp(self, g: Any, create: bool) -> Sequence[Any]:

@@ -18,6 +18,7 @@ from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import Place, users_place
 from lamina.primitives import registry
 from lamina.primitives.conversion import to
+from lamina.primitives.saved_names import CODES
 from lamina.primitives.second import recorded
 from lamina.primitives.transforms import alias
 
@@ -55,7 +56,7 @@ def fused(
             )  # fmt: skip
         else:
             COMPOSITES.add(f"{name}Backward0")
-        node_class = _node_class(name)
+        node_class = _node_class(name, names)
 
         @functools.wraps(body)
         def function(*args: Any, **kwargs: Any) -> Any:
@@ -110,8 +111,19 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
     return function
 
 
-def _node_class(name: str) -> type:
-    return type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd"})
+def _node_class(name: str, arguments: Sequence[str] = ()) -> type:
+    shown = {
+        f"_saved_{'self' if a == 'input' else a}": property(functools.partial(_argument, name=a)) for a in arguments
+    }
+    return type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd", **shown})
+
+
+def _argument(node: FusedNode, name: str) -> Any:
+    """`_saved_<name>` of a composite's node: what the body was given."""
+    if node._saved is None:
+        raise errors.FreedGraphError(node)
+    value = node.given["given"].get(name)
+    return CODES.get(value, value) if name == "reduction" else value
 
 
 def _seen_through(p: Any, node_class: type, body: Body, tensors: Any, params: dict[str, Any], mode: Any) -> Any:

@@ -29,10 +29,11 @@ _ids = count(1).__next__
 class Level:
     """One open transform. `size`: of the batch; None for a level of tangents. A context manager: open inside."""
 
-    __slots__ = ("below", "depth", "id", "randomness", "size")
+    __slots__ = ("below", "depth", "direct", "id", "randomness", "size")
 
     def __init__(self, size: int | None = None, randomness: str = "error") -> None:
         self.id, self.size, self.randomness, self.depth = _ids(), size, randomness, 0
+        self.direct = False  # whether users' Functions are called on batches as they are
         self.below: Any = (None, None)  # the mode inside, and the same without this level
 
     def __enter__(self) -> Level:

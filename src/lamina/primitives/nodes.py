@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import errors
+from lamina.autograd import engine, errors
 from lamina.autograd.graph import NOWHERE, Node, Output
+from lamina.autograd.leaves import after
 from lamina.autograd.saved import Packed, SavedOutput, SavedTensor
 from lamina.core.device import BY_NUMPY
 from lamina.core.size import broadcast
@@ -21,13 +22,16 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.kernels import sums
 from lamina.primitives.primitive import Primitive
-from lamina.primitives.saved_names import saved_names
+from lamina.primitives.saved_names import CODES, DERIVED, saved_names
 from lamina.primitives.second import recorded
 
 ndarray = np.ndarray
 
-_TENSORS = {"index": 1, "index_put": 2, "fused _lstm": 7}
-"""How many edges of a variadic primitive users see, when not all: the rest are indices, or no argument of PyTorch's operation."""
+_SHOWN: dict[str, tuple[int | None, ...]] = {
+    "index": (0,), "index_put": (0, 1), "conv": (0, 1, None), "clamp_below": (0, 1, None), "clamp_above": (0, None, 1),
+    "fused _batch_norm_training": (0, 1, 2), "fused _batch_norm_eval": (0, 1, 2),
+}  # fmt: skip
+"""Which edges of a primitive users see, where that does not follow: without those of indices and buffers; None: an argument left out."""
 
 
 class PrimitiveNode(Node):
@@ -46,9 +50,12 @@ class PrimitiveNode(Node):
             g = np.asarray(g)
         if p.wraps and not create:  # the rules are written on public functions
             return _on_tensors(self, g)
+        hooked = self._extra is not None and bool(self._extra.post_hooks)
         values = self.saved_values(create)
         if any(kept.__class__ is Packed for kept in self._saved):
             results = self._unpacked(g, values, create)
+            if self._extra is not None and self._extra.post_hooks and not hooked:  # registered by an unpack hook
+                results = after(self._extra, results, None, self, create, True)
         else:
             results = self._ruled(g, values, create, chosen)
         return recorded(self, results) if create else results
@@ -89,12 +96,14 @@ class PrimitiveNode(Node):
         self.saved_values(False)
 
     @property
-    def _shown(self) -> Sequence[int]:
+    def _shown(self) -> Sequence[int | None]:
         """Which edges users see: those of PyTorch's tensor arguments, not of indices, masks and numbers."""
         p = self._primitive
         count = len(self._edges)
+        if p.name in _SHOWN:
+            return _SHOWN[p.name]
         if p.variadic:
-            return range(_TENSORS.get(p.name, count))
+            return range(count)
         numbers = self._fix if self._fix is not None and len(p.inputs) > 2 else None
         return tuple(
             i for i in range(count)
@@ -104,6 +113,8 @@ class PrimitiveNode(Node):
     def _seen(self, what: str, raw: bool) -> Any:
         """`_saved_<what>` or `_raw_saved_<what>`, under PyTorch's names or the declaration's."""
         p = self._primitive
+        if what in DERIVED.get(p.name, ()):
+            return self._derived(what, raw)
         at = saved_names(p).get(what)
         if at is not None:
             if raw:
@@ -112,6 +123,8 @@ class PrimitiveNode(Node):
                 raise errors.FreedGraphError(self)
             kept = self._saved[at]
             value = kept.shown(self) if kept.__class__ is Packed else self._unsaved(kept, self._versions[at], True)
+            if what == "reduction":
+                return CODES.get(value, value)  # type: ignore[arg-type]
             # a number that was an operand is shown as a tensor, one that was an argument as it is
             return wrap(np.asarray(value)) if value.__class__ in (int, float) and what in ("self", "other") else value
         if what in ("self", "other") and p.holds and len(p.inputs) == 2:
@@ -119,12 +132,30 @@ class PrimitiveNode(Node):
         name = f"_raw_saved_{what}" if raw else f"_saved_{what}"
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    def _derived(self, what: str, raw: bool) -> Any:
+        """What follows from what is saved. raw: the tensors of a list that is, each as what may have hooks."""
+        p = self._primitive
+        how, *names = DERIVED[p.name][what]
+        places = [p.saves.index(name) for name in names]
+        if places and self._saved is None:
+            raise errors.FreedGraphError(self)
+        saved: Any = self._saved
+        if raw:
+            *first, last = places
+            numbers = how(*[saved[at] for at in first], range(len(saved[last])))
+            return tuple(SavedTensor(self, -1 if i is None else last, i) for i in numbers)
+        return how(*[self._unsaved(saved[at], self._versions[at], True) for at in places])
+
     def __dir__(self) -> list[str]:
         p = self._primitive
         names = saved_names(p)
         tensors = [n for n, at in names.items() if p.saves[at] in p.inputs or p.saves[at].startswith("out")]
         plain = [name for name in super().__dir__() if not name.startswith(("_saved_", "_raw_saved_"))]
-        return [*plain, *(f"_saved_{n}" for n in names), *(f"_raw_saved_{n}" for n in tensors)]
+        return [
+            *plain,
+            *(f"_saved_{n}" for n in (*names, *DERIVED.get(p.name, ()))),
+            *(f"_raw_saved_{n}" for n in tensors),
+        ]
 
     def saved_values(self, create: bool) -> list[Any]:
         """What was saved, as arrays or as Tensors. Raises ModifiedError for what was written to since."""
@@ -142,7 +173,8 @@ class PrimitiveNode(Node):
                 errors.check_unchanged(self, value, held, value.version, True)
             return value.tensor(self) if create else value.array
         if cls is Packed:
-            t = value.unpack(self)
+            with engine.running(self):
+                t = value.unpack(self)
             return t if create else t._array
         if cls is tuple and value and isinstance(value[0], (Tensor, Packed)):
             return tuple([self._unsaved(v, h, create) for v, h in zip(value, held, strict=True)])
@@ -221,7 +253,7 @@ _NAMED: set[str] = set()
 
 def name_saved(p: Primitive) -> None:
     """Let nodes be asked for what the rules of `p` save."""
-    for what in ("self", "other", *saved_names(p)):
+    for what in ("self", "other", *saved_names(p), *DERIVED.get(p.name, ())):
         if what not in _NAMED:
             _NAMED.add(what)
             setattr(PrimitiveNode, f"_saved_{what}", SavedName(what, False))

@@ -33,7 +33,7 @@ def _resizing(name: str, node: str, mode: str) -> Any:
         meta=lambda g, *, inputs, align_corners, scales: _spaced(g, inputs), node=f"{node}BackwardBackward0")  # fmt: skip
     forth = primitive(
         name, lambda x, *, outputs, align_corners, scales: resize.resize(x, mode, outputs, align_corners, scales),
-        grads=(lambda g, x_shape, align_corners, scales: back(
+        grads=(lambda g, x_shape, align_corners, scales, outputs: back(  # (outputs: shown to users)
             g, inputs=x_shape[2:], align_corners=align_corners, scales=scales),),
         meta=lambda x, *, outputs, align_corners, scales: _spaced(x, outputs), node=node)  # fmt: skip
     return forth

@@ -5,6 +5,7 @@ import warnings
 import torch
 
 from show import show
+
 warnings.filterwarnings("ignore", message="Attempted to insert")
 from torch.func import (
     grad,

@@ -62,7 +62,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         return input.new_zeros(max(count * (count - 1) // 2, 0))
     check_floating(input, "pdist", "pdist", low=False)
     rows, columns = lamina.triu_indices(count, count, 1)
-    return _pdist(input, rows, columns, p)
+    return _pdist(input, rows, columns, float(p))
 
 
 @of_tensors

@@ -111,7 +111,7 @@ def _nll_kernel(
     return _summed(losses, share, reduction).astype(x.dtype, copy=False), share, safe
 
 
-def _nll_grads(g: Any, x_shape: Any, out_1: Any, out_2: Any) -> Any:
+def _nll_grads(g: Any, x_shape: Any, out_1: Any, out_2: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
     if isinstance(g, Tensor):
         rows = (g * out_1).broadcast_to((x_shape[0],)).unsqueeze(1)
         zeros = lamina.zeros(x_shape, dtype=rows.dtype)
