@@ -8,7 +8,7 @@ import pytest
 import lamina as torch
 from lamina import nn
 from lamina.compiler import available
-from lamina.compiler.barriers import WAITING
+from lamina.compiler.plan import WAITING
 
 
 class Net(nn.Module):
@@ -50,7 +50,7 @@ LOG = r"log returned nan values \(8 of 8\), at test_nonfinite.py:\d+  return tor
 
 
 def state(model, optimizer):
-    values = [p.detach().numpy().copy() for p in model.parameters()]
+    values = [t.detach().numpy().copy() for p in model.parameters() for t in (p, p.grad)]
     values += [s.numpy().copy() for entry in optimizer.state.values() for s in entry.values()]
     return [*values, torch.get_rng_state().numpy().copy()]
 

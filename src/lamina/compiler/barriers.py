@@ -17,9 +17,10 @@ import numpy as np
 from lamina.compiler.graph import Graph, Node, Origin, Ref, Value
 from lamina.compiler.loops import NotNative, Work
 from lamina.compiler.lowering.reductions import Rows
+from lamina.compiler.plan import WAITING
 
-WAITING, SHARE = 1 << 16, 0.05
-"""Writes of so many bytes together, or of this share of all, may wait for a barrier, to be copied behind it."""
+SHARE = 0.05
+"""Writes of this share of all, if that is more than WAITING bytes, may wait for a barrier, to be copied behind it."""
 
 
 class Barrier:

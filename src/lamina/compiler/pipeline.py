@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,15 +34,18 @@ def build(
     ]
     graph.results = [o.ref for o in outs if o.ref is not None]
     kept = [] if effects.joint is None else effects.joint.saved
-    placed, stages = planned(graph, recorder.finals, [*(r.value for r in graph.results), *kept], nan=nan)
+    shown = [o.ref.value for o in effects.outputs if isinstance(o, Output) and o.ref is not None]
+    grads = [o.ref.value for _, o in effects.grads if o.ref is not None]
+    again = {v for v in grads if grads.count(v) == 1}.difference(shown, kept)
+    placed, stages = planned(graph, recorder.finals, [*(r.value for r in graph.results), *kept], nan=nan, again=again)
     return Replay(placed, stages, shapes, facts, recorder.questions, effects, mode)
 
 
 def planned(
-    graph: Graph, finals: dict[Value, Value], owned: list[Value], asks: bool = True, nan: bool = False
-) -> tuple[plan.Plan, Stages]:
+    graph: Graph, finals: dict[Value, Value], owned: list[Value], asks: bool = True, nan: bool = False, again: Collection[Value] = (),
+) -> tuple[plan.Plan, Stages]:  # fmt: skip
     """A graph as work in its order, with the place of every value. owned: values that get memory of their own; asks: whether
-    indices are to be looked at (else somebody has done so); nan: whether what is left is (barriers.finite).
+    indices are to be looked at (else somebody has done so); nan: whether what is left is (barriers.finite); again: as plan.make's.
     """
     needed = owned + list(finals.values())
     forms.show("graph", graph.__str__)
@@ -59,7 +62,7 @@ def planned(
     there = set(inputs)
     tables = dict.fromkeys(v for item in items for v in item.reads() if isinstance(v.origin, Origin) and v not in there)
     inputs.extend(tables)  # constants that lowering brought
-    placed = plan.make(items, inputs, finals, owned)
+    placed = plan.make(items, inputs, finals, owned, again)
     placed.eager_bytes = eager_bytes
     work: list[Any] = []
     end = _end(items)
@@ -149,10 +152,10 @@ class Stages:
         self.program: Any = None
 
     def early(self) -> set[Value]:
-        """What is written before `point`."""
+        """What is written before `point`, not to the arena."""
         before = self.stages[: self.point] if self.point >= 0 else self.stages
         items = [item for stage in before for item in (stage if isinstance(stage, list) else [stage])]
-        return {v for item in items for v in item.writes()}
+        return {v for item in items for v in item.writes() if self.plan.places[v].slot >= 2}
 
     def runs(self) -> memoryview:
         """How often `point` ran to its end, as one number that native code counts up."""

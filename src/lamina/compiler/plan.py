@@ -8,12 +8,14 @@ Here: this decision. Not here: the order of work (passes/), running it (replay.p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lamina.compiler.graph import Node, Origin, Value
 
 ALIGNMENT = 64
+WAITING = 1 << 16
+"""Bytes that may be written elsewhere first, and be copied when nothing can stop the run any more."""
 
 
 class Place(NamedTuple):
@@ -57,14 +59,23 @@ class Plan:
         return 2 + len(self.dynamic)
 
 
-def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Value], owned: Iterable[Value]) -> Plan:
-    """Place all values. finals: external value -> the value that its memory holds in the end; owned: values Python will see."""
+def make(
+    items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Value], owned: Iterable[Value],
+    again: Collection[Value] = (),
+) -> Plan:  # fmt: skip
+    """Place all values. finals: external value -> the value that its memory holds in the end; owned: values Python will see.
+
+    again: those of `owned` whose memory Python may see already, from an earlier run: where it is small, a run that can still stop
+    does not write there.
+    """
     plan = Plan()
     own = dict.fromkeys(owned)
     last: dict[Value, int] = {}
+    begun: dict[Value, int] = {}
     for i, item in enumerate(items):
         for v in item.writes():
             last.setdefault(v, i)
+            begun.setdefault(v, i)
         for v in item.reads():
             last[v] = i
     end = len(items)
@@ -80,9 +91,17 @@ def make(items: Sequence[Any], inputs: Sequence[Value], finals: dict[Value, Valu
             plan.places[v] = Place(2 + len(plan.dynamic), 0)
             plan.dynamic.append(v.origin)
     for v in own:
-        if not isinstance(v.origin, Origin):
-            plan.places[v] = Place(2 + len(plan.dynamic), 0)
-            plan.dynamic.append(v)
+        if isinstance(v.origin, Origin):
+            continue
+        place = Place(2 + len(plan.dynamic), 0)
+        plan.dynamic.append(v)
+        if v in again and v.nbytes <= WAITING and begun.get(v, end) <= last_call:
+            shown = Value(-v.id, v.nbytes, None)
+            plan.places[shown] = place
+            plan.copies.append((v, shown))
+            last[v] = end
+        else:
+            plan.places[v] = place
     target = {final: first for first, final in finals.items()}
     arena = Arena()
     freed: dict[int, list[Value]] = {}
