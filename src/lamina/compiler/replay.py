@@ -346,7 +346,6 @@ class Replay(Bound):
         if point >= 0:
             names["runs"] = self.program.runs()
             add("    ran = runs[0]")
-        add("    stop = None")
         add("    try:")
         if not self.work:
             add("        pass")
@@ -362,21 +361,17 @@ class Replay(Bound):
             names[f"work{n}"] = work
             takes = n == self.program.first_native
             add(f"        work{n}({', '.join(passed) if takes else ''})")
-        add("    except BaseException as error:")  # behind each call a signal's handler may have raised
+        # No Python function is called in the last steps: all is done, or nothing was.
+        last = ["carry_out(more)"] if always else ["put and carry_out(more)"] if self.gradients else []
+        steps = "".join(f"{step}; " for step in (*counters, *last)) + forget
+        add("    except BaseException:")  # behind each call a signal's handler may have raised
         if point >= 0:
             add(f"        if runs[0] == ran: {undo}{forget}raise")
-            add("        stop = error")
+            add(f"        {steps}raise")
         else:
             add(f"        {undo}{forget}raise")
-        # From here to the end of `carry_out` no Python function is called: all is done, or nothing was.
-        last = ["carry_out(more)"] if always else ["put and carry_out(more)"] if self.gradients else []
-        steps = [*counters, *last]
         if steps:
-            add(f"    {'; '.join(steps)}")
-        if forget:
-            add(f"    {forget}")
-        if point >= 0:
-            add("    if stop is not None: raise stop")
+            add(f"    {steps}")
         if any(work.__class__ is Barrier and work.late for work in self.work):
             add("    if late: self.not_finite()")
         outputs = self.effects.outputs
