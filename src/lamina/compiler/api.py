@@ -140,8 +140,10 @@ class Compiled:
                     reasons.append(reason)
                 else:
                     result = self._replayed(recording, args, kwargs, tensors)
-                    if result is MISSED:  # an index is out of bounds, or memory lies otherwise: the program will tell
-                        return self._record(args, kwargs, leaves, key, mode)
+                    if result is MISSED and recording.built().refused():  # the program will tell why
+                        return self._eagerly(args, kwargs)
+                    if result is MISSED:  # memory lies otherwise
+                        return self._alone(args, kwargs, leaves, key, mode)
                     self.recordings.insert(0, self.recordings.pop(at))
                     if (
                         recording.why is None
@@ -189,20 +191,23 @@ class Compiled:
             return listened(lambda: self._function(*args, **kwargs), Witness(tensors, Before(alive(Tensor))))
         try:
             return self._function(*args, **kwargs)
-        except BaseException:  # an interrupt may have come between a mode and its end
-            modes.set_current(mode)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # an interrupt may have come between a mode and its end
+                modes.set_current(mode)
             raise
 
     def _replayed(self, recording: Recording, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
-        replay = recording.built()
+        try:
+            replay = recording.built()
+        except Exception as error:  # such as no memory for the plan
+            self._wrong(recording, f"its program could not be made ({type(error).__name__}: {error})")
+            return self._eagerly(args, kwargs)
         recording.calls += 1
         verify = self.options["verify"]
         if verify == "always" or (verify == "first" and recording.calls == 1):
             result, difference = verified(replay, tensors, lambda: self._function(*args, **kwargs), recording.recorder)
             if difference is not None:
-                why = f"a replay gave another result than an eager run: {difference}"
-                self._give_up(recording, why)
-                warnings.warn(f"lamina.compile: {self.__name__} stays eager: {why}", RuntimeWarning, stacklevel=4)
+                self._wrong(recording, f"a replay gave another result than an eager run: {difference}")
         else:
             result = replay.run(*tensors)
         if result is not MISSED:
@@ -214,6 +219,10 @@ class Compiled:
             finally:
                 rewind.back()
         return result
+
+    def _wrong(self, recording: Recording, why: str) -> None:
+        self._give_up(recording, why)
+        warnings.warn(f"lamina.compile: {self.__name__} stays eager: {why}", RuntimeWarning, stacklevel=5)
 
     def _give_up(self, recording: Recording, why: str) -> None:
         self.eager = recording.why = why

@@ -1,7 +1,7 @@
-"""Barriers: places in a program where it stops, or tells at its end, if something was found wrong. Two kinds: indices out of bounds (before
-anything is changed), and numbers that are not finite (`nan="raise"`).
+"""Barriers: places in a program where it stops, or tells at its end, if something was found wrong. Before anything is changed: indices out
+of bounds, and what library code raises for (a singular matrix). And numbers that are not finite (`nan="raise"`).
 
-For the second, what a step leaves is looked at: results, gradients and written memory, but not what itself flows into such a value.
+For these, what a step leaves is looked at: results, gradients and written memory, but not what itself flows into such a value.
 All that is known before the first large write to memory that was there before is looked at there: then the run stops, that memory is as
 it was, and the step runs again eagerly to find the operation. What comes later is looked at when all is written. Small writes wait in the
 arena for the barrier. Here: where barriers stand, and their questions. Not here: which operation it was (nonfinite.py).
@@ -45,13 +45,13 @@ class Barrier:
 
 
 class Look:
-    """The question whether a value is finite, asked by NumPy: where there are no kernels, or none for its dtype."""
+    """The question whether a value is finite (or zero), asked by NumPy: where there are no kernels, or none for its dtype."""
 
     native = False
     follows: tuple[Value, ...] = ()
 
-    def __init__(self, ref: Ref, flag: Ref, late: bool) -> None:
-        self.ref, self.flag, self.late = ref, flag, late
+    def __init__(self, ref: Ref, flag: Ref, late: bool, zero: bool = False) -> None:
+        self.ref, self.flag, self.late, self.zero = ref, flag, late, zero
 
     def reads(self) -> Iterator[Value]:
         yield self.ref.value
@@ -66,12 +66,20 @@ class Look:
         """A function that asks."""
 
         def look() -> None:
-            view(self.flag)[...] = not np.isfinite(view(self.ref)).all()
+            values = view(self.ref)
+            view(self.flag)[...] = values.any() if self.zero else not np.isfinite(values).all()
 
         return look
 
     def __repr__(self) -> str:
-        return f"finite? {self.ref.value!r}"
+        return f"{'zero' if self.zero else 'finite'}? {self.ref.value!r}"
+
+
+def expected(items: list[Any], graph: Graph, inputs: list[Value], native: bool) -> list[Any]:
+    """The work with a barrier behind what makes the values that the library expects to be zero: else its own code must raise."""
+    wanted = {ref.value for ref in graph.expected}
+    at = 1 + max(i for i, item in enumerate(items) if not wanted.isdisjoint(item.writes()))
+    return [*items[:at], *_asked(graph.expected, graph, inputs, native, False, zero=True), *items[at:]]
 
 
 def finite(
@@ -135,7 +143,10 @@ def _before_writes(items: Sequence[Any], written: dict[Value, int], ends: Sequen
     return len(items)
 
 
-def _asked(refs: Sequence[Ref], graph: Graph, inputs: list[Value], native: bool, late: bool) -> list[Any]:
+def _asked(
+    refs: Sequence[Ref], graph: Graph, inputs: list[Value], native: bool, late: bool, zero: bool = False
+) -> list[Any]:
+    """Whether all is finite, or with `zero` all zero."""
     origin = Origin("flags", len(refs))
     flags = graph.value(len(refs), origin)
     inputs.append(flags)
@@ -146,18 +157,22 @@ def _asked(refs: Sequence[Ref], graph: Graph, inputs: list[Value], native: bool,
         try:
             if not native:
                 raise NotNative("no kernels here")
-            work.extend(_question(ref, flag))
+            work.extend(_question(ref, flag, zero))
         except NotNative:
-            looks.append(Look(ref, flag, late))
+            looks.append(Look(ref, flag, late, zero))
+    if zero:
+        return [*work, *looks, Barrier(origin, "as the library expects?")]
     return [*work, *looks, Barrier(origin, "all is finite?", [ref.value for ref in refs], late)]
 
 
-def _question(ref: Ref, flag: Ref) -> list[Work]:
-    """The loop that sets `flag` where not all is finite."""
+def _question(ref: Ref, flag: Ref, zero: bool) -> list[Work]:
+    """The loop that sets `flag` where not all is as asked."""
     rows = Rows(ref, None)
     body = rows.body
-    rows.store_row(flag, body.any(body.not_(body.isfinite(rows.load(ref)))))
+    value = rows.load(ref)
+    wrong = body.ne(value, body.const(0, value.dtype)) if zero else body.not_(body.isfinite(value))
+    rows.store_row(flag, body.any(wrong))
     work: list[Work] = rows.work()
     for one in work:
-        one.names = ("finite?",)
+        one.names = ("zero?",) if zero else ("finite?",)
     return work

@@ -118,6 +118,7 @@ class Graph:
         self.values = 0
         self.inputs: list[Value] = []  # those with an Origin
         self.results: list[Ref] = []
+        self.expected: list[Ref] = []  # where an element of these is not zero, the program raises
 
     def value(self, nbytes: int, origin: Any, previous: Value | None = None) -> Value:
         self.values += 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamina.compiler import forms, plan
 from lamina.compiler.available import available
-from lamina.compiler.barriers import Barrier, finite
+from lamina.compiler.barriers import Barrier, expected, finite
 from lamina.compiler.bound import Bound
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts
@@ -47,7 +47,7 @@ def planned(
     """A graph as work in its order, with the place of every value. owned: values that get memory of their own; asks: whether
     indices are to be looked at (else somebody has done so); nan: whether what is left is (barriers.finite); again: as plan.make's.
     """
-    needed = owned + list(finals.values())
+    needed = [*owned, *finals.values(), *(r.value for r in graph.expected)]
     forms.show("graph", graph.__str__)
     eager_bytes = plan.eager_peak(graph.nodes, owned)
     simplify(graph, needed)
@@ -57,6 +57,8 @@ def planned(
         items = _kernels(graph, needed, inputs, asks)
     else:
         items = [Call(node) for node in graph.nodes]
+    if graph.expected:
+        items = expected(items, graph, inputs, available())
     if nan:
         items = finite(items, graph, inputs, finals, available())
     there = set(inputs)

@@ -27,6 +27,7 @@ from lamina.core.generator import default_generator
 from lamina.core.strided import Array, owner_of
 from lamina.core.strokes import attributes, carry_out, contents
 from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.core.version import is_own
 
 
 class Shape(NamedTuple):
@@ -91,6 +92,7 @@ class Replay(Bound):
         self.read_grads: list[tuple[int, Tensor]] = []
         self.made: list[tuple[int, Value]] = []
         self.bound: list[int] = []
+        self._failed = False
         self.flags: dict[Origin, Array] = {}  # what barriers ask
         for k, what in enumerate(plan.dynamic):
             if not isinstance(what, Origin):
@@ -364,12 +366,13 @@ class Replay(Bound):
         # No Python function is called in the last steps: all is done, or nothing was.
         last = ["carry_out(more)"] if always else ["put and carry_out(more)"] if self.gradients else []
         steps = "".join(f"{step}; " for step in (*counters, *last)) + forget
-        add("    except BaseException:")  # behind each call a signal's handler may have raised
+        add("    except BaseException as error:")  # behind each call a signal's handler may have raised
+        leave = "return self.failed(error)" if self.program.calls_python else "raise"
         if point >= 0:
-            add(f"        if runs[0] == ran: {undo}{forget}raise")
+            add(f"        if runs[0] == ran: {undo}{forget}{leave}")
             add(f"        {steps}raise")
         else:
-            add(f"        {undo}{forget}raise")
+            add(f"        {undo}{forget}{leave}")
         if steps:
             add(f"    {steps}")
         if any(work.__class__ is Barrier and work.late for work in self.work):
@@ -446,6 +449,25 @@ class Replay(Bound):
         found = False
         for work in self.work:
             if work.__class__ is Barrier and work.values and not work.late:
+                found |= bool(self.flags[work.flags].any())
+                self.flags[work.flags][...] = 0
+        return found
+
+    def failed(self, error: BaseException) -> Any:
+        """A call into NumPy raised. Its error is the program's to raise, from its own line: MISSED, unless a signal's handler raised it."""
+        inner = error.__traceback__
+        while inner is not None and inner.tb_next is not None:
+            inner = inner.tb_next
+        if not isinstance(error, Exception) or inner is None or not is_own(inner.tb_frame.f_code.co_filename):
+            raise error
+        self._failed = True
+        return MISSED
+
+    def refused(self) -> bool:
+        """Whether the last run stopped where the library raises. Asked once: then forgotten."""
+        found, self._failed = self._failed, False
+        for work in self.work:
+            if work.__class__ is Barrier and not work.values:
                 found |= bool(self.flags[work.flags].any())
                 self.flags[work.flags][...] = 0
         return found

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -33,6 +34,10 @@ _STATE = np.dtype(
         "itemsize": STATE_SIZE,
     }
 )  # fmt: skip
+
+
+_STARTED: WeakSet[Generator] = WeakSet()
+"""Generators that were drawn from."""
 
 
 class Generator:
@@ -218,6 +223,7 @@ class Generator:
                 bits = np.random.MT19937(0)
                 bits._legacy_seeding(self._seed & 0xFFFFFFFF)
                 self._bits = bits
+                _STARTED.add(self)
             return self._bits
 
 
@@ -225,8 +231,11 @@ default_generator = Generator()
 
 
 def _forked() -> None:
-    """A thread of the parent's that was drawing is not there in a child."""
-    default_generator.lock = threading.RLock()
+    """A thread of the parent's that was drawing is not there in a child, where what it held would never be free."""
+    for generator in tuple(_STARTED):
+        locks: tuple[Any, ...] = generator.lock, generator._bits.lock
+        for lock in locks:
+            lock._at_fork_reinit()
 
 
 os.register_at_fork(after_in_child=_forked)

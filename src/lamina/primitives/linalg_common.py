@@ -11,6 +11,7 @@ import numpy as np
 
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.expected import expect_none
 from lamina.primitives.shape import diagonal_adjoint
 from lamina.primitives.signature import not_implemented, scalar_name
 
@@ -83,6 +84,7 @@ def check_fit(a: Tensor, b: Tensor, left: bool, function: str) -> None:
 
 def first_bad(info: Tensor) -> tuple[str, int] | None:
     """The place ("(Batch element 1): " in a batch) and the code of the first matrix that failed; None where none did."""
+    expect_none(lambda: info)
     codes = values(info)
     if not codes.any():
         return None

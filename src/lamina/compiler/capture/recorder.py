@@ -239,6 +239,14 @@ class Recorder:
         self.draws += 1
         self._append(Node("draw", None, (), {"again": again}, (), users_place(3)), (array,))
 
+    def expects(self, t: Tensor) -> None:
+        """Library code raises where an element of `t` is not zero."""
+        ref = self.ref(t._array)
+        if isinstance(ref.value.origin, Node):
+            self.graph.expected.append(ref)
+        else:
+            self.left("whether values are allowed")
+
     def left(self, what: str) -> None:
         """A value left for Python."""
         self.escapes.append((what, users_place(3)))

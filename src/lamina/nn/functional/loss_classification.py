@@ -20,6 +20,7 @@ from lamina.nn.functional._reduction import REDUCTIONS, apply_reduction, check_r
 from lamina.nn.functional.activation import log_sigmoid_values
 from lamina.nn.functional.softmax import log_softmax
 from lamina.primitives import fused
+from lamina.primitives.expected import expect_none
 from lamina.primitives.kernels import rows as kernels
 from lamina.primitives.kernels.precision import widened
 from lamina.primitives.levels import whole
@@ -385,6 +386,7 @@ def binary_cross_entropy(
     check_floating(input, "binary_cross_entropy", "binary_cross_entropy")
     if target.dtype != input.dtype:
         raise RuntimeError(f"Found dtype {scalar_name(target)} but expected {scalar_name(input)}")
+    expect_none(lambda: ~((input.detach() >= 0) & (input.detach() <= 1)))
     values = whole(input)
     if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
         raise RuntimeError("all elements of input should be between 0 and 1")
