@@ -178,6 +178,7 @@ def of_views(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) 
                     outs.append(out)
                 if made is not None:
                     made._width = len(outs)
+                    made._ends = tuple([(out._array.shape, kind) for out in outs])
                 return tuple(outs)
         if cls is not Tensor and raw((input,)):
             return forward(input, *values)
