@@ -64,7 +64,9 @@ def differentiable_grads(
     unit = centered * rstd
     rest = tuple(d for d in range(x.ndim) if d not in kept)
     sums = [lamina.sum(value, rest, keepdim=True) if rest else value for value in (g * unit, g)]
-    if rest == tuple(sorted(dims)):  # the weight is the same for all that is normalised together: these sums serve for both
+    if rest == tuple(
+        sorted(dims)
+    ):  # the weight is the same for all that is normalised together: these sums serve for both
         count = math.prod(x.shape[d] for d in dims)
         along, mean = (value / count for value in sums)
         scale = rstd if weight is None else rstd * weight
