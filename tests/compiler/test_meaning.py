@@ -240,6 +240,19 @@ def arguments_share_memory(compile):
 
 
 @program
+def copies_of_one_tensor_are_written(compile):
+    def f(x):
+        base = x + 1
+        a, b = base.clone(), base.clone()
+        a[1:].add_(0.25)
+        b[1:].add_(0.25)
+        return b, a * 2
+
+    f = compile(f)
+    return [values(t) for i in range(4) for t in f(torch.full((3,), float(i)))]
+
+
+@program
 def views_of_a_parameter(compile):
     w = torch.randn(4, 4)
 

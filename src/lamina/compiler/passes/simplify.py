@@ -33,13 +33,22 @@ def _same(graph: Graph, fixed: set[Value]) -> None:
     seen: dict[Any, Node] = {}
     instead: dict[Value, Value] = {}
     kept = []
+    # what is written to in place is memory of its own: the next content of it stands behind this very value
+    written = {
+        o.value.previous for node in graph.nodes for o in node.outputs if o is not None and o.value.previous is not None
+    }
     for node in graph.nodes:
         node.inputs = tuple(_moved(i, instead) if i.__class__ is Ref else i for i in node.inputs)
         key = _key(node)
         if key is not None:
             first = seen.setdefault(key, node)
             values = [o.value for o in node.outputs if o is not None]
-            if first is not node and not any(v in fixed or v.previous is not None for v in values):
+            both = [*values, *(o.value for o in first.outputs if o is not None)]
+            if (
+                first is not node
+                and not any(v in fixed or v.previous is not None for v in values)
+                and written.isdisjoint(both)
+            ):
                 for ours, theirs in zip(node.outputs, first.outputs, strict=True):
                     if ours is not None and theirs is not None:
                         instead[ours.value] = theirs.value
