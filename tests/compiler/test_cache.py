@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -136,6 +138,49 @@ def test_the_least_recently_used_go_first(tmp_path: Path):
     left = store.get([f"k{i}" for i in range(12)])
     assert {"k0", "k11"} <= set(left) and "k1" not in left
     assert store.info().bytes <= 10_000
+
+
+def test_what_is_no_file_is_left_and_hinders_nothing(tmp_path: Path):
+    store = cache.Store(tmp_path, limit=3000)
+    store.put("old", IMAGE)
+    (store.folder / "folder.kernel").mkdir()
+    for i in range(6):
+        store.put(f"k{i}", IMAGE)
+    assert store.get(["k5"]) == {"k5": IMAGE} and store.info().bytes <= 3000
+    assert store.clear() >= 1 and (store.folder / "folder.kernel").is_dir()
+
+
+def test_a_relative_folder_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cache, "_absolute", functools.cache(cache._absolute.__wrapped__))
+    monkeypatch.setenv("LAMINA_CACHE_DIR", "here")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    cache.store().put("key", IMAGE)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert cache.store().get(["key"]) == {"key": IMAGE}
+
+
+@pytest.mark.parametrize("variable", ["LAMINA_CACHE_DIR", "XDG_CACHE_HOME", ""])
+def test_a_user_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable):
+    monkeypatch.setattr(cache, "_absolute", functools.cache(cache._absolute.__wrapped__))
+    monkeypatch.setattr(os.path, "expanduser", lambda text: text)  # what it gives where nobody knows
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("LAMINA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "~nobody/cache")
+    folder = cache.cache_folder()
+    assert folder.is_absolute() and folder.is_relative_to(tmp_path) and str(os.geteuid()) in folder.name
+    cache.store().put("key", IMAGE)
+    assert cache.store().get(["key"]) == {"key": IMAGE}
+
+
+@pytest.mark.parametrize("text", ["nonsense", "nan", "inf", "1e400G"])
+def test_what_is_no_limit_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text):
+    monkeypatch.setenv("LAMINA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("LAMINA_CACHE_LIMIT", text)
+    with pytest.warns(UserWarning, match="not a size such as"):
+        assert cache.store().limit == 512 << 20
 
 
 @pytest.mark.parametrize(

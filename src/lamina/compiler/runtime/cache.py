@@ -12,6 +12,7 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -42,10 +43,21 @@ class Info(NamedTuple):
 def cache_folder() -> Path:
     """Where lamina keeps what it can make again: LAMINA_CACHE_DIR, or `lamina` in the user's cache folder."""
     if chosen := os.environ.get("LAMINA_CACHE_DIR"):
-        return Path(chosen).expanduser()
+        return _absolute(chosen)
     if sys.platform == "darwin":
-        return Path("~/Library/Caches/lamina").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lamina"
+        return _absolute("~/Library/Caches/lamina")
+    return _absolute(os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lamina"))
+
+
+@cache
+def _absolute(text: str) -> Path:
+    """The folder, also where the program goes elsewhere later. A user without a home has one in the folder of temporary files."""
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        path = os.path.join(tempfile.gettempdir(), f"lamina-{os.geteuid()}")
+    with suppress(OSError):  # the current folder is gone
+        path = os.path.abspath(path)
+    return Path(path)
 
 
 def store() -> Store:
@@ -67,7 +79,7 @@ def clear() -> int:
 def _store(folder: Path, limit: str) -> Store:
     try:
         return Store(folder, _parsed(limit))
-    except ValueError:
+    except (ValueError, OverflowError):
         warnings.warn(f"LAMINA_CACHE_LIMIT is {limit!r}, not a size such as 512M: 512M is used", stacklevel=2)
         return Store(folder, _DEFAULT_LIMIT)
 
@@ -129,7 +141,7 @@ class Store:
         count = 0
         with suppress(FileNotFoundError), self._opened(create=False) as folder:
             for name, _, _ in _listing(folder):
-                with suppress(FileNotFoundError):  # another process was quicker
+                with suppress(OSError):  # another process was quicker; or it is no file
                     os.unlink(name, dir_fd=folder)
                     count += 1
         self._written = None
@@ -195,9 +207,10 @@ class Store:
         for name, size, _ in files:
             if self._written <= self.limit * 0.9:
                 break
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=folder)
-            self._written -= size
+            with suppress(OSError):  # as above
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
+                self._written -= size
 
     def _warn(self, what: str) -> None:
         if not self._warned:
@@ -230,6 +243,8 @@ def _listing(folder: int) -> list[tuple[str, int, float]]:
                 continue
             with suppress(FileNotFoundError):
                 status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    continue
                 if entry.name.endswith(_SUFFIX) or time.time() - status.st_mtime > _HOUR:
                     found.append((entry.name, status.st_size, status.st_mtime))
     return found

@@ -40,6 +40,8 @@ def _machine() -> str:
 def load(shipped: Mapping[str, float]) -> dict[str, float] | None:
     """The fitted coefficients by the names of the shipped ones; None where there are none, or none to be trusted."""
     path = file()
+    if not os.path.lexists(path):  # nor is there anything to say of a folder that is wrong
+        return None
     try:
         return _checked(_read(path), shipped)
     except FileNotFoundError:
