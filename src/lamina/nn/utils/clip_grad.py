@@ -58,7 +58,7 @@ def clip_grads_with_norm_(
     with lamina.no_grad():
         scale = lamina.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
         for grad in _grads(parameters):
-            grad.mul_(scale.to(grad.device))
+            grad.mul_(scale if grad.device is scale.device else scale.to(grad.device))
 
 
 def clip_grad_norm_(
