@@ -234,6 +234,9 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """A view without dimensions of size 1: all, or those among `dim`."""
     shape = input._array.shape
+    if dim.__class__ is int and shape:
+        d = wrap_dim(dim, len(shape))
+        return s.squeeze_dim_(input, (d,) if shape[d] == 1 else ())  # type: ignore[no-any-return]
     dims = wrap_dims(dim, len(shape)) if dim is not None else tuple(range(len(shape)))
     squeezed = s.squeeze_ if dim is None else s.squeeze_dims_ if isinstance(dim, (tuple, list)) else s.squeeze_dim_
     return squeezed(input, tuple(d for d in dims if shape and shape[d] == 1))  # type: ignore[no-any-return]
@@ -350,7 +353,7 @@ def turned(self: Tensor) -> Tensor:
             "error in a future release. Consider `x.mT` to transpose batches of matrices or "
             "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
-    return s.permute_(self, tuple(range(n - 1, -1, -1)))  # type: ignore[no-any-return]
+    return s.permute_(self, (1, 0) if n == 2 else tuple(range(n - 1, -1, -1)))  # type: ignore[no-any-return]
 
 
 def matrix_transpose(self: Tensor) -> Tensor:
