@@ -78,8 +78,9 @@ from lamina.core.generator import Generator, default_generator
 from lamina.core.printing import set_printoptions
 from lamina.core.promotion import can_cast, promote_types, result_type
 from lamina.core.size import Size
-from lamina.core.storage import TypedStorage, UntypedStorage
+from lamina.core.storage import UntypedStorage
 from lamina.core.tensor import Tensor
+from lamina.core.typed_storage import TypedStorage
 from lamina.primitives import methods as _methods
 from lamina.primitives import primitive as _primitive
 from lamina.primitives import refusals as _refusals
@@ -555,7 +556,7 @@ _ELSEWHERE = {
 """Names at the top level that load a subpackage when first used."""
 
 
-_ALIASES = {"serialization": "io.serialization", "storage": "core.storage"}
+_ALIASES = {"serialization": "io.serialization", "storage": "core.typed_storage"}
 """Modules of torch that lie elsewhere in lamina."""
 
 

@@ -58,7 +58,6 @@ from lamina.autograd.modes import enable_grad as enable_grad
 from lamina.autograd.modes import inference_mode as inference_mode
 from lamina.autograd.modes import no_grad as no_grad
 from lamina.autograd.modes import set_grad_enabled as set_grad_enabled
-from lamina.core import storage as storage
 from lamina.core.device import device as _device
 from lamina.core.device import device as device
 from lamina.core.device import layout as _layout
@@ -73,10 +72,10 @@ from lamina.core.dtype import iinfo as iinfo
 from lamina.core.generator import Generator as Generator
 from lamina.core.size import Size as Size
 from lamina.core.size import Size as _Size
-from lamina.core.storage import TypedStorage as TypedStorage
 from lamina.core.storage import UntypedStorage as UntypedStorage
 from lamina.core.tensor import Tensor as Tensor
 from lamina.core.tensor import Tensor as _Tensor
+from lamina.core.typed_storage import TypedStorage as TypedStorage
 from lamina.cpu import Event as Event
 from lamina.cpu import Stream as Stream
 from lamina.cuda import OutOfMemoryError as OutOfMemoryError

@@ -13,6 +13,7 @@ from lamina.core import once
 from lamina.core.tensor import Tensor
 from lamina.core.threads import THREADS
 from lamina.core.threads import get_num_threads as get_num_threads
+from lamina.core.typed_storage import LEGACY as STORAGES
 
 _state: dict[str, Any] = {
     "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
@@ -129,7 +130,8 @@ def is_tensor(obj: Any) -> bool:
 
 def is_storage(obj: Any) -> bool:
     """Whether `obj` is a storage."""
-    from lamina.core.storage import TypedStorage, UntypedStorage
+    from lamina.core.storage import UntypedStorage
+    from lamina.core.typed_storage import TypedStorage
 
     return isinstance(obj, (TypedStorage, UntypedStorage))
 
@@ -198,5 +200,7 @@ def _legacy(d: dtypes.dtype) -> Any:
 
 
 LEGACY: dict[str, Any] = {
-    d.alias: _legacy(d) for d in dtypes.DTYPES if not d.name.startswith(("float8", "uint16", "uint32", "uint64"))
+    **STORAGES,
+    "Storage": STORAGES["FloatStorage"],
+    **{d.alias: _legacy(d) for d in dtypes.DTYPES if not d.name.startswith(("float8", "uint16", "uint32", "uint64"))},
 }

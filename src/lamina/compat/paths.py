@@ -30,7 +30,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch.random": ("lamina",),
     "torch.return_types": ("lamina",),
     "torch.serialization": ("lamina.io", "lamina.io.serialization", "lamina"),
-    "torch.storage": ("lamina.core.storage", "lamina.io.serialization", "lamina"),
+    "torch.storage": ("lamina.core.typed_storage", "lamina.core.storage", "lamina.io.serialization", "lamina"),
     "torch.utils.data._utils": ("lamina.utils.data",),
     "torch.utils.data.dataloader": ("lamina.utils.data",),
     "torch.utils.data.dataset": ("lamina.utils.data",),

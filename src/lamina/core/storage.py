@@ -1,12 +1,13 @@
 """Storages: the bytes that tensors share. Made on demand over the array that owns the memory.
 
-Here: UntypedStorage, and TypedStorage for programs that still name it. Not here: who looks at the bytes (tensor.py).
+Here: UntypedStorage. Not here: storages of elements (typed_storage.py), who looks at the bytes (tensor.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -30,6 +31,15 @@ class UntypedStorage:
 
     def __init__(self, size: int | Any = 0, *, device: Any = None) -> None:
         devices.as_device(device)
+        if not isinstance(size, int):
+            if not isinstance(size, Sequence):
+                raise RuntimeError(f"torch.UntypedStorage(): Expected a sequence type, but got {type(size).__name__}")
+            for item in size:
+                if not isinstance(item, int):
+                    raise RuntimeError(
+                        f"torch.UntypedStorage(): tried to construct a storage from a sequence ({type(size).__name__}), but one of the "
+                        f"items was of type {type(item).__name__} instead of int"
+                    )
         self._bytes = np.array(list(size), np.uint8) if not isinstance(size, int) else np.empty(size, np.uint8)
         self._owner = self._bytes
         self._shared = False
@@ -75,6 +85,8 @@ class UntypedStorage:
         return 1
 
     def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, int) and not -self.nbytes() <= i < self.nbytes():
+            raise IndexError(f"index {i} out of range for storage of size {self.nbytes()}")
         found = self._bytes[i]
         return int(found) if isinstance(found, np.integer) else UntypedStorage._from_bytes(found)
 
@@ -98,13 +110,19 @@ class UntypedStorage:
         self._bytes[:] = value
         return self
 
-    def resize_(self, size: int) -> None:
+    def resize_(self, size: int) -> UntypedStorage:
         """Grow or shrink this storage. Raises RuntimeError while tensors look at it: their arrays cannot follow."""
-        if size != self.nbytes():
+        if self._owner is self._bytes and self._owner.base is None:
+            grown = np.zeros(size, np.uint8)
+            kept = min(size, self.nbytes())
+            grown[:kept] = self._bytes[:kept]
+            self._bytes = self._owner = grown
+        elif size != self.nbytes():
             raise RuntimeError(
                 f"Trying to resize storage that is not resizable: it has {self.nbytes()} bytes, {size} were asked for; "
                 "use tensor.resize_(), which gives that tensor memory of its own"
             )
+        return self
 
     def cpu(self) -> UntypedStorage:
         return self
@@ -121,12 +139,41 @@ class UntypedStorage:
     def is_pinned(self, device: Any = None) -> bool:
         return False
 
-    @property
-    def is_cuda(self) -> bool:
-        return False
+    is_cuda = is_hpu = is_sparse = is_sparse_csr = False
+    filename = None
+
+    def resizable(self) -> bool:
+        return True
+
+    def type(self, dtype: Any = None, non_blocking: bool = False) -> str:
+        return "torch.storage.UntypedStorage"
+
+    def new(self) -> UntypedStorage:
+        return UntypedStorage(0)
+
+    def get_device(self) -> int:
+        return -1
+
+    def byteswap(self, dtype: dtype) -> None:
+        """Turn the bytes of each element of that type round, in place."""
+        part = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
+        self._bytes.reshape(-1, part)[:] = self._bytes.reshape(-1, part)[:, ::-1].copy()
+
+    @classmethod
+    def from_buffer(
+        cls, buffer: Any, byte_order: str = "native", count: int = -1, offset: int = 0, *, dtype: Any = None
+    ) -> UntypedStorage:
+        """A copy of the bytes of a buffer, turned round where they are of the other byte order."""
+        made = cls._from_bytes(np.frombuffer(buffer, np.uint8, count, offset).copy())
+        if dtype is not None and byte_order not in ("native", sys.byteorder):
+            made.byteswap(dtype)
+        return made
+
+    def __copy__(self) -> UntypedStorage:
+        return self.clone()
 
     def __repr__(self) -> str:
-        rows = "\n".join(f" {b}" for b in self._bytes.tolist())
+        rows = " " + "\n ".join(map(str, self._bytes.tolist()))
         return f"{rows}\n[torch.storage.UntypedStorage(device=cpu) of size {self.nbytes()}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -149,69 +196,3 @@ def storage_of(owner: Array) -> UntypedStorage:
         found._bytes, found._owner, found._shared = bytes_of(owner), owner, False
         _MADE[id(owner)] = found
     return found
-
-
-class TypedStorage:
-    """A storage seen as elements of one dtype: what `tensor.storage()` returns."""
-
-    __module__ = "torch.storage"
-    __slots__ = ("_untyped_storage", "dtype")
-
-    def __init__(self, *, wrap_storage: UntypedStorage, dtype: dtype, _internal: bool = False) -> None:
-        self._untyped_storage, self.dtype = wrap_storage, dtype
-
-    def untyped(self) -> UntypedStorage:
-        return self._untyped_storage
-
-    @property
-    def device(self) -> devices.device:
-        return devices.cpu
-
-    def _elements(self) -> Array:
-        return self._untyped_storage._bytes.view(self.dtype.np)
-
-    def size(self) -> int:
-        return self._untyped_storage.nbytes() // self.dtype.itemsize
-
-    __len__ = size
-
-    def nbytes(self) -> int:
-        return self._untyped_storage.nbytes()
-
-    def element_size(self) -> int:
-        return self.dtype.itemsize
-
-    def data_ptr(self) -> int:
-        return self._untyped_storage.data_ptr()
-
-    def _data_ptr(self) -> int:
-        return self._untyped_storage.data_ptr()
-
-    @property
-    def _cdata(self) -> int:
-        return self._untyped_storage._cdata
-
-    def tolist(self) -> list[Any]:
-        return self._elements().tolist()  # type: ignore[no-any-return]
-
-    def __getitem__(self, i: int) -> Any:
-        return self._elements()[i].item()
-
-    def __setitem__(self, i: Any, value: Any) -> None:
-        self._elements()[i] = value
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.tolist())
-
-    def clone(self) -> TypedStorage:
-        return TypedStorage(wrap_storage=self._untyped_storage.clone(), dtype=self.dtype)
-
-    def is_shared(self) -> bool:
-        return self._untyped_storage.is_shared()
-
-    def pickle_storage_type(self) -> str:
-        return self.dtype.alias.replace("Tensor", "Storage")
-
-    def __repr__(self) -> str:
-        rows = "\n".join(f" {v}" for v in self.tolist())
-        return f"{rows}\n[torch.storage.TypedStorage(dtype={self.dtype}, device=cpu) of size {self.size()}]"

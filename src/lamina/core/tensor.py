@@ -20,9 +20,10 @@ from lamina.core import strided
 from lamina.core.device import CPU, Kind
 from lamina.core.once import warn_once
 from lamina.core.size import Size, size_of, wrap_dim
-from lamina.core.storage import TypedStorage, UntypedStorage, storage_of
+from lamina.core.storage import UntypedStorage, storage_of
 from lamina.core.strided import Array
 from lamina.core.tensor_base import TensorBase
+from lamina.core.typed_storage import TypedStorage
 from lamina.core.version import UNTRACKED, Version
 
 LEAF: Any = type("Leaf", (), {"__slots__": (), "__repr__": lambda self: "LEAF"})()

@@ -20,6 +20,7 @@ from lamina.core.nested import array_of
 from lamina.core.size import Size, shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.tensor import LEAF, Tensor, looked_at, meta_array, more, version, wrap
+from lamina.core.typed_storage import TypedStorage
 from lamina.primitives import overrides, splitting
 from lamina.primitives.filling import set_
 
@@ -50,8 +51,8 @@ def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...], typed: boo
         return made
     if len(args) == 1 and isinstance(first, Size):
         return factories.leaf_like(cls, np.empty(tuple(first), kind.np), kind, False)
-    if len(args) == 1 and isinstance(first, UntypedStorage):
-        return set_(factories.leaf_like(cls, np.empty(0, kind.np), kind, False), first)
+    if len(args) == 1 and isinstance(first, (UntypedStorage, TypedStorage)):
+        return set_(factories.leaf_like(cls, np.empty(0, kind.np), kind, False), first.untyped())
     if len(args) == 1 and isinstance(first, (list, tuple, np.ndarray, range)):
         array = array_of(
             list(first) if isinstance(first, range) else first, None if isinstance(first, np.ndarray) else d

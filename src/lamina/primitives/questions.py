@@ -12,6 +12,7 @@ from lamina.autograd.errors import c_type, scalar_name
 from lamina.core.device import CPU
 from lamina.core.dtype import dtype
 from lamina.core.tensor import Tensor, more, wanted_grad_dtype
+from lamina.core.typed_storage import LEGACY as STORAGES
 from lamina.primitives.signature import not_tensor
 
 
@@ -54,8 +55,8 @@ def _const_data_ptr(self: Tensor) -> int:
 
 
 def _storage_type(self: Tensor) -> Any:
-    """The type of the underlying storage."""
-    return type(self.storage())
+    """The class of the storage, by its dtype: torch.FloatStorage ..."""
+    return STORAGES[self._kind.dtype.alias.replace("Tensor", "Storage")]
 
 
 def _record_stream(self: Tensor, stream: Any) -> None:

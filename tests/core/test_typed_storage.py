@@ -1,0 +1,54 @@
+"""Storages of elements: made, converted, resized, copied; FloatStorage and its kin name them by dtype."""
+
+import copy
+import pickle
+
+import pytest
+
+import lamina
+
+
+def test_made_by_class_and_by_dtype():
+    made = lamina.FloatStorage([1, 2])
+    assert made.tolist() == [1.0, 2.0] and made.dtype is lamina.float32 and made.type() == "torch.FloatStorage"
+    assert isinstance(made, lamina.FloatStorage) and not isinstance(made, lamina.DoubleStorage)
+    assert lamina.TypedStorage(3, dtype=lamina.int16).nbytes() == 6 and lamina.FloatStorage().size() == 0
+    assert lamina.tensor([1.0]).storage_type() is lamina.FloatStorage is lamina.Storage
+    assert lamina.ByteStorage.from_buffer(b"ab").tolist() == [97, 98]
+    assert lamina.FloatTensor(made).tolist() == [1.0, 2.0]
+
+
+def test_converted():
+    made = lamina.FloatStorage([0, 2])
+    assert made.long().tolist() == [0, 2] and made.bool().tolist() == [False, True]
+    assert made.half().dtype is lamina.float16 and made.untyped().float().tolist()[-1] == 64.0
+    assert made.fill_(3).tolist() == [3.0, 3.0] and made.copy_(lamina.FloatStorage([4, 5])).tolist() == [4.0, 5.0]
+
+
+def test_resized_and_copied():
+    made = lamina.IntStorage([1, 2])
+    made.resize_(3)
+    assert made.tolist()[:2] == [1, 2] and made.size() == 3
+    for other in (copy.deepcopy(made), copy.copy(made), pickle.loads(pickle.dumps(made))):
+        other[0] = 9
+        assert made[0] == 1 and other[0] == 9 and other.dtype is lamina.int32
+    turned = lamina.tensor([1], dtype=lamina.int32).untyped_storage()
+    turned.byteswap(lamina.int32)
+    assert turned.tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "call, error",
+    [
+        (lambda: lamina.FloatStorage(1, 2), RuntimeError),
+        (lambda: lamina.FloatStorage("a"), TypeError),
+        (lambda: lamina.FloatStorage(2)[5], IndexError),
+        (lambda: lamina.FloatStorage(2)[0:1], RuntimeError),
+        (lambda: lamina.UntypedStorage([1])[3], IndexError),
+        (lambda: lamina.UntypedStorage(1.5), RuntimeError),
+        (lambda: lamina.ones(2).untyped_storage().resize_(0), RuntimeError),
+    ],
+)
+def test_refused(call, error):
+    with pytest.raises(error):
+        call()
