@@ -22,7 +22,7 @@ from lamina.core.strided import Array
 from lamina.primitives.kernels.recurrent import Order
 from lamina.primitives.primitive import Slots
 
-WORTH = 1 << 22
+WORTH = 1 << 18
 """Multiplications in the loop of a layer from which on it is worth its own kernels."""
 MOST = 64
 """Programs that are kept; after that no more are made."""

@@ -160,12 +160,16 @@ def _products(
 ) -> list[Array | None]:
     """The gradients of the input, both weights and both biases from the cotangents of the gates (rows, gates)."""
     flat = x.reshape(-1, x.shape[-1])
+    b_ih = kernels.column_sums(d_input) if biased and (needs[3] or (needs[4] and d_input is d_state)) else None
+    b_hh = None
+    if biased and needs[4]:
+        b_hh = kernels.column_sums(d_state) if b_ih is None or d_input is not d_state else b_ih.copy()
     return [
         kernels.product(d_input, w_ih).reshape(x.shape) if needs[0] else None,
         kernels.product(d_input.T, flat) if needs[1] else None,
         kernels.product(d_state.T, before) if needs[2] else None,
-        kernels.column_sums(d_input) if biased and needs[3] else None,
-        kernels.column_sums(d_state) if biased and needs[4] else None,
+        b_ih if needs[3] else None,
+        b_hh,
     ]
 
 
