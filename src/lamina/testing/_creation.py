@@ -49,6 +49,8 @@ def make_tensor(
     result = lamina.empty((*sizes[:-1], 2 * sizes[-1]) if doubled else sizes, dtype=dtype, device=device)
     if dtype.is_complex:
         lamina.view_as_real(result).uniform_(low, high)
+    elif differentiable and dtype.itemsize == 1:
+        result.copy_(lamina.empty(result.shape, device=device).uniform_(low, high))
     elif differentiable:
         result.uniform_(low, high)
     else:
@@ -74,4 +76,19 @@ def _bounds(dtype: DType, low: float | None, high: float | None) -> tuple[float,
         raise ValueError(f"`low` and `high` cannot be NaN, but got low={low} and high={high}")
     if low > high or (low == high and not (dtype.is_floating_point or dtype.is_complex)):
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
-    return low, high
+    least, most = _range(dtype)
+    if low >= most or high < least:
+        raise ValueError(
+            f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} only supports [{least}, {most})"
+        )
+    return max(low, least), min(high, most)
+
+
+def _range(dtype: DType) -> tuple[float, float]:
+    """The values that the dtype holds: the smallest, and (of whole numbers) one above the largest."""
+    if dtype == lamina.bool:
+        return 0, 2
+    if dtype.is_floating_point or dtype.is_complex:
+        return lamina.finfo(dtype).min, lamina.finfo(dtype).max
+    limits = lamina.iinfo(dtype)
+    return limits.min, limits.max + (0 if dtype == lamina.int64 else 1)
