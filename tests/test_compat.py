@@ -133,7 +133,8 @@ except AssertionError as error:
     assert str(error).startswith("Torch not compiled with CUDA enabled")
 assert str(torch.__version__).startswith("2.13.0+lamina")
 assert torch.__version__ >= "2.0" and torch.__version__ > (1, 13) and torch.__version__ < "3.0a1"
-assert importlib.metadata.version("torch") == str(torch.__version__)
+assert importlib.metadata.version("torch") == str(torch.__version__) and torch.__name__ == "torch"
+assert importlib.metadata.packages_distributions()["torch"] == ["torch"]
 """
     )
 

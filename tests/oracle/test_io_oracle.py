@@ -244,7 +244,7 @@ def test_safetensors_both_directions():
     ],
 )
 @pytest.mark.parametrize("options", SAVES)
-@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what PyTorch says of both kinds
 def test_tensors_that_lamina_has_not_are_refused_with_what_to_save(make, instead, options, weights_only):
     file = io.BytesIO()
     torch.save({"w": make()}, file, **options)
@@ -253,6 +253,7 @@ def test_tensors_that_lamina_has_not_are_refused_with_what_to_save(make, instead
         lamina.load(file, weights_only=weights_only)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit.script
 def test_a_torchscript_archive_is_refused_by_name(tmp_path):
     torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "script.pt")
     with pytest.raises(RuntimeError, match="Cannot use ``weights_only=True`` with TorchScript archives"):

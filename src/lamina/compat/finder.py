@@ -77,7 +77,8 @@ class StandInFinder(importlib.abc.MetaPathFinder):
         self, context: importlib.metadata.DistributionFinder.Context | None = None
     ) -> Iterable[importlib.metadata.Distribution]:
         """What `importlib.metadata.version("torch")` asks: packages check it without importing torch."""
-        if context is not None and context.name is not None and context.name.lower() == STAND_IN:
+        asked = None if context is None else context.name  # None: for all that there are
+        if asked is None or asked.lower() == STAND_IN:
             yield _StandInDistribution()
 
     def invalidate_caches(self) -> None:
@@ -172,6 +173,8 @@ class _StandInDistribution(importlib.metadata.Distribution):
     """The metadata of a package `torch` of the version that lamina stands for."""
 
     def read_text(self, filename: str) -> str | None:
+        if filename == "top_level.txt":
+            return f"{STAND_IN}\n"
         if filename != "METADATA":
             return None
         return f"Metadata-Version: 2.1\nName: {STAND_IN}\nVersion: {lamina.__version__}\n"

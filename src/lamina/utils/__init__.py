@@ -8,7 +8,7 @@ from typing import Any
 
 _SUBMODULES = frozenset({
     "_contextlib", "_dtype_abbrs", "_foreach_utils", "_import_utils", "_mode_utils", "_python_dispatch", "_pytree", "benchmark", "checkpoint",
-    "cpp_extension", "data", "deterministic", "dlpack", "hooks", "model_zoo", "swapping", "weak",
+    "cpp_extension", "data", "deterministic", "dlpack", "hooks", "model_zoo", "swapping", "tensorboard", "weak",
 })  # fmt: skip
 
 
