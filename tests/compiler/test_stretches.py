@@ -510,3 +510,27 @@ def test_a_graph_from_outside():
         w.grad = None
         step((w * i).exp().sum())
         assert torch.allclose(w.grad, torch.full((3,), 2.0 * i * np.exp(i)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["global", "argument", "attribute", "loop"])
+def test_an_iterator_goes_on(how):
+    """What is taken from an iterator that was there before is another at each call, also where nothing is compared."""
+    data, state = iter([torch.full((3,), float(i)) for i in range(20)]), State()
+    state.data = data
+
+    def step(self, given):
+        if how == "loop":
+            for x in data:
+                break
+        else:
+            x = next({"global": data, "argument": given, "attribute": self.data}[how])
+        return torch.tanh(x * 0.1) + x.sum() * x.mean()
+
+    def alone(x):
+        return torch.tanh(x * 0.1) + x.sum() * x.mean()
+
+    compiled = torch.compile(step, verify="never")
+    for i in range(6):
+        x = torch.full((3,), float(i))
+        assert torch.allclose(compiled(state, data), alone(x)), i
+    assert native(compiled)

@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from lamina.autograd import modes
 from lamina.compiler.backward import joint_of
-from lamina.compiler.capture.guards import is_module, is_optimizer
+from lamina.compiler.capture.guards import goes_on, is_module, is_optimizer
 from lamina.compiler.capture.heap import alive
 from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.pieces import Piece
@@ -282,6 +282,9 @@ class Compiled:
             roots = [("the function", self._function)] + [(type(o).__name__, o) for o in stateful.used()]
             recording.facts.of_run(watch.reads.values(), roots)
             recording.facts.seen[0] = changes[0]
+            for name, value in (*zip(lines.names, args, strict=False), *kwargs.items()):
+                if goes_on(value):
+                    recording.facts.iterator(name)
             why = recording.facts.unsure
         for part in () if joint is None else joint.parts:
             part.function = once_more(self._function, args, kwargs)
@@ -292,7 +295,9 @@ class Compiled:
         recording.why = why or transient
         if recording.why is not None:
             self.tries += 1
-            if (why is not None or self.tries >= TRIES or lines.troubles) and not self._divide(lines, recording.why):
+            if (why is not None or self.tries >= TRIES or lines.troubles) and not self._divide(
+                lines, recording.why, recording.facts.doubtful
+            ):
                 self._give_up(recording, recording.why)
         self.recordings.insert(0, recording)
         del self.recordings[KEPT:]
@@ -355,7 +360,8 @@ class Stretch(Compiled):
         return found
 
     def _divide(self, lines: Lines, why: str, names: AbstractSet[str] = frozenset()) -> bool:
-        return self.whole.blame(lines.troubles) or self.whole.halve(self.piece)
+        read = self.whole.source.reading(names, why, self.piece.statements)
+        return self.whole.blame(lines.troubles | read) or self.whole.halve(self.piece)
 
     def _give_up(self, recording: Recording, why: str) -> None:
         super()._give_up(recording, why)

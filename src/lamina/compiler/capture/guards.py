@@ -78,6 +78,7 @@ class Facts:
         self.module_facts: list[Fact | Members] = []  # hold as long as no module's attribute is set
         self.seen = [-1]  # the count of changes at which module_facts were last known to hold
         self.unsure: str | None = None
+        self.doubtful: set[str] = set()  # what the program calls that
         self.places: dict[int, Place | None] = {}  # id(a fact) -> where the program read what it is about
         self._known: dict[int, int] = {}  # how many of a list's facts have their place
         self._seen: set[int] = set()
@@ -111,13 +112,7 @@ class Facts:
 
     def changed_names(self) -> set[str]:
         """What the program calls that which does not hold any more: an attribute, or a variable."""
-        labels = [fact.label for fact in (*self._all(), *self.module_facts) if not fact.holds()]
-        words = [re.findall(r"[^\W\d]\w*", label.removeprefix("len(")) for label in labels]
-        return {
-            found[-1] if re.fullmatch(r".*\.\w+\)?", label) else found[0]
-            for label, found in zip(labels, words, strict=True)
-            if found
-        }
+        return {n for fact in (*self._all(), *self.module_facts) if not fact.holds() for n in _called(fact.label)}
 
     # ---- finding them ------------------------------------------------------------------------------------------------
 
@@ -145,13 +140,22 @@ class Facts:
                 if cell is None and any(read.code in other.code.co_consts for other in reads):
                     self._object(name, value)  # a function made and forgotten in this run: the variable is its maker's
                 elif cell is None:
-                    self.unsure = self.unsure or f"the outer variable {name} could not be found again"
+                    self._doubt(name, f"the outer variable {name} could not be found again")
                 else:
                     self._add(lambda c=cell: c.cell_contents, value, name)  # type: ignore[misc]
                     self._object(name, value)
                 self._placed(reading(read.code, name))
             for value in read.arguments:
-                self._object(read.code.co_name, value)
+                if not goes_on(value):  # made in this run, else it is read elsewhere too
+                    self._object(read.code.co_name, value)
+
+    def iterator(self, label: str) -> None:
+        """The program reads an iterator that was there before: whether it took something from it cannot be seen."""
+        self._doubt(label, f"{label} is an iterator, which goes on by itself")
+
+    def _doubt(self, label: str, why: str) -> None:
+        self.unsure = self.unsure or why
+        self.doubtful |= _called(label)
 
     def _placed(self, place: Place | None) -> None:
         """The facts found since the last call of this are about what the program reads at `place`."""
@@ -182,6 +186,9 @@ class Facts:
             return
         self._seen.add(id(value))
         self._kept.append(value)
+        if goes_on(value):
+            self.iterator(label)
+            return
         if isinstance(value, (list, tuple, dict, set, frozenset)):
             self._container(label, value)
         elif isinstance(value, ModuleType):
@@ -209,7 +216,7 @@ class Facts:
 
     def _container(self, label: str, value: Any) -> None:
         if len(value) > MANY:
-            self.unsure = self.unsure or f"{label} has {len(value)} elements, too many to compare at each call"
+            self._doubt(label, f"{label} has {len(value)} elements, too many to compare at each call")
             return
         if not isinstance(value, tuple):
             self._add(lambda: len(value), len(value), f"len({label})")
@@ -287,6 +294,17 @@ def _library_names(cls: type) -> frozenset[str]:
                 if isinstance(f, FunctionType) and is_own(f.__code__.co_filename):
                     found |= attribute_names(f.__code__)
     return frozenset(found)
+
+
+def _called(label: str) -> set[str]:
+    """What the program calls that which a fact is about: an attribute, or a variable."""
+    words = re.findall(r"[^\W\d]\w*", label.removeprefix("len("))
+    return {words[-1] if re.fullmatch(r".*\.\w+\)?", label) else words[0]} if words else set()
+
+
+def goes_on(value: Any) -> bool:
+    """Whether it is an iterator."""
+    return hasattr(value.__class__, "__next__")
 
 
 def _attribute(value: Any, name: str) -> Callable[[], Any]:

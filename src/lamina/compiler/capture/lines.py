@@ -28,6 +28,11 @@ class Lines:
         self._at: int | None = None
         self._base: Any = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The function's parameters, and its other variables."""
+        return () if self.root is None else self.root.co_varnames
+
     def begin(self) -> None:
         """The run begins: frames further out than the caller's are none of its."""
         self._base = getframe(2)
