@@ -520,7 +520,7 @@ def test_an_iterator_goes_on(how):
 
     def step(self, given):
         if how == "loop":
-            for x in data:
+            for x in data:  # noqa: B007 (it is, below)
                 break
         else:
             x = next({"global": data, "argument": given, "attribute": self.data}[how])
