@@ -39,6 +39,7 @@ from lamina import overrides as overrides
 from lamina import primitives as primitives
 from lamina import probes as probes
 from lamina import profiler as profiler
+from lamina import quasirandom as quasirandom
 from lamina import random as random
 from lamina import return_types as return_types
 from lamina import settings as settings
