@@ -1,16 +1,19 @@
-"""A program that interrupts compiled steps at random moments, and looks after each interrupt whether all is in order.
+"""A program that interrupts compiled steps at random moments, or forks amid them, and looks after each whether all is in order.
 
-Run as `python interrupts.py <what> <interrupts>`; it ends by itself, with status 1 where something was not.
+Run as `python interrupts.py <what> <interrupts>`; it ends after so many, or some seconds, with status 1 where something was not.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import gc
+import os
 import random
 import signal
 import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 
@@ -23,15 +26,20 @@ from lamina.compiler.capture.purity import Watch
 
 AHEAD = 60
 """Steps that are known beforehand."""
+SECONDS = 20
 armed = [False]
 dice = random.Random(0)
-started = sys.gettrace()
+started, begin = sys.gettrace(), time.perf_counter()
 
 
 def handler(*_):
     if armed[0]:  # an alarm that comes too late is none
         armed[0] = False
         raise KeyboardInterrupt
+
+
+def enough(hits, count):
+    return hits >= count or (hits and time.perf_counter() > begin + SECONDS)
 
 
 def interrupted(function, longest):
@@ -104,12 +112,12 @@ def replays(count, *more, **options):
         known.step()
         states[known.state()] = n
     hits = 0
-    while hits < count:
+    while not enough(hits, count):
         now = Training(*more, **options)
         for _ in range(4):
             now.step()
         at = 0
-        while at < AHEAD - 20 and hits < count:
+        while at < AHEAD - 20 and not enough(hits, count):
             hit = interrupted(lambda: [now.step() for _ in range(15)], dice.choice((5e-5, 4e-4)))  # noqa: B023
             hits += hit
             if now.state() not in states:
@@ -128,6 +136,8 @@ def recordings(count, **options):
         for _ in range(n % 3):
             now.step()
         interrupted(now.step, dice.choice((0.002, 0.02, 0.08)))
+        if enough(n, count):
+            break
         numbers = [v for group in now.optimizer.param_groups for v in group.values()]
         if any(isinstance(v, Live) for value in numbers for v in (value if isinstance(value, tuple) else (value,))):
             return "a live number was left"
@@ -154,13 +164,48 @@ def eager(count):
         run()
     expected = x.grad.numpy().copy()
     hits = 0
-    while hits < count:
+    while not enough(hits, count):
         hits += interrupted(run, 0.01)
         if problem := disorder():
             return problem
         run()
         if not np.allclose(x.grad.numpy(), expected, 1e-4):
             return "another result"
+
+
+def children(count):
+    """Other threads, in the middle of calls and draws, are not there in a child; nor is what they held."""
+    f = torch.compile(lambda x: torch.dropout(x @ x, 0.5, True).sum())
+    x, over = torch.randn(100, 100), threading.Event()
+    for _ in range(4):
+        f(x)  # all that is imported is imported: Python forks no import of another thread
+
+    def work():
+        while not over.is_set():
+            f(x)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(count):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python 3.12 says that a process with threads forks
+                child = os.fork()
+            if child == 0:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(60)  # it does not wait for ever
+                before = f.calls["replayed"]
+                for _ in range(6):
+                    f(x)
+                os._exit(0 if f.calls["replayed"] > before else 1)
+            _, status = os.waitpid(child, 0)
+            if status:
+                return f"a child ended with {os.waitstatus_to_exitcode(status)}"
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 RUNS = {
@@ -170,12 +215,12 @@ RUNS = {
     "asked": lambda n: replays(n, nan="raise"),
     "recordings": lambda n: recordings(n),
     "eager": lambda n: eager(n),
+    "children": lambda n: children(n),
 }
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(100, exit=True)
+    faulthandler.dump_traceback_later(200, exit=True)
     signal.signal(signal.SIGALRM, handler)
-    begin = time.perf_counter()
     fault = RUNS[sys.argv[1]](int(sys.argv[2]))
     print(fault or "all in order", f"{time.perf_counter() - begin:.1f} s")
     sys.exit(fault is not None)

@@ -74,46 +74,19 @@ def test_a_child_goes_on():
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_a_child_of_many_threads_goes_on():
-    """Other threads, in the middle of calls and draws, are not there in the child; nor is what they held."""
-    f = torch.compile(lambda x: torch.dropout(x @ x, 0.5, True).sum())
-    x, over = torch.randn(100, 100), threading.Event()
-    for _ in range(4):
-        f(x)  # all that is imported is imported: Python forks no import of another thread
-
-    def work():
-        while not over.is_set():
-            f(x)
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(5):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                child = os.fork()
-            if child == 0:
-                before = f.calls["replayed"]
-                for _ in range(6):
-                    f(x)
-                os._exit(0 if f.calls["replayed"] > before else 1)
-            _, status = os.waitpid(child, 0)
-            assert os.waitstatus_to_exitcode(status) == 0
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "what, count", [("replays", 60), ("draws", 60), ("calls", 60), ("asked", 60), ("recordings", 9), ("eager", 60)]
+    "what, count",
+    [("replays", 60), ("draws", 60), ("calls", 60), ("asked", 60), ("recordings", 9), ("eager", 60), ("children", 5)],
 )
 def test_interrupts(what, count):
-    """In a process of its own: an interrupt belongs to nobody else, and what hangs is ended."""
+    """In a process of its own: an interrupt belongs to nobody else, and what hangs is ended.
+
+    Not measured by coverage, whose own lock, taken while it looks at a frame, an interrupt would lose for good.
+    """
     program = [sys.executable, Path(__file__).with_name("interrupts.py"), what, str(count)]
-    ran = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    ran = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
