@@ -7,6 +7,7 @@ stream must be those of the plain function. `LAMINA_FUZZ_STEPS` says how many (m
 
 from __future__ import annotations
 
+import gc
 import linecache
 import os
 import random
@@ -238,6 +239,12 @@ def test_random_function(seed, capsys):
     same(found, expected, ())
 
 
+@pytest.fixture(autouse=True)
+def alone():
+    """Optimizers of other tests that have not stepped would make the first call one that is not recorded."""
+    gc.collect()
+
+
 def native(step):
     """(first line, last line, replays) of the pieces that were replayed, lines counted from the function's own."""
     start = step.split.function.__code__.co_firstlineno
@@ -324,7 +331,7 @@ def test_a_counting_module_is_replayed():
         x = torch.randn(2, 3)
         y = torch.tanh(model.linear(x))
         assert torch.allclose(compiled(x), y * 2 + y.mean(), atol=1e-5)
-    assert model.calls == 6 and native(compiled._compiled) == [(2, 3, 4)]
+    assert model.calls == 6 and [(a, b) for a, b, n in native(compiled._compiled) if n >= 3] == [(2, 3)]
     handle = model.register_forward_hook(lambda module, args, out: out * 0)
     assert not compiled(x).any() and model.calls == 7
     handle.remove()
@@ -340,9 +347,9 @@ def test_what_changes_at_each_call_stays_python():
         return y * y.sum()
 
     compiled = torch.compile(step)
-    for i in range(12):
+    for i in range(16):
         compiled(torch.ones(3), i)
-    assert log == [0, 4, 8] and (1, 1) in [(a, b) for a, b, n in native(compiled) if n > 6]
+    assert log == [0, 4, 8, 12] and (1, 1) in [(a, b) for a, b, n in native(compiled) if n > 6]
 
     class Clock:
         now = 0
@@ -354,7 +361,7 @@ def test_what_changes_at_each_call_stays_python():
         return y * clock.now
 
     compiled = torch.compile(ticks)
-    for clock.now in range(20):
+    for clock.now in range(24):
         assert torch.allclose(compiled(torch.ones(3)), ticks(torch.ones(3)))
     assert [(a, b) for a, b, n in native(compiled) if n > 4] == [(1, 1)]
 
@@ -426,9 +433,13 @@ def test_closures_and_redefinition():
 
     scale, one, two = [1.0], [], []
     a, b = torch.compile(make(0, one)), torch.compile(make(10, two))
-    for _ in range(4):
+    for _ in range(5):
         assert torch.equal(a(torch.ones(3)), b(torch.ones(3)))
-    assert one == [0, 1, 2, 3] and two == [10, 11, 12, 13] and native(a) == native(b) == [(2, 2, 2), (5, 5, 2)]
+    assert (
+        one == [*range(5)]
+        and two == [*range(10, 15)]
+        and all([(m, n) for m, n, _ in native(f)] == [(2, 2), (5, 5)] for f in (a, b))
+    )
     scale[0] = 2.0
     assert torch.allclose(a(torch.ones(3)), torch.full((3,), 5 * float(np.tanh(2))), atol=1e-4)
 

@@ -120,6 +120,14 @@ class Split:
         self._times += 1
         if self._times > MOST:
             return False
+        try:
+            self._write()
+        except (SyntaxError, RecursionError):  # what Python cannot compile once more, such as very deep expressions
+            self._usable = False
+        return self._usable
+
+    def _write(self) -> None:
+        """Make the pieces anew, but for those that are as they were, and the function that calls them."""
         items, pieces = self.source.split()
         made, called = {}, {}
         for piece in pieces:
@@ -131,4 +139,3 @@ class Split:
         self._usable = not (self.watched and self.source.computes())
         self.run = self.target.instead(self.source.function_of(items, called))
         self.items, self.made = items, made
-        return True

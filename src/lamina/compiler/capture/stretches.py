@@ -77,7 +77,7 @@ class Source:
         text = "".join(linecache.getlines(code.co_filename, function.__globals__))
         try:
             file = ast.parse(text)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError):
             return None
         tree = next((n for n in ast.walk(file) if isinstance(n, ast.FunctionDef) and _first(n) == code.co_firstlineno
                      and n.name == code.co_name), None)  # fmt: skip
