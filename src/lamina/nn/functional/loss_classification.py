@@ -174,16 +174,16 @@ def nll_loss(
         target = target.squeeze(0)
     if classes == 0:
         return apply_reduction(input.new_zeros(target.shape), reduction)
-    if input.dim() == 2 and target.dim() == 1:
-        return _nll_rows(input, target, weight, ignore_index=ignore_index, reduction=reduction)[0]  # type: ignore[no-any-return]
     body = _nll_loss if flat else _nll_loss2d
     try:
+        if input.dim() == 2 and target.dim() == 1:
+            return _nll_rows(input, target, weight, ignore_index=ignore_index, reduction=reduction)[0]  # type: ignore[no-any-return]
         return body(input, target, weight, ignore_index, reduction)
-    except (IndexError, RuntimeError) as error:
+    except (IndexError, RuntimeError):  # gather's, among others
         wrong = target[((target < 0) | (target >= classes)) & (target != ignore_index)]
         if wrong.numel() == 0:
             raise
-        raise IndexError(f"Target {int(wrong[0])} is out of bounds.") from error
+        raise IndexError(f"Target {int(wrong[0])} is out of bounds.") from None
 
 
 def _check_nll_shapes(input: Tensor, target: Tensor) -> None:
