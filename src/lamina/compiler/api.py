@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from lamina.autograd import modes
 from lamina.compiler.backward import joint_of
+from lamina.compiler.capture import escapes
 from lamina.compiler.capture.guards import goes_on, is_module, is_optimizer
 from lamina.compiler.capture.heap import alive
 from lamina.compiler.capture.lines import Lines
@@ -31,16 +32,14 @@ from lamina.compiler.capture.stretches import LEAST, LITTLE
 from lamina.compiler.effects import distinct, effects_of, overlapping
 from lamina.compiler.explain import Explanation, explained
 from lamina.compiler.nonfinite import Witness, listened
-from lamina.compiler.recording import Recording, once_more, shape_of
+from lamina.compiler.recording import Recording, key_of, once_more, shape_of
 from lamina.compiler.replay import MISSED, Effects
 from lamina.compiler.split import Split, target_of
 from lamina.compiler.turn import Turn
 from lamina.compiler.verify import Rewind, verified
-from lamina.core import tensor as core_tensor
 from lamina.core.changes import changes
 from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
-from lamina.core.generator import Generator
 from lamina.core.strokes import carry_out
 from lamina.core.tensor import Tensor
 from lamina.utils import _pytree as pytree
@@ -53,6 +52,7 @@ _RECORDS = Turn()
 """One run at a time is recorded: optimizers' options are live numbers meanwhile."""
 
 
+escapes.listen()
 COMPILED: WeakSet[Compiled] = WeakSet()
 
 
@@ -128,7 +128,7 @@ class Compiled:
                 return self._eagerly(args, kwargs)
             leaves, spec = pytree.tree_flatten((args, kwargs))
             tensors = [v for v in leaves if isinstance(v, Tensor)]
-            others = tuple(None if isinstance(v, Tensor) else _key(v) for v in leaves)
+            others = tuple(None if isinstance(v, Tensor) else key_of(v) for v in leaves)
             key = (spec, others, mode is None or mode.grad, get_default_dtype())
             reasons: list[str] = []
             for at, recording in enumerate(self.recordings):
@@ -377,29 +377,8 @@ def _missed(*args: Any) -> Any:
     return MISSED
 
 
-def _touched(what: str) -> None:
-    _seen(None, what)
-
-
-def _seen(t: Any, what: str) -> None:
-    now = modes.current()
-    if now is not None and now.listener is not None:
-        now.listener.left(what)
-
-
-# They ask for the thread's own listener, and so stay: another thread's recording may begin or end at any time.
-core_tensor.Slots.seen, Generator.touched = _seen, _touched
-
-
 def _at(place: Any) -> str:
     return "" if place is None else f" ({where(place)})"
-
-
-def _key(value: Any) -> Any:
-    """What stands for an argument that is no tensor: its value where that is plain, else the object itself."""
-    if isinstance(value, (int, float, str, bool, bytes, complex)) or value is None:
-        return value.__class__, value
-    return id(value)
 
 
 def compiled(function: Any, options: dict[str, Any]) -> Any:

@@ -99,3 +99,10 @@ def shape_of(t: Tensor, tensors: Sequence[Tensor]) -> Shape:
     same = next(i for i, other in enumerate(tensors) if other._array is t._array)
     grad = "" if t._node is None else "leaf" if t._node is LEAF else "node"
     return Shape(t.__class__, t._kind, t._array.shape, t._array.strides, grad, same)
+
+
+def key_of(value: Any) -> Any:
+    """What stands for an argument that is no tensor: its value where that is plain, else the object itself."""
+    if isinstance(value, (int, float, str, bool, bytes, complex)) or value is None:
+        return value.__class__, value
+    return id(value)
