@@ -65,7 +65,7 @@ def test_a_module_runs_as_under_python(tmp_path: Path, name):
 def test_standard_input_a_folder_and_a_missing_file(tmp_path: Path):
     (tmp_path / "__main__.py").write_text(SEES)
     assert lamina("run", str(tmp_path)).stdout == python(str(tmp_path)).stdout
-    source = "import sys, torch; print(sys.argv, __name__, torch.__name__)"
+    source = "import sys, torch; print(sys.argv, __name__, torch.__spec__.name)"
     assert lamina("run", "-", "a", input=source).stdout == "['-', 'a'] __main__ lamina\n"
     missing = lamina("run", str(tmp_path / "missing.py"))
     assert missing.returncode == 2 and "[Errno 2] No such file or directory" in missing.stderr
@@ -76,7 +76,7 @@ def test_processes_that_a_program_starts_have_lamina_as_torch(tmp_path: Path):
         """
 import multiprocessing, subprocess, sys, torch
 def work(i):
-    return torch.__name__, i + 1
+    return torch.__spec__.name, i + 1
 if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         print(pool.map(work, [1]))
