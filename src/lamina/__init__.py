@@ -501,7 +501,8 @@ legacy_contiguous_format = contiguous_format
 _SUBPACKAGES = frozenset((
     "nn", "optim", "utils", "autograd", "probes", "distributions", "func", "linalg", "fft", "special", "cuda", "backends", "jit", "distributed",
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
-    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal", "futures", "library", "ops", "quasirandom", "_C", "_dynamo", "__config__",
+    "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal",
+    "futures", "library", "ops", "quasirandom", "_C", "_dynamo", "__config__",
     "_inductor", "_logging", "_refs", "_utils", "_utils_internal", "sparse", "settings", "doctor",
 ))  # fmt: skip
 _ELSEWHERE = {

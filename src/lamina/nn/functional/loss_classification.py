@@ -28,12 +28,23 @@ from lamina.primitives.levels import whole
 # ---- the chosen entries ----------------------------------------------------------------------------------------------
 
 
+def _chosen(input: Tensor, dim: int, target: Tensor) -> Tensor:
+    """The entry of each sample's class. Raises IndexError for a target out of range."""
+    try:
+        return lamina.squeeze(lamina.gather(input, dim, lamina.unsqueeze(target, dim)), dim)
+    except RuntimeError:
+        wrong = target[(target < 0) | (target >= input.shape[dim])]
+        if wrong.numel() == 0:
+            raise
+        raise IndexError(f"Target {int(wrong[0])} is out of bounds.") from None
+
+
 def _nll_body(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
     """Minus the chosen entries along the class dimension: 0 of a vector, else 1."""
     dim = 1 if input.ndim > 1 else 0
     ignored = target == ignore_index
     safe = lamina.where(ignored, 0, target)
-    chosen = lamina.squeeze(lamina.gather(input, dim, lamina.unsqueeze(safe, dim)), dim)
+    chosen = _chosen(input, dim, safe)
     if weight is None:
         loss = lamina.where(ignored, 0.0, -chosen)
         if reduction == "mean":
@@ -174,16 +185,10 @@ def nll_loss(
         target = target.squeeze(0)
     if classes == 0:
         return apply_reduction(input.new_zeros(target.shape), reduction)
+    if input.dim() == 2 and target.dim() == 1:
+        return _nll_rows(input, target, weight, ignore_index=ignore_index, reduction=reduction)[0]  # type: ignore[no-any-return]
     body = _nll_loss if flat else _nll_loss2d
-    try:
-        if input.dim() == 2 and target.dim() == 1:
-            return _nll_rows(input, target, weight, ignore_index=ignore_index, reduction=reduction)[0]  # type: ignore[no-any-return]
-        return body(input, target, weight, ignore_index, reduction)
-    except (IndexError, RuntimeError):  # gather's, among others
-        wrong = target[((target < 0) | (target >= classes)) & (target != ignore_index)]
-        if wrong.numel() == 0:
-            raise
-        raise IndexError(f"Target {int(wrong[0])} is out of bounds.") from None
+    return body(input, target, weight, ignore_index, reduction)
 
 
 def _check_nll_shapes(input: Tensor, target: Tensor) -> None:
