@@ -97,7 +97,13 @@ def asked(fact: Callable[[Any], Any], t: Any) -> Any:
     try:
         return fact(t)
     except Exception as error:
+        if UNSPECIFIED[1] in str(error):
+            raise Unspecified from error
         return f"raises {type(error).__name__}"
+
+
+class Unspecified(Exception):
+    """PyTorch met a fault of its own."""
 
 
 def shared(t: Any, other: Any, torch: Any) -> bool:
@@ -123,6 +129,11 @@ def same(ours: Any, theirs: Any, single: bool) -> bool:
     return bool(ours == theirs)
 
 
+def alike(ours: BaseException | None, theirs: BaseException | None) -> bool:
+    """Whether `ours` is what `theirs` is; the libraries' own types go by their names."""
+    return isinstance(ours, type(theirs)) or type(theirs).__name__ in [c.__name__ for c in type(ours).__mro__]
+
+
 def first_sentence(error: BaseException) -> str:
     return str(error).split("\n")[0].split(". ")[0]
 
@@ -140,14 +151,17 @@ def run_both(statements: list[str], lamina: Any, torch: Any, *, messages: bool =
                 return None
             if ours is not None and HISTORY_LOST in str(theirs):
                 continue
-            if (ours is None) != (theirs is None) or not isinstance(ours, type(theirs)):
+            if (ours is None) != (theirs is None) or not alike(ours, theirs):
                 return Difference(statements, at, "raises", repr(ours), repr(theirs))
             if messages and theirs is not None and first_sentence(ours) != first_sentence(theirs):  # type: ignore[arg-type]
                 return Difference(statements, at, "message", repr(ours), repr(theirs))
             names = [n for found in GRADIENTS.finditer(source) for n in found[1].split(", ")]
             gradients += [envs[1][n] for n in names if isinstance(envs[1].get(n), torch.Tensor)]
-            for what, a, b in differences(envs, gradients, inference, lamina, torch):
-                return Difference(statements, at, what, a, b)
+            try:
+                for what, a, b in differences(envs, gradients, inference, lamina, torch):
+                    return Difference(statements, at, what, a, b)
+            except Unspecified:
+                return None
     return None
 
 

@@ -10,7 +10,7 @@ import warnings
 from random import Random
 from typing import Any
 
-import random_functions  # noqa: F401 (its kinds of statement, and those of the files it imports)
+import random_edges  # noqa: F401 (its kinds of statement, and those of the files it imports)
 from random_statements import leaf
 from random_writer import Writer
 

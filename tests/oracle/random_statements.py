@@ -134,6 +134,7 @@ def a_view(w: Writer, x: str) -> str:
     forms = [
         f"transpose({d}, {w.dim(x)})", f"permute({order})", f"unsqueeze({d})", f"squeeze({d})", "squeeze()",
         f"expand({[w.rng.choice((1, 2)), *shape]})", f"select({d}, {w.rng.randrange(max(n, 1))})", "detach()", "view_as({x})",
+        "as_subclass(torch.Tensor)",
         f"narrow({d}, {w.rng.randrange(max(n, 1))}, 1)", f"unfold({d}, {w.rng.choice((1, 2))}, {w.rng.choice((1, 2))})",
         f"movedim({d}, {w.dim(x)})", f"swapaxes({d}, {w.dim(x)})",
     ]  # fmt: skip

@@ -27,6 +27,7 @@ class Writer:
         self.env: dict[str, Any] = {"torch": torch, "log": []}
         self.count = 0
         self.gradients: list[Any] = []
+        self.transformed = False  # whether a transform was called
         self.unrecorded = False  # whether there may be views that require grad and have no history
 
     # ---- what there is to write about --------------------------------------------------------------------------------
@@ -129,6 +130,7 @@ class Writer:
                 return source
 
     def run(self, source: str) -> None:
+        self.transformed |= any(name in source for name in ("torch.func", "torch.vmap", "forward_ad", "functional"))
         before = list(self.env.values())
         run_statement(source, self.env)
         if "torch.autograd.grad(" in source:
@@ -187,7 +189,7 @@ def overlaps(t: Any) -> bool:
     return False
 
 
-HOOKED = re.compile(r"(t\d+)\.register_hook\(")
+HOOKED = re.compile(r"(?:t\d+(?=\.register_hook\()|(?<=register_multi_grad_hook\(\[)[t\d, ]+)")
 
 
 def crashes(t: Any) -> bool:
@@ -198,7 +200,7 @@ def crashes(t: Any) -> bool:
 def run_statement(source: str, env: dict[str, Any]) -> BaseException | None:
     """Run one statement; what it raised."""
     hooked = HOOKED.search(source)
-    if hooked and crashes(env.get(hooked[1])):
+    if hooked and any(crashes(env.get(name)) for name in hooked[0].split(", ")):
         return RuntimeError("left out")
     try:
         # The program that is printed is the program that runs.

@@ -52,8 +52,6 @@ def run(
     marked: Any = ()  # nodes where the run does more than run them
     if captures is not None:
         order, cells, stops, marked = prune(order, cells, captures, accumulates, cut)
-        if len(roots) == 1:  # PyTorch does not come to the others
-            _visit_unneeded(*roots[0], cells, create)
     sums = _Sums(cells, create, captures, accumulates)
     sums.keep, sums.order, sums.roots = keep, order, [edge for edge, _ in roots]
     place = users_place(3)
@@ -81,6 +79,8 @@ def run(
         _run.sums = sums
         active.add(sums)
         inside.place = place
+        if captures is not None and len(roots) == 1:  # PyTorch does not come to the others
+            _visit_unneeded(*roots[0], cells, create)
         for edge, value in by_heap(roots) if len(roots) > 3 else roots:
             given = value  # one more reference: it is the caller's, a leaf must not keep it
             sums.deliver(edge, value)
@@ -209,8 +209,18 @@ def current_run_id() -> int:
 
 
 def will_execute(edge: Any) -> bool:
-    """Whether the backward that this thread is in passes `edge`."""
-    return (edge.node if edge.__class__ is Output else edge) in _run.sums.cells
+    """Whether the backward that this thread is in passes `edge`; as in PyTorch a lone root does not count. Raises RuntimeError for a
+    leaf whose gradient is only asked for."""
+    run = _run.sums
+    target = edge.node if edge.__class__ is Output else edge
+    lone = run.roots[0] if len(run.roots) == 1 else None
+    reached = target in run.cells and (lone.node if lone.__class__ is Output else lone) is not target
+    if reached and isinstance(edge, Tensor) and run.captures is not None and not run.accumulates:
+        raise RuntimeError(
+            "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). This is currently not "
+            "supported."
+        )
+    return reached
 
 
 def current_node() -> Any:

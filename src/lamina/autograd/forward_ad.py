@@ -12,7 +12,7 @@ from lamina.autograd import (
     modes,
 )
 from lamina.core.tensor import Tensor
-from lamina.primitives.levels import Level, check_dual, fresh, tangent_of, with_tangent
+from lamina.primitives.levels import AliasNode, Level, check_dual, fresh, tangent_of, with_tangent
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
 
@@ -108,7 +108,19 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
         return UnpackedDualTensor(tensor.view_as(tensor), None)
     assert current is not None
     primal = fresh(tensor)
+    if primal._node.__class__ is AliasNode:
+        primal._node.__class__ = Identity
     return UnpackedDualTensor(_without(primal, current), tangent)
+
+
+class Identity(AliasNode):
+    """Leads from the primal of a dual tensor to the tensor."""
+
+    __slots__ = ()
+    __module__ = "torch.autograd"
+
+    def name(self) -> str:
+        return "torch::autograd::Identity"
 
 
 def _without(t: Any, level: Level) -> Any:

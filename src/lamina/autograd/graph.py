@@ -303,6 +303,8 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     node, nr = node_and_number(edge_of(tensor))
+    if node is None:  # a view that requires grad only because its base does
+        raise AssertionError("Expected gradient function to be set")
     note_end(node, nr, tensor)
     return GradientEdge(node, nr)
 

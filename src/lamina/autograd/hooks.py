@@ -136,9 +136,6 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    edges = [edge_of(t) for t in tensors]
-    if any(e is None for e in edges):
-        raise AssertionError("Expected gradient function to be set")
     lock = Lock()
     if mode == "any":
         last: list[Any] = [None]
@@ -151,7 +148,10 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
                 last[0] = now
             fn(grad)
 
-        return _MultiHandle(tuple(t.register_hook(first) for t in tensors))
+        return _MultiHandle(tuple(t.register_hook(first) for t in tensors if t.requires_grad))
+    edges = [edge_of(t) for t in tensors]
+    if any(e is None for e in edges):
+        raise AssertionError("Expected gradient function to be set")
     known: dict[
         int, tuple[Any, int, list[Any], list[int]]
     ] = {}  # by run: (run, how many will come, gradients, how many came)

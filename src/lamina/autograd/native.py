@@ -54,14 +54,8 @@ def _will_engine_execute_node(node: Any) -> bool:
     if run is None:
         raise RuntimeError("_get_should_execute_nodes should only be called during the backward pass")
     if isinstance(node, AccumulateGrad):
-        reached = node.variable in run.cells
-        if reached and run.captures is not None and not run.accumulates:
-            raise RuntimeError(
-                "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). This is "
-                "currently not supported."
-            )
-        return reached
-    return node in run.cells and run.roots != [node]  # PyTorch does not count a lone root
+        return engine.will_execute(node.variable)
+    return engine.will_execute(node)
 
 
 def _current_graph_task_execution_order() -> list[Any]:

@@ -352,7 +352,7 @@ def detach(self: Tensor) -> Tensor:
     made = wrap(self._array, self._kind)
     made._version_ = version(self)
     if self._more is not None and self._more.inference:
-        more(made).inference = True  # (version() has given it the counter that counts nothing)
+        more(made).inference, made._version_ = True, Version()  # as of `data`: it may be written, and is counted alone
     if self._node is not None:
         errors.note_cut(made, "detach()", self)
     return _as_class(self, made)

@@ -269,8 +269,8 @@ def refresh_views(base: Tensor) -> None:
         if base._node is None and v._node in (None, LEAF, NOWHERE):
             if v._node is NOWHERE:
                 v._node = None
-                if about.broken:  # nothing asks for its history now
-                    about.broken, v._kind = False, KINDS[v._kind.dtype, v._kind.device]
+            if about.broken:  # nothing asks for its history now
+                about.broken, v._kind = False, KINDS[v._kind.dtype, v._kind.device]
         elif int(about.seen) == int(version(base).n):
             if v._node is None:
                 v._node = NOWHERE

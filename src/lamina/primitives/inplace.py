@@ -239,6 +239,8 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
     if out._kind.device is not devices.meta:
         np.copyto(out._array, result._array, casting="unsafe")
     version(out).bump(name, users_place(2))
+    if out._version_.bases:  # type: ignore[union-attr]
+        views.written(out)
     return out
 
 
