@@ -55,7 +55,6 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
         mode = modes.current()
         if (
             update is not None
-            and not any(a is self for a in args)  # refused, in the general way
             and (mode is None or (mode.plain and not mode.transforms))
             and update(self, args, kwargs, mode)
         ):
