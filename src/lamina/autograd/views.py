@@ -169,7 +169,7 @@ def check_memory(t: Tensor, operation: str, read: Iterable[Any], computed: bool 
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    whole = operation in _IN_NO_ORDER
+    whole = operation in IN_NO_ORDER
     for other in read:
         if isinstance(other, Tensor) and (
             whole if other is t else strided.partly_overlap(t._array, other._array, whole)
@@ -189,12 +189,12 @@ def discourage(operation: str) -> None:
 
 _DISCOURAGED = frozenset(("masked_fill_", "index_fill_"))
 _SAME_EVERYWHERE = frozenset(("zero_", "fill_", "masked_fill_", "index_fill_"))
-_IN_NO_ORDER = frozenset(
+IN_NO_ORDER = frozenset(
     ("index_put_", "index_add_", "index_copy_", "index_reduce_", "scatter_", "scatter_add_", "scatter_reduce_", "put_")
 )
 
 
-_ARGUMENTS_FIRST = _IN_NO_ORDER - {"index_put_", "put_"}
+_ARGUMENTS_FIRST = IN_NO_ORDER - {"index_put_", "put_"}
 
 
 class CopySlices(Node):

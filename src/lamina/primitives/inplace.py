@@ -50,6 +50,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     ufunc = p.forward if p is not None and direct else None
 
     update = getattr(op, "update", None)
+    ordered = label not in views.IN_NO_ORDER  # else what is read must be looked at first
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         mode = modes.current()
@@ -91,7 +92,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     version(self).bump(label, users_place(2))
                     return self
         try:
-            if plain and is_direct(self, mode) and not (args and (mode is None or mode.grad) and _requires(args)):
+            if plain and ordered and is_direct(self, mode) and not (args and (mode is None or mode.grad) and _requires(args)):
                 array = self._array
                 result = op(wrap(array, self._kind), *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape and result._node is None:
