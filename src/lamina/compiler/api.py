@@ -236,14 +236,15 @@ class Compiled:
         recording = Recording(key, mode, self.nan)
         recording.kept = [v for v in leaves if not isinstance(v, Tensor)]
         tensors = [v for v in leaves if isinstance(v, Tensor)]
-        found = alive(Tensor, *CONTAINERS, *stateful_classes())
+        kinds = stateful_classes()
+        found = alive(Tensor, *CONTAINERS, *kinds)
         before = Before(o for o in found if isinstance(o, Tensor))
         function = self.target.now()
         lines = recording.lines = Lines(None if function is None else function.__code__)
         recorder = recording.recorder = (Witness if self.nan else Recorder)(tensors, before, lines)
         recording.shapes = [shape_of(t, tensors) for t in tensors]
         watch = Watch({id(o) for o in found if isinstance(o, CONTAINERS)}, lines)
-        stateful = Stateful([o for o in found if isinstance(o, stateful_classes())], recorder)
+        stateful = Stateful([o for o in found if isinstance(o, kinds)], recorder)
         del found
         lines.changed = (
             stateful.moved if self.tries else None

@@ -57,9 +57,14 @@ class Lines:
         """The function's body comes to a line."""
         if self.ran is not None:
             self.ran.add(line)
-        if self.changed is not None and self._at is not None and (what := self.changed()) is not None:
-            self.troubles.setdefault(self._at, what)
+        if self._at is not None:
+            self.returned(self._at)
         self._at = line
+
+    def returned(self, line: int) -> None:
+        """What a line of the function's body called has returned."""
+        if self.changed is not None and (what := self.changed()) is not None:
+            self.troubles.setdefault(line, what)
 
     def worked(self) -> None:
         line = self.now()

@@ -184,9 +184,11 @@ class Watch:
             if code in self.codes:
                 self._called(arg, (code, frame.f_lasti))
         elif event == "return":
-            code = frame.f_code
+            code, back = frame.f_code, frame.f_back
             if code is self.under.root:
                 self.under.last = frame.f_lineno
+            if self.lines is None and back is not None and back.f_code is self.under.root:
+                self.under.returned(back.f_lineno)
             if code in self.codes:
                 self._changed(code, frame)
 
