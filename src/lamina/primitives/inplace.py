@@ -92,7 +92,12 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     version(self).bump(label, users_place(2))
                     return self
         try:
-            if plain and ordered and is_direct(self, mode) and not (args and (mode is None or mode.grad) and _requires(args)):
+            if (
+                plain
+                and ordered
+                and is_direct(self, mode)
+                and not (args and (mode is None or mode.grad) and _requires(args))
+            ):
                 array = self._array
                 result = op(wrap(array, self._kind), *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape and result._node is None:
