@@ -7,6 +7,7 @@ points to. Where Python's objects are not laid out as native code reads them, a 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 from functools import cache, partial
@@ -34,6 +35,7 @@ Entry = Callable[..., Any]
 _FASTCALL = 0x80
 
 _one_at_a_time = threading.Lock()  # for callers through ctypes, which do not take the program's own lock
+os.register_at_fork(after_in_child=_one_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]  # its holder may not be there
 
 
 class _MethodDef(ctypes.Structure):

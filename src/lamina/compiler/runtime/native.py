@@ -51,12 +51,12 @@ def problem() -> str:
 def layout_holds() -> bool:
     """Whether objects of this Python and this NumPy are laid out as the native code reads them."""
     array, item = np.zeros(3), object()
-    pair = (item, array)
+    pair, tail = (item, array), array[1:]  # held while they are looked at
     return (
         object.__basicsize__ == 16
         and _word(id(array), 8) == id(np.ndarray)
         and _word(id(array), 16) == array.ctypes.data
-        and _word(id(array[1:]), 16) == array.ctypes.data + 8
+        and _word(id(tail), 16) == array.ctypes.data + 8
         and _word(id(pair), tuple.__basicsize__) == id(item)
         and _word(id(pair), tuple.__basicsize__ + 8) == id(array)
     )
