@@ -328,7 +328,7 @@ def _read_put(input: Tensor, indices: Any, values: Any, name: str) -> tuple[Tens
 
 
 @of_tensors
-def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """`input` with `values` at `indices` (a tuple of integer or bool tensors); accumulate: added to what is there."""
     view, at, found, values = _read_put(input, indices, values, "index_put")
     out: Tensor = put_at(view, values, *found, at=tuple(at), accumulate=bool(accumulate))

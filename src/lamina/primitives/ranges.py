@@ -84,7 +84,7 @@ _WIDE = {"f": np.float64, "d": np.longdouble}
 
 @of_tensors
 def linspace(
-    start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    start: Any, end: Any, steps: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """`steps` numbers from start to end, both among them. Raises RuntimeError for steps < 0."""
