@@ -33,6 +33,7 @@ def test_refused_by_name(call, text):
     assert text in str(raised.value)
 
 
+@pytest.mark.full
 def test_a_wider_operand_makes_the_common_dtype():
     assert lamina.igamma(WHOLE, WHOLE.double()).dtype == lamina.float64
     assert lamina.special.zeta(HALF + 1, lamina.ones(2) * 2).dtype == lamina.float32
