@@ -196,6 +196,13 @@ def test_truncated(content):
             files.load(io.BytesIO(content[:length]))
 
 
+@pytest.mark.parametrize("start", range(4, 200, 28))
+def test_bytes_missing_in_the_middle(start):
+    content = archive(tensor(4, 0, (4,), (1,)), FOUR).getvalue()
+    with pytest.raises(RuntimeError, match="PytorchStreamReader failed"):
+        files.load(io.BytesIO(content[:start] + content[start + 150 :]))
+
+
 def test_one_wrong_byte_never_shows():
     """A zip file with one byte changed is refused, or the byte did not matter."""
     for i in range(len(ZIP)):

@@ -1,5 +1,6 @@
 """save and load: round trips, shared memory, places, files that are written whole or not at all."""
 
+import gc
 import io
 import os
 import pickle
@@ -188,6 +189,45 @@ def test_streams_need_only_write(options):
     pipe = Pipe()
     files.save(lamina.ones(3), pipe, **options)
     assert files.load(io.BytesIO(pipe.content)).tolist() == [1, 1, 1]
+
+
+class Pieces(io.BytesIO):
+    """An unbuffered file: it takes and gives less than it is asked to."""
+
+    def write(self, content):
+        return super().write(bytes(content)[: len(content) // 2 + 1])
+
+    def read(self, n=-1):
+        return super().read(n // 2 + 1 if n > 0 else n)
+
+    def readinto(self, target):
+        return super().readinto(target[: len(target) // 2 + 1])
+
+
+def test_streams_that_take_and_give_pieces(options):
+    stream = Pieces()
+    files.save({"a": lamina.arange(1000)}, stream, **options)
+    stream.seek(0)
+    assert files.load(stream)["a"].equal(lamina.arange(1000))
+
+
+@pytest.mark.parametrize("until", [0, 1, 4, 9, 30])
+def test_after_a_failed_save_nothing_more_is_written(options, until):
+    class Full(io.BytesIO):
+        calls = 0
+
+        def write(self, content):
+            self.calls += 1
+            if self.calls == until + 1:
+                raise OSError("the disk is full")
+            return super().write(content)
+
+    stream = Full()
+    with pytest.raises(OSError, match="the disk is full"):
+        files.save([lamina.zeros(9)] * 9, stream, **options)
+    calls = stream.calls
+    gc.collect()
+    assert stream.calls == calls
 
 
 class Unpicklable:

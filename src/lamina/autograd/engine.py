@@ -134,11 +134,12 @@ def run(
             results = value = total = None
         for callback in sums.callbacks:  # they may add more
             callback()
-    finally:  # first what no interrupt can part from here
-        _run.sums = outer
-        modes.set_current(now)
-        inside.place = outer_place
-        active.discard(sums)
+    finally:  # an interrupt comes behind a call: what follows one is in a `finally` of its own
+        _run.sums, inside.place = outer, outer_place
+        try:
+            modes.set_current(now)
+        finally:
+            active.discard(sums)
     return sums.found
 
 

@@ -144,8 +144,13 @@ class Scoped:
 
         @functools.wraps(function)
         def scoped(*args: Any, **kwargs: Any) -> Any:
-            with self.clone():
-                return function(*args, **kwargs)
+            before = _current.get()
+            try:
+                with self.clone():
+                    return function(*args, **kwargs)
+            except BaseException:  # an interrupt may come on the way into `__exit__`
+                _current.set(before)
+                raise
 
         return scoped
 
@@ -203,12 +208,23 @@ class _GradMode(Scoped):
 
     def __enter__(self) -> None:
         now = _current.get()
-        self.tokens.append(now is None or now.grad)
-        _current.set(with_grad(now, self.wanted))
+        before = now is None or now.grad
+        try:
+            _current.set(with_grad(now, self.wanted))
+        except BaseException:  # an interrupt: `with` is not inside yet
+            _current.set(now)
+            raise
+        self.tokens += (before,)  # no call: where an interrupt would come
 
     def __exit__(self, *error: object) -> None:
+        before = self.tokens[-1]
+        del self.tokens[-1]
         # only the grad setting goes back: other contexts may end in another order
-        _current.set(with_grad(_current.get(), self.tokens.pop()))
+        try:
+            _current.set(with_grad(_current.get(), before))
+        except BaseException:
+            _current.set(with_grad(_current.get(), before))
+            raise
 
 
 def with_grad(now: Mode | None, wanted: bool) -> Mode | None:
@@ -270,10 +286,17 @@ class inference_mode(Scoped):
         self.tokens: list[Any] = []
 
     def __enter__(self) -> None:
-        self.tokens.append(change(inference=self.mode, grad=not self.mode))
+        now = _current.get()
+        try:
+            self.tokens += (change(inference=self.mode, grad=not self.mode),)
+        except BaseException:  # an interrupt: `with` is not inside yet
+            _current.set(now)
+            raise
 
     def __exit__(self, *error: object) -> None:
-        reset(self.tokens.pop())
+        token = self.tokens[-1]
+        del self.tokens[-1]
+        reset(token)
 
     def clone(self) -> inference_mode:
         return inference_mode(self.mode)

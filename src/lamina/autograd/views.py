@@ -224,6 +224,12 @@ class CopySlices(Node):
 CopySlices.__module__ = "torch.autograd"
 
 
+def check_rebase(t: Tensor, edge: Any) -> None:
+    """Refuse, before anything is changed, a history that `rebase` cannot give to `t`."""
+    if isinstance(edge, Output) and t._more is not None and t._more.base is not None:
+        raise NotImplementedError("an in-place operation with several outputs cannot write to a view; write to a clone")
+
+
 def rebase(t: Tensor, edge: Any) -> None:
     """Give `t`, just written in place, the history `edge`; its base and the base's other views follow."""
     about = t._more
@@ -231,11 +237,9 @@ def rebase(t: Tensor, edge: Any) -> None:
         _follow(t, edge)
         written(t)
         return
-    base = about.base
     if edge is None:
         return
-    if not isinstance(edge, Node):
-        raise NotImplementedError("an in-place operation with several outputs cannot write to a view; write to a clone")
+    base = about.base
     node = make(CopySlices, (edge_of(base), *edge._edges[1:]), place=(edge._code, edge._lasti) if edge._code else None)
     node.inner = edge
     node.geometry = about.view.replay or geometry(t, base)

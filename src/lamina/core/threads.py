@@ -19,7 +19,8 @@ def get_num_threads() -> int:
     """How many threads an operation may use."""
     if not THREADS[0]:
         asked = os.environ.get("LAMINA_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
-        THREADS[0] = int(asked) if asked and asked.isdigit() and int(asked) else _allowed()
+        known = asked and asked.isdecimal() and len(asked) < 10
+        THREADS[0] = (int(asked) if known else 0) or _allowed()  # type: ignore[arg-type]
     return int(THREADS[0])
 
 

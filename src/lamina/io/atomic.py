@@ -5,6 +5,7 @@ Here: writing beside and renaming. Not here: what is written.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -23,11 +24,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise RuntimeError(f"Parent directory {target.parent} does not exist.")
-    if target.exists() and not target.is_file():
+    if target.is_symlink() or (target.exists() and not target.is_file()):  # a link to itself: `open` says so
         with open(target, "wb") as file:
             yield file
         return
-    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "Permission denied: the file there may not be written", str(target))
+    beside = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
     try:
         with open(beside, "xb") as file:
             yield file
@@ -46,8 +49,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def _sync_directory(directory: Path) -> None:
     """Make the renaming durable, where the system can."""
     with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        for descriptor in map(
+            os.open, (directory,), (os.O_RDONLY,)
+        ):  # an interrupt comes behind a call, and would lose it
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -6,6 +6,7 @@ unpickler (unpickler.py), the names (names.py).
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap as mapping
 import os
@@ -91,16 +92,15 @@ def _write_zip(obj: object, file: Any, folder: str, pickle_module: Any, protocol
     table = StorageTable()
     content = io.BytesIO()
     make_pickler(pickle_module, content, protocol, table).dump(obj)
-    archive = zipformat.ArchiveWriter(file, folder)
-    archive.write("data.pkl", content.getbuffer())
-    archive.write(".format_version", b"1")
-    archive.write(".storage_alignment", str(zipformat.ALIGNMENT).encode())
-    if with_byteorder:
-        archive.write("byteorder", sys.byteorder.encode())
-    for key, storage in table.found.items():
-        archive.write(f"data/{key}", storages.bytes_of(storage))
-    archive.write("version", b"3\n")
-    archive.close()
+    with zipformat.ArchiveWriter(file, folder) as archive:
+        archive.write("data.pkl", content.getbuffer())
+        archive.write(".format_version", b"1")
+        archive.write(".storage_alignment", str(zipformat.ALIGNMENT).encode())
+        if with_byteorder:
+            archive.write("byteorder", sys.byteorder.encode())
+        for key, storage in table.found.items():
+            archive.write(f"data/{key}", storages.bytes_of(storage))
+        archive.write("version", b"3\n")
 
 
 class _Stream:
@@ -111,7 +111,13 @@ class _Stream:
         self._written = 0
 
     def write(self, content: Any) -> int:
-        self._file.write(content)
+        left = memoryview(content).cast("B") if len(content) else content
+        while len(left):
+            taken = self._file.write(left)
+            if taken == 0:
+                raise OSError(errno.EIO, "the file object takes no more bytes")
+            # Unbuffered files take what they can, and tell; other objects take all, and some of them tell nothing.
+            left = left[taken:] if isinstance(taken, int) else b""
         self._written += len(content)
         return len(content)
 
@@ -185,7 +191,34 @@ def _opened(f: FileLike) -> Iterator[Any]:
                 f"'{type(f).__name__}' object has no attribute '{method}'. You can only torch.load from a file that is "
                 "seekable. Please pre-load the data into a buffer like io.BytesIO and try to load from it instead."
             )
-    yield f
+    yield _Whole(f)
+
+
+class _Whole:
+    """A file object reduced to what loading may use. A read gives all that was asked for, up to the end: unbuffered files give less."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, n: int = -1) -> bytes:
+        content = self._file.read(n)
+        if n < 0 or len(content) == n or not content:
+            return content  # type: ignore[no-any-return]
+        pieces, missing = [content], n - len(content)
+        while missing and (content := self._file.read(missing)):
+            pieces.append(content)
+            missing -= len(content)
+        return b"".join(pieces)
+
+    def readinto(self, target: memoryview) -> int:
+        content = self.read(len(target)) if not hasattr(self._file, "readinto") else None
+        if content is not None:
+            target[: len(content)] = content
+            return len(content)
+        got = 0
+        while got < len(target) and (more := self._file.readinto(target[got:])):
+            got += more
+        return got
 
 
 def _map(file: IO[bytes]) -> mapping.mmap:

@@ -69,8 +69,13 @@ class ArchiveWriter:
             for start in range(0, view.nbytes, _PIECE):
                 record.write(view[start : start + _PIECE])
 
-    def close(self) -> None:
-        """Write the directory: without it the archive is unreadable."""
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Write the directory: without it the archive is unreadable. After an exception nothing more is written."""
+        if kind is not None:
+            self._zip.fp = None  # else ZipFile goes on when it is collected, in whatever place the file is then
         self._zip.close()
 
 
@@ -141,9 +146,9 @@ class ArchiveReader:
         return entry
 
     def _start(self, entry: zipfile.ZipInfo) -> int:
-        self._file.seek(entry.header_offset)
+        self._file.seek(max(entry.header_offset, 0))
         header = self._file.read(_LOCAL_HEADER.size)
-        if len(header) < _LOCAL_HEADER.size or header[:4] != _SIGNATURE:
+        if entry.header_offset < 0 or len(header) < _LOCAL_HEADER.size or header[:4] != _SIGNATURE:
             raise CorruptArchive(f"record {entry.filename} does not start where the directory says")
         *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         start = int(entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
@@ -152,11 +157,5 @@ class ArchiveReader:
         return start
 
     def _fill(self, piece: Bytes, name: str) -> None:
-        if hasattr(self._file, "readinto"):
-            got = self._file.readinto(memoryview(piece))
-        else:
-            content = self._file.read(len(piece))
-            got = len(content)
-            piece[:got] = np.frombuffer(content, np.uint8)
-        if got != len(piece):
+        if self._file.readinto(memoryview(piece)) != len(piece):
             raise CorruptArchive(f"record {name} ends too early")

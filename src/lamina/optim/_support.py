@@ -133,8 +133,12 @@ def _use_grad_for_differentiable(func: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(func)
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with lamina.set_grad_enabled(self.defaults.get("differentiable", False)):
+        before = modes.current()
+        try:
+            modes.set_current(modes.with_grad(before, self.defaults.get("differentiable", False)))
             return func(self, *args, **kwargs)
+        finally:
+            modes.set_current(before)
 
     return step
 

@@ -79,18 +79,21 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     ready, operand = not args, None
                 array = self._array
                 ready = ready and (array.flags.c_contiguous or not strided.overlaps_itself(array))
-                if ready and views.lone(self):
-                    if not args:
-                        ufunc(array, out=array)
-                    elif operand.__class__ is not np.ndarray or operand.ndim <= array.ndim:
-                        try:
+                ready = ready and views.lone(self)
+                if ready and (operand.__class__ is not np.ndarray or operand.ndim <= array.ndim):
+                    counter, place = version(self), users_place(2)
+                    try:
+                        if args:
                             ufunc(array, operand, out=array)
-                        except ValueError:
-                            return write(self, label, lambda s: op(s, *args, **kwargs), args)
-                    else:
-                        return write(self, label, lambda s: op(s, *args, **kwargs), args)
-                    version(self).bump(label, users_place(2))
-                    return self
+                        else:
+                            ufunc(array, out=array)
+                        counter.bump(label, place)
+                        return self
+                    except ValueError:  # shapes: `write` says which
+                        pass
+                    except BaseException:  # an interrupt comes behind the write
+                        counter.bump(label, place)
+                        raise
         try:
             if (
                 plain
@@ -126,8 +129,8 @@ def is_direct(self: Any, mode: Any) -> bool:
 
 def written_directly(self: Tensor, values: Any, name: str) -> Tensor:
     """`self` with new values: an array of its shape and dtype, or a number."""
+    version(self).bump(name, users_place(3))  # first: an interrupt leaves nothing written that is not counted
     self._array[...] = values
-    version(self).bump(name, users_place(3))
     return self
 
 
@@ -169,23 +172,38 @@ def write(
             old._array = _kept(old._array, listener)
     if listener is not None:
         listener.write(self._array, result._array)
+    views.check_rebase(self, node if recorded else None)
+    base = self if self._more is None or self._more.base is None else self._more.base
+    before, place = (self._node, base._node), users_place(2)
+    try:
+        _carry_out(self, result, node if recorded else None, name, place)
+    except BaseException:  # an interrupt: memory, version and history go together
+        self._node, base._node = before
+        _carry_out(self, result, node if recorded else None, name, place)
+        raise
+    return self
+
+
+def _carry_out(self: Tensor, result: Tensor, node: Any, name: str, place: Any) -> None:
+    """The write itself. node: the history that the written gets."""
     if self._kind.device is not devices.meta:
         # elements that are one in memory: an old value must not be written after the new one
         where: Any = result._array != self._array if strided.overlaps_itself(self._array) else True
         np.copyto(self._array, result._array, casting="unsafe", where=where)
     counter = version(self)
-    counter.bump(name, users_place(2))
+    counter.bump(name, place)
+    made = result._node
+    holder = made.node if made.__class__ is Output else made
     if holder is not None and holder._saved:
         holder._saved = tuple(_written(kept, result, self) for kept in holder._saved)
         holder._versions = tuple(
             counter.n if kept.__class__ is SavedOutput and kept.version is counter else held
             for kept, held in zip(holder._saved, holder._versions, strict=True)
         )
-    if recorded and node is not None:
+    if node is not None:
         views.rebase(self, node)
     else:
         views.written(self)
-    return self
 
 
 def _kept(array: Array, listener: Any) -> Array:

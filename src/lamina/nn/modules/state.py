@@ -234,6 +234,7 @@ def _added(hooks: OrderedDict[int, Any], hook: Callable[..., Any]) -> RemovableH
     return handle
 
 
+@lamina.no_grad()
 def _load_tensor(module: Any, name: str, param: Any, key: str, value: Any, assign: bool) -> str | None:
     """Copy (or assign) `value` to `module`'s `name`; returns what does not fit, in words."""
     if not isinstance(value, Tensor):
@@ -254,20 +255,19 @@ def _load_tensor(module: Any, name: str, param: Any, key: str, value: Any, assig
             f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
             "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
             "corresponding key in the module instead of copying them in place?)",
-            stacklevel=5,
+            stacklevel=6,
         )
     try:
-        with lamina.no_grad():
-            if not assign:
-                param.copy_(value)
-                return None
-            if isinstance(param, Parameter):
-                if isinstance(value, Parameter):
-                    value.requires_grad_(param.requires_grad)
-                else:
-                    value = Parameter(value, requires_grad=param.requires_grad)
-            setattr(module, name, value)
+        if not assign:
+            param.copy_(value)
             return None
+        if isinstance(param, Parameter):
+            if isinstance(value, Parameter):
+                value.requires_grad_(param.requires_grad)
+            else:
+                value = Parameter(value, requires_grad=param.requires_grad)
+        setattr(module, name, value)
+        return None
     except Exception as error:  # one message for all that goes wrong in copying
         return (
             f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} and whose '
