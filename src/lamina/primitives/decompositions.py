@@ -22,6 +22,7 @@ from lamina.primitives.linalg_common import (
     check_kernel,
     check_matrix,
     check_square,
+    column_major,
     diagonal_matrix,
     diagonal_of,
     first_bad,
@@ -40,9 +41,11 @@ from lamina.primitives.triangular import solve_triangular_
 
 def _cholesky(a: Array, *, upper: bool) -> tuple[Array, Array]:
     if not upper:
-        return kernels.cholesky(a)
-    factor, info = kernels.cholesky(np.swapaxes(a, -1, -2).conj())
-    return np.swapaxes(factor, -1, -2).conj().copy(), info
+        factor, info = kernels.cholesky(a)
+    else:
+        factor, info = kernels.cholesky(np.swapaxes(a, -1, -2).conj())
+        factor = np.swapaxes(factor, -1, -2).conj()
+    return column_major(factor), info
 
 
 def _cholesky_back(g: Any, out_0: Any, upper: bool) -> Any:
@@ -103,9 +106,9 @@ def legacy_cholesky(input: Tensor, upper: bool = False) -> Tensor:
 
 def _qr(a: Array, *, mode: str) -> tuple[Array, Array]:
     if mode == "r":
-        return np.zeros(0, a.dtype), np.linalg.qr(a, "r")  # type: ignore[return-value]
+        return np.zeros(0, a.dtype), column_major(np.linalg.qr(a, "r"))  # type: ignore[arg-type]
     q, r = np.linalg.qr(a, mode)  # type: ignore[call-overload]
-    return q, r
+    return column_major(q), column_major(r)
 
 
 def _qr_back(gs: Any, a: Any, out_0: Any, out_1: Any, mode: str) -> Any:
@@ -172,7 +175,7 @@ def legacy_qr(input: Tensor, some: bool = True) -> Any:
 
 def _geqrf(a: Array) -> tuple[Array, Array]:
     h, tau = np.linalg.qr(a, "raw")
-    return np.swapaxes(h, -1, -2).copy(), tau
+    return column_major(np.swapaxes(h, -1, -2)), tau
 
 
 def _no_geqrf(gs: Any) -> Any:
@@ -246,7 +249,13 @@ def _factor_back(g: Any, out_0: Any, out_1: Any) -> Any:
 permutation_ = primitive("permutation_matrix", lambda pivots, *, m, dtype: kernels.permutation_matrix(pivots, m, dtype))
 """P of A = P L U, from the pivots."""
 
-lu_factor_ = primitive("linalg_lu_factor_ex", lambda a: kernels.lu(a), grads=(_factor_back,), outputs=3, nondiff=(1, 2))
+
+def _lu_factor(a: Array) -> tuple[Array, Array, Array]:
+    packed, pivots, info = kernels.lu(a)
+    return column_major(packed), pivots, info
+
+
+lu_factor_ = primitive("linalg_lu_factor_ex", _lu_factor, grads=(_factor_back,), outputs=3, nondiff=(1, 2))
 
 
 def _lu(a: Array) -> tuple[Array, Array, Array]:
@@ -365,8 +374,13 @@ def _no_ldl(g: Any) -> Any:
     raise RuntimeError("derivative for aten::linalg_ldl_factor_ex is not implemented")
 
 
+def _ldl(a: Array, *, hermitian: bool) -> tuple[Array, Array, Array]:
+    factor, pivots, info = kernels.ldl(a, hermitian)
+    return column_major(factor), pivots, info
+
+
 ldl_factor_ = primitive(
-    "linalg_ldl_factor_ex", lambda a, *, hermitian: kernels.ldl(a, hermitian),
+    "linalg_ldl_factor_ex", _ldl,
     grads=(_no_ldl,), outputs=3, nondiff=(1, 2), node="NotImplemented")  # fmt: skip
 
 

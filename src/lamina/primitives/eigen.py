@@ -20,6 +20,7 @@ from lamina.primitives.linalg_common import (
     check_kernel,
     check_matrix,
     check_square,
+    column_major,
     diagonal_matrix,
     diagonal_of,
     identity,
@@ -55,7 +56,7 @@ def _eigh(a: Array, *, uplo: str) -> tuple[Array, Array]:
             "linalg.eigh: The algorithm failed to converge because the input matrix is ill-conditioned or has "
             "too many repeated eigenvalues."
         ) from None
-    return w, v
+    return w, column_major(v)
 
 
 def _eigh_back(gs: Any, out_0: Any, out_1: Any) -> Any:
@@ -106,7 +107,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 def _eig(a: Array) -> tuple[Array, Array]:
     w, v = np.linalg.eig(a)
     to = np.result_type(a.dtype, np.complex64)
-    return w.astype(to, copy=False), v.astype(to, copy=False)
+    return w.astype(to, copy=False), column_major(v.astype(to, copy=False))
 
 
 def _eig_back(gs: Any, out_0: Any, out_1: Any) -> Any:
@@ -162,7 +163,7 @@ def _svd(a: Array, *, full: bool) -> tuple[Array, Array, Array]:
             "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values."
         )
     u, s, vh = np.linalg.svd(a, full_matrices=full)
-    return u, s, vh
+    return column_major(u), s, column_major(vh)
 
 
 def _svd_back(gs: Any, out_0: Any, out_1: Any, out_2: Any) -> Any:

@@ -21,6 +21,7 @@ from lamina.primitives.linalg_common import (
     check_kernel,
     check_same,
     check_square,
+    column_major,
     numpy_dtype,
     values,
 )
@@ -41,9 +42,9 @@ def _lu_solve(lu: Array, pivots: Array, b: Array, *, left: bool, adjoined: bool)
     if adjoined:
         upper_first = np.swapaxes(lu, -1, -2).conj()
         x = kernels.triangular(upper_first, kernels.triangular(upper_first, b, False, False), True, True)
-        return np.take_along_axis(x, np.argsort(order, -1)[..., None], -2)
+        return column_major(np.take_along_axis(x, np.argsort(order, -1)[..., None], -2))
     x = np.take_along_axis(b, order[..., None], -2)
-    return kernels.triangular(lu, kernels.triangular(lu, x, False, True), True, False)
+    return column_major(kernels.triangular(lu, kernels.triangular(lu, x, False, True), True, False))
 
 
 def _lu_by_factor(g: Any, lu: Any, pivots: Any, out: Any, left: bool, adjoined: bool) -> Any:
@@ -94,7 +95,7 @@ def legacy_lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
 def _cholesky_solve(b: Array, factor: Array, *, upper: bool) -> Array:
     other = np.swapaxes(factor, -1, -2).conj()
     lower, higher = (other, factor) if upper else (factor, other)
-    return kernels.triangular(higher, kernels.triangular(lower, b, False, False), True, False)
+    return column_major(kernels.triangular(higher, kernels.triangular(lower, b, False, False), True, False))
 
 
 def _cholesky_by_factor(g: Any, factor: Any, out: Any, upper: bool) -> Any:
@@ -155,9 +156,9 @@ def _no_ldl_solve(g: Any) -> Any:
 
 
 ldl_solve_ = primitive(
-    "linalg_ldl_solve", lambda ld, pivots, b, *, hermitian: kernels.ldl_solve(ld, pivots, b, hermitian),
+    "linalg_ldl_solve", lambda ld, pivots, b, *, hermitian: column_major(kernels.ldl_solve(ld, pivots, b, hermitian)),
     grads=(_no_ldl_solve, None, _no_ldl_solve), node="NotImplemented",
-    meta=lambda ld, pivots, b, *, hermitian: np.empty((*np.broadcast_shapes(ld.shape[:-2], b.shape[:-2]), *b.shape[-2:]), b.dtype))  # fmt: skip
+    meta=lambda ld, pivots, b, *, hermitian: column_major(np.empty((*np.broadcast_shapes(ld.shape[:-2], b.shape[:-2]), *b.shape[-2:]), b.dtype)))  # fmt: skip
 
 
 @parsed

@@ -29,7 +29,7 @@ def _reflected(vectors: Tensor, tau: Tensor, x: Any, first_to_last: bool, left: 
             x = x - (v * scale) @ (adjoint(v) @ x)
         else:
             x = x - (x @ (v * scale)) @ adjoint(v)
-    return x
+    return x.mT.contiguous().mT  # column by column, as LAPACK leaves it
 
 
 @fused("LinalgHouseholderProduct")

@@ -150,8 +150,14 @@ def _lstsq(a: Array, b: Array, *, rcond: float, driver: str, vector: bool) -> tu
     residuals = none
     if m > n and driver != "gelsy" and (driver == "gels" or np.all(rank == n)):
         residuals = (np.abs(a @ x - b) ** 2).sum(-2).astype(real)
+    if vector:
+        x = x[..., 0]
+    elif x.size:  # LAPACK writes it over B, which has m rows
+        long = np.empty((*batch, x.shape[-1], max(m, n)), x.dtype)
+        long[..., :n] = np.swapaxes(x, -1, -2)
+        x = np.swapaxes(long[..., :n], -1, -2)
     return (
-        x[..., 0] if vector else x, residuals,
+        x, residuals,
         np.zeros(0, np.int64) if driver == "gels" else np.asarray(rank, np.int64), s if driver in ("gelsd", "gelss") else none,
     )  # fmt: skip
 

@@ -160,7 +160,7 @@ def _cross(x: Array, y: Array, *, dim: int) -> Array:
     x, y = np.broadcast_arrays(x, y)
     a, b = (np.moveaxis(v, dim, 0) for v in (x, y))
     turned = [a[i] * b[j] - a[j] * b[i] for i, j in ((1, 2), (2, 0), (0, 1))]
-    return np.moveaxis(np.stack(turned), 0, dim)
+    return np.ascontiguousarray(np.moveaxis(np.stack(turned), 0, dim))
 
 
 cross_ = primitive(

@@ -100,6 +100,11 @@ def adjoint(x: Any) -> Any:
     return x.mT.conj()
 
 
+def column_major(x: Array) -> Array:
+    """Matrices that lie column by column, as LAPACK leaves them and PyTorch hands them on."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(x, -1, -2)), -1, -2)
+
+
 def like(array: Array, x: Any) -> Any:
     """A constant array as what a rule works on: a Tensor among Tensors."""
     return wrap(array) if isinstance(x, Tensor) else array

@@ -23,6 +23,7 @@ from lamina.primitives.linalg_common import (
     check_kernel,
     check_same,
     check_square,
+    column_major,
     first_bad,
     is_complex,
     like,
@@ -39,13 +40,13 @@ from lamina.primitives.triangular import check_batches
 def _inverse(a: Array) -> tuple[Array, Array]:
     info = np.zeros(a.shape[:-2], np.int32)
     try:
-        return np.linalg.inv(a), info
+        return column_major(np.linalg.inv(a)), info
     except np.linalg.LinAlgError:
         info = kernels.lu(a)[2]
     out = np.full(a.shape, np.nan, a.dtype)
     good = info == 0
     out[good] = np.linalg.inv(a[good])
-    return out, info
+    return column_major(out), info
 
 
 inv_ = primitive(
@@ -200,9 +201,12 @@ def _solve(a: Array, b: Array, *, left: bool, vector: bool) -> tuple[Array, Arra
         x = np.full(b.shape, np.nan, np.result_type(a, b))
         good = info == 0
         x[good] = np.linalg.solve(a[good], b[good])
+    x = column_major(x)
     if not left:
         x = np.swapaxes(x, -1, -2)
-    return (x[..., 0] if vector else x), info
+    if vector:  # a batch of vectors is taken for one matrix here
+        x = column_major(x[..., 0]) if x.ndim > 2 else x[..., 0]
+    return x, info
 
 
 def _solve_by_matrix(g: Any, a: Any, out_0: Any, left: bool, vector: bool) -> Any:

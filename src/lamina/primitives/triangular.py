@@ -14,7 +14,7 @@ from lamina.core.size import broadcast
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.kernels import factorizations as kernels
-from lamina.primitives.linalg_common import check_fit, check_floating, check_kernel, check_square
+from lamina.primitives.linalg_common import check_fit, check_floating, check_kernel, check_square, column_major
 from lamina.primitives.masking import tril_, triu_
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed, scalar_name
@@ -22,7 +22,7 @@ from lamina.primitives.signature import parsed, scalar_name
 
 def _solved(a: Array, b: Array, *, upper: bool, left: bool, unit: bool) -> Array:
     if left:
-        return kernels.triangular(a, b, upper, unit)
+        return column_major(kernels.triangular(a, b, upper, unit))
     return np.swapaxes(kernels.triangular(np.swapaxes(a, -1, -2), np.swapaxes(b, -1, -2), not upper, unit), -1, -2)
 
 
@@ -57,14 +57,14 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
 
 
 legacy_ = primitive(
-    "triangular_solve", lambda b, a, *, upper, transpose, unit: (_legacy(a, b, upper, transpose, unit), a.copy()),
+    "triangular_solve", lambda b, a, *, upper, transpose, unit: (_legacy(a, b, upper, transpose, unit), column_major(a)),
     grads=(lambda gs, a, upper, transpose, unit: None if gs[0] is None else _legacy_right(gs[0], a, upper, transpose, unit),
            lambda gs, a, out_0, upper, transpose, unit: _legacy_matrix(gs, a, out_0, upper, transpose, unit)),
     outputs=2, restores=True)  # fmt: skip
 
 
 def _legacy(a: Array, b: Array, upper: bool, transpose: bool, unit: bool) -> Array:
-    return kernels.triangular(np.swapaxes(a, -1, -2) if transpose else a, b, upper != transpose, unit)
+    return column_major(kernels.triangular(np.swapaxes(a, -1, -2) if transpose else a, b, upper != transpose, unit))
 
 
 def _legacy_right(g: Any, a: Any, upper: bool, transpose: bool, unit: bool) -> Any:
