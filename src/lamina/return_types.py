@@ -69,6 +69,7 @@ linalg_lstsq = _declare("linalg_lstsq", "solution", "residuals", "rank", "singul
 linalg_lu = _declare("linalg_lu", "P", "L", "U")
 linalg_lu_factor = _declare("linalg_lu_factor", "LU", "pivots")
 linalg_lu_factor_ex = _declare("linalg_lu_factor_ex", "LU", "pivots", "info")
+_lu_with_info = _declare("_lu_with_info", "LU", "pivots", "info")
 linalg_qr = _declare("linalg_qr", "Q", "R")
 linalg_slogdet = _declare("linalg_slogdet", "sign", "logabsdet")
 linalg_solve_ex = _declare("linalg_solve_ex", "result", "info")

@@ -9,11 +9,11 @@ from typing import Any
 
 from lamina.core import device as devices
 from lamina.core import dtype as dtypes
-from lamina.core import once
 from lamina.core.tensor import Tensor
 from lamina.core.threads import THREADS
 from lamina.core.threads import get_num_threads as get_num_threads
 from lamina.core.typed_storage import LEGACY as STORAGES
+from lamina.core.warn import always
 
 _state: dict[str, Any] = {
     "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
@@ -92,12 +92,12 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def set_warn_always(b: bool, /) -> None:
     """Whether warnings that come once come always."""
-    once.always[0] = bool(b)
+    always[0] = bool(b)
 
 
 def is_warn_always_enabled() -> bool:
     """What was last set."""
-    return once.always[0]
+    return always[0]
 
 
 def set_default_device(device: Any) -> None:

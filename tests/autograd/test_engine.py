@@ -50,7 +50,7 @@ def test_gradient_has_the_strides_of_its_leaf():
 def test_create_graph_accumulates_out_of_place():
     x = leaf(2)
     with pytest.warns(UserWarning, match="reference cycle"):
-        lamina.core.once.said.clear()
+        lamina.core.warn.said.clear()
         (x**3).backward(create_graph=True)
     first = x.grad
     assert first.grad_fn.name().endswith("CopyBackwards")

@@ -5,7 +5,6 @@ asking for another device's autocast warns and does nothing, as PyTorch does on 
 """
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import lamina
 from lamina.autograd import modes
 from lamina.core.device import device
 from lamina.core.dtype import dtype as DType
+from lamina.core.warn import warn
 
 __all__ = [
     "autocast",
@@ -169,17 +169,15 @@ class autocast:
         if not enabled:
             return
         if device_type != "cpu":
-            warnings.warn(
+            warn(
                 f"User provided device_type of {device_type!r}, but {device_type.upper()} is not available. Disabling",
-                stacklevel=2,
             )
             self._enabled = False
         elif self.fast_dtype not in CPU_DTYPES:
             supported = ", ".join(str(each) for each in CPU_DTYPES)
-            warnings.warn(
+            warn(
                 "In CPU autocast, but the target dtype is not supported. Disabling autocast.\n"
                 f"CPU Autocast only supports dtype of {supported} currently.",
-                stacklevel=2,
             )
             self._enabled = False
 

@@ -1,12 +1,12 @@
 """`GradScaler`: multiplies a loss so that float16 gradients do not vanish, and skips steps whose gradients overflow."""
 
 import enum
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 
 __all__ = ["GradScaler", "OptState"]
 
@@ -47,9 +47,8 @@ class GradScaler:
         self._device = device
         self._enabled = enabled
         if enabled and device != "cpu":
-            warnings.warn(
+            warn(
                 f"torch.{device}.amp.GradScaler is enabled, but {device.upper()} is not available.  Disabling.",
-                stacklevel=2,
             )
             self._enabled = False
         if self._enabled:

@@ -6,7 +6,6 @@ Here: the mode and its warnings. Not here: when the engine asks (engine.py), whe
 from __future__ import annotations
 
 import traceback
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from lamina.autograd import modes
 from lamina.autograd.graph import Node
 from lamina.core.tensor import Tensor
 from lamina.core.version import getframe, is_own
+from lamina.core.warn import warn
 
 
 class Anomaly:
@@ -57,10 +57,7 @@ class Anomaly:
             )
         else:
             text = f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{stack}"
-        depth = 2
-        while is_own(getframe(depth - 1).f_code.co_filename) and getframe(depth - 1).f_back is not None:
-            depth += 1
-        warnings.warn(text, UserWarning, stacklevel=depth)
+        warn(text)
 
 
 def _has_nan(array: Any) -> bool:
@@ -88,9 +85,8 @@ class detect_anomaly(_AnomalyMode):
 
     def __init__(self, check_nan: bool = True) -> None:
         super().__init__(True, check_nan)
-        warnings.warn(
-            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
-            stacklevel=2,
+        warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging."
         )
 
 

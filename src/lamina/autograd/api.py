@@ -5,7 +5,6 @@ Not here: Tensor.backward's own checks of roots (tensor_api.py), the run (engine
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from lamina.autograd import engine, errors, modes, tensor_api
 from lamina.autograd.graph import GradientEdge
 from lamina.core.strided import writable
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 from lamina.primitives import overrides
 from lamina.primitives.creation import ones_like
 from lamina.primitives.levels import Batched, edge_of_value, levels_of, lowered, raised
@@ -33,7 +33,7 @@ def backward(
     inputs: only these accumulate. Raises RuntimeError for tensors without a graph, and for missing or unfitting `grad_tensors`.
     """
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
         if grad_tensors is not None:
             raise RuntimeError(
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`."
@@ -77,11 +77,10 @@ def grad(
              "allow_unused": allow_unused, "is_grads_batched": is_grads_batched, "materialize_grads": materialize_grads},
         )  # fmt: skip
     if not only_inputs:
-        warnings.warn(
+        warn(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of the "
             "graph, please use torch.autograd.backward.",
             FutureWarning,
-            stacklevel=2,
         )
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")

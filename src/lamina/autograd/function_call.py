@@ -6,7 +6,6 @@ the classes that users see (function.py).
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from lamina.autograd import errors, modes, views
@@ -14,6 +13,7 @@ from lamina.autograd.graph import Output, edge_of, extra_of, next_seq
 from lamina.autograd.saved import Packed, SavedOutput
 from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import Place, users_place
+from lamina.core.warn import warn
 
 new = object.__new__
 
@@ -111,10 +111,9 @@ class _Results:
         edge = self.ctx if count == 1 else Output(self.ctx, nr)
         if is_dirty:
             if not is_input:
-                warnings.warn(
+                warn(
                     "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated should be "
                     "passed to ctx.mark_dirty().",
-                    stacklevel=6,
                 )
             else:
                 version(out).bump(self.ctx._label(), users_place(5))

@@ -7,7 +7,6 @@ twice, for its real and its imaginary part. Not here: comparison of other things
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -21,6 +20,7 @@ from lamina.autograd.differences import GradcheckError, numerical_jacobians, per
 from lamina.autograd.function import Function
 from lamina.core.device import BY_NUMPY
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -378,11 +378,10 @@ def _check_undefined(
 
 
 def _warn_of_undefined() -> None:
-    warnings.warn(
+    warn(
         "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break existing "
         'callers of this function. If this is true for you, you can call this function with "check_undefined_grad=False" to disable the '
         "feature",
-        stacklevel=6,
     )
 
 
@@ -428,11 +427,10 @@ def get_analytical_jacobian(inputs: Any, output: Any, nondet_tol: float = 0.0, g
 def _was_private(name: str, grad_out: float) -> None:
     if grad_out != 1.0:
         raise ValueError(f"Expected grad_out to be 1.0. {name} no longer supports values of grad_out != 1.0.")
-    warnings.warn(
+    warn(
         f"`{name}` was part of PyTorch's private API and not meant to be exposed. It is deprecated: use "
         "torch.autograd.functional.jacobian.",
         FutureWarning,
-        stacklevel=3,
     )
 
 
@@ -463,10 +461,9 @@ def _check_inputs(inputs: tuple[Any, ...]) -> None:
             continue
         any_watched = True
         if t.dtype not in (lamina.float64, lamina.complex128):
-            warnings.warn(
+            warn(
                 f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely fail if "
                 "all the inputs are not of double precision floating point or complex. ",
-                stacklevel=4,
             )
         if any(s == 0 and n > 1 for s, n in zip(t.stride(), t.shape, strict=True)):
             raise RuntimeError(

@@ -5,13 +5,13 @@ Here: the notes that operations leave. Not here: text of errors (graph_errors.py
 
 from __future__ import annotations
 
-import warnings
 from contextvars import ContextVar
 from typing import Any
 
 from lamina.core.explained import where
 from lamina.core.tensor import more
 from lamina.core.version import Place, users_place
+from lamina.core.warn import warn
 
 
 def place_of(node: Any) -> Place | None:
@@ -67,11 +67,10 @@ def cut_rows(t: Any) -> list[tuple[str, str]]:
 def warn_non_leaf_grad(t: Any) -> None:
     """PyTorch's warning, and where the tensor was made."""
     place = where(maker_of(t))
-    warnings.warn(
+    warn(
         "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
         "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
         "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
         f"github.com/pytorch/pytorch/pull/30531 for more information.{' (made at ' + place + ')' if place else ''}",
         UserWarning,
-        stacklevel=3,
     )

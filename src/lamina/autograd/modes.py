@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from threading import local
 from typing import Any
+
+from lamina.core.warn import warn
 
 
 class Mode:
@@ -130,12 +131,11 @@ class Scoped:
 
     def __call__(self, function: Any) -> Any:
         if inspect.isclass(function):
-            warnings.warn(
+            warn(
                 "Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions or "
                 "methods. To preserve the current behavior of class decoration, you can directly decorate the `__init__` method and "
                 "nothing else.",
                 FutureWarning,
-                stacklevel=2,
             )
             function.__init__ = self(function.__init__)  # type: ignore[method-assign]
             return function

@@ -30,10 +30,10 @@ from lamina.autograd.handles import RemovableHandle
 from lamina.autograd.leaves import forgotten
 from lamina.core.device import CPU
 from lamina.core.dtype import float32
-from lamina.core.once import warn_once
 from lamina.core.size import Size
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wanted_grad_dtype, wrap
 from lamina.core.version import Detached, Version
+from lamina.core.warn import warn_once
 
 
 def backward(

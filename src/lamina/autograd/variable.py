@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from lamina.autograd import engine, modes
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 
 
 class VariableMeta(type):
@@ -37,9 +37,7 @@ class Variable(metaclass=VariableMeta):
 
     def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool | None = None) -> Any:
         if volatile is not None:
-            warnings.warn(
-                "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", stacklevel=2
-            )
+            warn("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.")
         if data is None:
             data = wrap(np.empty(0, np.float32))
         if not isinstance(data, Tensor):

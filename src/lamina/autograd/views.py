@@ -15,9 +15,9 @@ from lamina.autograd import errors, modes
 from lamina.autograd.graph import INSIDE, NOWHERE, Node, Output, edge_of, make, retain
 from lamina.core import strided
 from lamina.core.device import KINDS, Kind
-from lamina.core.once import warn_once
 from lamina.core.tensor import LEAF, More, Tensor, more, version
 from lamina.core.version import UNTRACKED, Place, Version
+from lamina.core.warn import warn_once
 
 
 class View:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -42,6 +41,7 @@ from lamina.core.dtype import get_default_dtype
 from lamina.core.explained import where
 from lamina.core.strokes import carry_out
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.utils import _pytree as pytree
 
 KEPT = 8
@@ -222,7 +222,7 @@ class Compiled:
 
     def _wrong(self, recording: Recording, why: str) -> None:
         self._give_up(recording, why)
-        warnings.warn(f"lamina.compile: {self.__name__} stays eager: {why}", RuntimeWarning, stacklevel=5)
+        warn(f"lamina.compile: {self.__name__} stays eager: {why}", RuntimeWarning)
 
     def _give_up(self, recording: Recording, why: str) -> None:
         self.eager = recording.why = why

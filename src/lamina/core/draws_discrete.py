@@ -7,13 +7,13 @@ sampled by rejection (draws_rejection.py).
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 
 from lamina.core.draws import Shape, exponential, unit64
 from lamina.core.draws_checks import cpp_name, digits, is_floating, not_implemented, require_real, torch_name
 from lamina.core.generator import Generator
+from lamina.core.warn import warn
 
 _MIN64, _MAX64 = -(2**63), 2**63 - 1
 _ONE_WORD = 1 << 28  # a range as large takes two words a number: the remainder of one would be too uneven
@@ -173,11 +173,10 @@ def _check_bounds(low: int, last: int, dtype: np.dtype) -> None:
         if not (least <= value <= bound and value <= _MAX64):
             raise RuntimeError(f"{name} is out of bounds for {cpp_name(dtype)}")
         if is_floating(dtype) and not -(2**exact) <= value <= 2**exact:
-            warnings.warn(
+            warn(
                 f"{name} is out of bounds [-(2^{exact}), 2^{exact}]. Due to precision limitations {cpp_name(dtype)} "
                 "can support discrete uniform distribution only within this range.",
                 UserWarning,
-                stacklevel=4,
             )
 
 

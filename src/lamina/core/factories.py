@@ -18,6 +18,7 @@ from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Slots, Tensor, meta_array, more, version, wrap
 from lamina.core.version import UNTRACKED
+from lamina.core.warn import warn
 
 _new = object.__new__
 
@@ -95,12 +96,9 @@ def tensor(
     """A new leaf with a copy of `data` (numbers, nested sequences, arrays). Raises TypeError, ValueError for ragged data."""
     kind = kind_of(dtype, device) if dtype is not None else None
     if isinstance(data, Tensor):
-        import warnings
-
-        warnings.warn(
+        warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
             "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            stacklevel=2,
         )
         array = np.array(data._array, None if kind is None else kind.np)
     else:
@@ -118,13 +116,10 @@ def from_numpy(ndarray: Array) -> Tensor:
     refuse_order(ndarray)
     array = ndarray if type(ndarray) is np.ndarray else ndarray.view(np.ndarray)
     if not array.flags.writeable:
-        import warnings
-
-        warnings.warn(
+        warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to "
             "this tensor will result in undefined behavior. You may want to copy the array to protect its data or make it "
             "writable before converting it to a tensor. This type of warning will be suppressed for the rest of this program.",
-            stacklevel=2,
         )
     made: Tensor = leaf_like(Tensor, array, CPU[d], False)
     return made

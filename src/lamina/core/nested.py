@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from typing import Any
 
 import numpy as np
 
 from lamina.core import dtype as dtypes
-from lamina.core.once import warn_once
 from lamina.core.promotion import promote_types
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn, warn_once
 
 _DEEPEST = 128
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -50,7 +49,7 @@ def _copied(data: Array, dtype: dtypes.dtype | None) -> Array:
     dtypes.from_numpy_dtype(data.dtype)
     refuse_order(data)
     if dtype is not None and dtype.category < 3 and data.dtype.kind == "c":
-        warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=4)
+        warn("Casting complex values to real discards the imaginary part")
         data = data.real
     return np.array(data, None if dtype is None else dtype.np, order="C", copy=True)
 

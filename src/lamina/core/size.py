@@ -59,6 +59,15 @@ def _wrap(dims: tuple[int, ...]) -> Size:
 size_of = tuple.__new__  # size_of(Size, array.shape): no check, for shapes that come from an array
 
 
+def listed(given: tuple[Any, ...], named: Any, function: str, name: str) -> tuple[Any, ...]:
+    """What `function` was given for `name`, which it takes as f(2, 3), f((2, 3)) or f(name=(2, 3)). Raises TypeError for f()."""
+    if named is not None:
+        return (named,)
+    if not given:
+        raise TypeError(f'{function}() missing 1 required positional arguments: "{name}"')
+    return given
+
+
 def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
     """The shape in `f(2, 3)` or `f((2, 3))`. Raises TypeError for what is not a whole number."""
     dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args

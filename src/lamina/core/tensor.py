@@ -18,13 +18,13 @@ from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided
 from lamina.core.device import CPU, Kind
-from lamina.core.once import warn_once
 from lamina.core.size import Size, size_of, wrap_dim
 from lamina.core.storage import UntypedStorage, storage_of
 from lamina.core.strided import Array
 from lamina.core.tensor_base import TensorBase
 from lamina.core.typed_storage import TypedStorage
 from lamina.core.version import UNTRACKED, Version
+from lamina.core.warn import warn_once
 
 LEAF: Any = type("Leaf", (), {"__slots__": (), "__repr__": lambda self: "LEAF"})()
 """In a tensor's `_node`: it is a leaf that requires grad. (None: it does not; else the node, or output of one, that made it.)"""

@@ -6,11 +6,11 @@ calls `super().__init__`.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import lamina
 from lamina import Size, Tensor
+from lamina.core.warn import warn
 from lamina.distributions import constraints
 from lamina.distributions.utils import lazy_property
 
@@ -44,9 +44,9 @@ class Distribution:
             declared = self.arg_constraints
         except NotImplementedError:
             declared = {}
-            warnings.warn(
+            warn(
                 f"{type(self)} does not define `arg_constraints`. Please set `arg_constraints = {{}}` or initialize the distribution "
-                "with `validate_args=False` to turn off validation.", stacklevel=4)  # fmt: skip
+                "with `validate_args=False` to turn off validation.")  # fmt: skip
         for name, constraint in declared.items():
             if constraints.is_dependent(constraint):
                 continue
@@ -141,7 +141,7 @@ class Distribution:
 
     def sample_n(self, n: int) -> Tensor:
         """`sample((n,))`, under its old name."""
-        warnings.warn("`sample_n(n)` will be deprecated. Use `sample((n,))` instead.", FutureWarning, stacklevel=2)
+        warn("`sample_n(n)` will be deprecated. Use `sample((n,))` instead.", FutureWarning)
         return self.sample(Size((n,)))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -188,9 +188,9 @@ class Distribution:
         try:
             support = self.support
         except NotImplementedError:
-            warnings.warn(
+            warn(
                 f"{type(self)} does not define `support` to enable sample validation. Please initialize the distribution with "
-                "`validate_args=False` to turn off validation.", stacklevel=3)  # fmt: skip
+                "`validate_args=False` to turn off validation.")  # fmt: skip
             return
         if not support.check(value).all():
             raise ValueError(

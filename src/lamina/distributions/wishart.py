@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import lamina
 from lamina import Size, Tensor
+from lamina.core.warn import warn
 from lamina.distributions import constraints
 from lamina.distributions.chi2 import Chi2
 from lamina.distributions.exp_family import ExponentialFamily
@@ -58,9 +58,8 @@ class Wishart(ExponentialFamily):
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         super().__init__(batch, event, validate_args=validate_args)
         if self.df.lt(event[-1]).any():
-            warnings.warn(
+            warn(
                 "Low df values detected. Singular samples are highly likely to occur for ndim - 1 < df < ndim.",
-                stacklevel=2,
             )
         if name == "scale_tril":
             self._unbroadcasted_scale_tril = matrix
@@ -128,7 +127,7 @@ class Wishart(ExponentialFamily):
         singular = ~self.support.check(sample)
         if not singular.any():
             return sample
-        warnings.warn("Singular sample detected.", stacklevel=2)
+        warn("Singular sample detected.")
         for _ in range(tries):
             again = self._bartlett_sampling(sample_shape)
             sample = lamina.where(singular.unsqueeze(-1).unsqueeze(-1), again, sample)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 
 __all__ = [
     "calculate_gain",
@@ -97,10 +97,9 @@ def trunc_normal_(
 ) -> Tensor:
     """Fill with draws from N(mean, std**2) held to [a, b] (absolute bounds), by rejection."""
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn(
+        warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
-            stacklevel=2,
         )
     mass = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
     with lamina.no_grad():
@@ -263,7 +262,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 def _is_empty(tensor: Tensor) -> bool:
     if 0 not in tensor.shape:
         return False
-    warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    warn("Initializing zero-element tensors is a no-op")
     return True
 
 
@@ -307,7 +306,7 @@ def _deprecated(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(function)
     def wrapper(*args: object, **kwargs: object) -> Tensor:
         message = f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`."
-        warnings.warn(message, FutureWarning, stacklevel=2)
+        warn(message, FutureWarning)
         return function(*args, **kwargs)
 
     wrapper.__name__ = wrapper.__qualname__ = old

@@ -4,7 +4,6 @@ No update rule lives here (one file each beside this one); what the rules share 
 """
 
 import functools
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from copy import deepcopy
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import lamina
 from lamina.autograd.leaves import forgotten
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.optim._extension_names import (
     _capturable_doc,
     _default_to_fused_or_foreach,
@@ -260,10 +260,9 @@ class Optimizer:
             param_group.setdefault(name, default)
 
         if len(params) != len(set(params)):
-            warnings.warn(
+            warn(
                 "optimizer contains a parameter group with duplicate parameters; in future, this will cause an "
                 "error; see github.com/pytorch/pytorch/issues/40967 for more information",
-                stacklevel=3,
             )
         known = set(chain.from_iterable(group["params"] for group in self.param_groups))
         if not known.isdisjoint(params):

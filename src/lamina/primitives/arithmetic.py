@@ -6,12 +6,12 @@ Here: argument checks. Not here: values and gradients (elementwise.py, division.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from lamina.core import dtype as dtypes
 from lamina.core.promotion import as_operand, common_dtype
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.primitives import division, updates
 from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
@@ -49,9 +49,7 @@ def _old_form(name: str, number: Any, *tensors: Any) -> tuple[Any, ...]:
     """The arguments of `x.add(2, y)` as those of `x.add(y, alpha=2)`: programs from before PyTorch 1.5 have it."""
     if not is_number(number):
         raise TypeError(f"{name}() takes {len(tensors) + 1} positional arguments but {len(tensors) + 2} were given")
-    warnings.warn(
-        f"This overload of {name} is deprecated: pass the number by name, after the tensors", UserWarning, stacklevel=4
-    )
+    warn(f"This overload of {name} is deprecated: pass the number by name, after the tensors", UserWarning)
     return (*tensors, number)
 
 

@@ -6,7 +6,6 @@ Here: frombuffer, from_dlpack, to_dlpack, from_file, asarray. Not here: from_num
 from __future__ import annotations
 
 import ctypes
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from lamina.core.device import CPU
 from lamina.core.factories import as_tensor, from_numpy, kind_of, leaf_like, tensor
 from lamina.core.tensor import LEAF, Tensor
+from lamina.core.warn import warn
 from lamina.primitives.inplace import NAMES
 
 _READ_ONLY = (
@@ -50,7 +50,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
             f"({size} bytes)"
         )
     if memory.readonly:
-        warnings.warn(_READ_ONLY, stacklevel=2)
+        warn(_READ_ONLY)
     array = np.frombuffer(memory, kind.np, count, offset)
     return leaf_like(Tensor, array, kind, requires_grad)  # type: ignore[no-any-return]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from lamina.autograd import errors
 from lamina.core.size import wrap_dim
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.primitives import elementwise as e
 from lamina.primitives import rearrange
 from lamina.primitives.inplace import with_out
@@ -203,10 +203,9 @@ def _c_name(t: Tensor) -> str:
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     """The product of matrices, in the cheapest order. Deprecated: linalg.multi_dot."""
-    warnings.warn(
+    warn(
         "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, which "
         "accepts a list of two or more tensors rather than multiple parameters.",
-        stacklevel=2,
     )
     given = list(matrices[0]) if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else list(matrices)
     if not given:

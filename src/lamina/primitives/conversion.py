@@ -16,6 +16,7 @@ from lamina.core.dtype import dtype as dtype_class
 from lamina.core.factories import kind_of
 from lamina.core.strided import Array, element_strides
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.registry import apply, primitive
 
@@ -110,9 +111,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if kind is self._kind:
         return clone(self, memory_format=memory_format)
     if kind.dtype.category < 3 and self._kind.dtype.category == 3:
-        import warnings
-
-        warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=2)
+        warn("Casting complex values to real discards the imaginary part")
     out: Tensor = to_copy(self, to=kind.np)
     if kind.dtype.category < 2 and self._node is not None:
         errors.note_cut(out, f"cast to {kind.dtype}, which has no gradient", self)

@@ -314,7 +314,8 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
 def legacy_lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """LU in one matrix and pivots; with get_infos=True the info too."""
     _check_lu(A, pivot, "torch.lu_factor")
-    found = lu_factor_(A)[: 3 if get_infos else 2]
+    found = lu_factor_(A)
+    found = return_types._lu_with_info(found) if get_infos else found[:2]
     if out is not None:
         for target, value in zip(out, found, strict=True):
             target.resize_(value.shape).copy_(value)

@@ -204,7 +204,7 @@ def _pair(x: Tensor, xl: Labels, y: Tensor, yl: Labels, kept: set[int]) -> tuple
     rows, columns = [v for v in xl if v not in yl], [v for v in yl if v not in xl]
     out = [*batch, *rows, *columns]
     if not inner:
-        left = _ordered(x, xl, [*batch, *rows]).reshape(*(sizes[v] for v in (*batch, *rows)), *(1,) * len(columns))
+        left = _ordered(x, xl, [*batch, *rows]).reshape((*(sizes[v] for v in (*batch, *rows)), *(1,) * len(columns)))
         right = _ordered(y, yl, [*batch, *columns]).reshape(
             *(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns)
         )

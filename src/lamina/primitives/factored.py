@@ -155,10 +155,17 @@ def _no_ldl_solve(g: Any) -> Any:
     raise RuntimeError("derivative for aten::linalg_ldl_solve is not implemented")
 
 
+def _ldl_solve(ld: Array, pivots: Array, b: Array, *, hermitian: bool) -> Array:
+    return column_major(kernels.ldl_solve(ld, pivots, b, hermitian))
+
+
+def _ldl_solve_meta(ld: Array, pivots: Array, b: Array, *, hermitian: bool) -> Array:
+    return column_major(np.empty((*np.broadcast_shapes(ld.shape[:-2], b.shape[:-2]), *b.shape[-2:]), b.dtype))
+
+
 ldl_solve_ = primitive(
-    "linalg_ldl_solve", lambda ld, pivots, b, *, hermitian: column_major(kernels.ldl_solve(ld, pivots, b, hermitian)),
-    grads=(_no_ldl_solve, None, _no_ldl_solve), node="NotImplemented",
-    meta=lambda ld, pivots, b, *, hermitian: column_major(np.empty((*np.broadcast_shapes(ld.shape[:-2], b.shape[:-2]), *b.shape[-2:]), b.dtype)))  # fmt: skip
+    "linalg_ldl_solve", _ldl_solve, grads=(_no_ldl_solve, None, _no_ldl_solve), node="NotImplemented",
+    meta=_ldl_solve_meta)  # fmt: skip
 
 
 @parsed

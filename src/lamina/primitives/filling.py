@@ -11,7 +11,7 @@ from lamina.autograd.errors import c_type
 from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.parameter import Parameter
-from lamina.core.size import shape_of
+from lamina.core.size import listed, shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
@@ -171,9 +171,9 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
     return self
 
 
-def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Change the shape in place; memory grows when it must, and elements keep their places in it."""
-    shape = shape_of(size, "resize_")
+    shape = shape_of(listed(sizes, size, "resize_", "size"), "resize_")
     if self._node is not None:
         raise RuntimeError("cannot resize variables that require grad")
     views.check_inplace(self, "resize_", False)

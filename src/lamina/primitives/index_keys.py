@@ -6,7 +6,6 @@ Here: the forms of keys (integers, slices, None, Ellipsis, tensors, masks, lists
 from __future__ import annotations
 
 import operator
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lamina.core.dtype import int64
 from lamina.core.explained import IndexRangeError
 from lamina.core.factories import from_numpy, tensor
 from lamina.core.tensor import Tensor, looked_at, wrap
+from lamina.core.warn import warn
 from lamina.primitives import shape as s
 from lamina.primitives.levels import differs
 
@@ -164,9 +164,7 @@ def _positions(item: Tensor, view: Tensor, dim: int, self: Tensor) -> list[Tenso
     """Where a mask holds, an index for each of its dimensions. Raises IndexError where its shape does not fit."""
     mask = item._array
     if item._kind.dtype.category:
-        warnings.warn(
-            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=4
-        )
+        warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
     for k, m in enumerate(mask.shape):
         if m != view._array.shape[dim + k]:
             raise IndexError(

@@ -6,7 +6,6 @@ Here: checks, the write, the version, the history of what was written. Not here:
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -23,6 +22,7 @@ from lamina.core.promotion import common_dtype
 from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import UNTRACKED, users_place
+from lamina.core.warn import warn
 from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
 from lamina.primitives.registry import Slots
 
@@ -270,12 +270,11 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
 
 def resize_out(out: Tensor, shape: tuple[int, ...]) -> None:
     if out._array.size:
-        warnings.warn(
+        warn(
             f"An output with one or more elements was resized since it had shape {list(out._array.shape)}, which does not match the "
             f"required output shape {list(shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be "
             "resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
             "elements with t.resize_(0).",
-            stacklevel=4,
         )
     if out._kind.device is devices.meta:
         out._array = meta_array(shape, out._kind)

@@ -6,7 +6,6 @@ Here: argument checks and composites. Not here: the primitives cat and stack (sh
 from __future__ import annotations
 
 import itertools
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from lamina.core.promotion import common_dtype
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 from lamina.primitives import shape as s
 from lamina.primitives.gathering import index_select
 from lamina.primitives.inplace import of_tensors, with_out
@@ -224,9 +224,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
                 f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(t._array.shape)}"
             )
     if indexing is None:
-        warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", stacklevel=2
-        )
+        warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.")
     elif indexing not in ("xy", "ij"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(given) >= 2

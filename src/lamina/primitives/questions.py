@@ -5,7 +5,6 @@ Not here: shape, dtype and history (core/tensor.py, autograd/tensor_api.py).
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from lamina.autograd.errors import c_type, scalar_name
@@ -13,6 +12,7 @@ from lamina.core.device import CPU
 from lamina.core.dtype import dtype
 from lamina.core.tensor import Tensor, more, wanted_grad_dtype
 from lamina.core.typed_storage import LEGACY as STORAGES
+from lamina.core.warn import warn
 from lamina.primitives.signature import not_tensor
 
 
@@ -71,7 +71,7 @@ def _module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
 
 
 def _volatile(self: Tensor) -> bool:
-    warnings.warn("volatile was removed (Variable.volatile is always False)", stacklevel=2)
+    warn("volatile was removed (Variable.volatile is always False)")
     return False
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from lamina.core.device import Kind
 from lamina.core.factories import kind_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array
+from lamina.core.warn import warn
 from lamina.primitives.creation import made
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.signature import not_implemented
@@ -145,9 +145,9 @@ def range(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to end, which is among them. Deprecated: arange does it, without the end."""
-    warnings.warn(
+    warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range "
-        "builtin. Instead, use torch.arange, which produces values in [start, end).", stacklevel=2,
+        "builtin. Instead, use torch.arange, which produces values in [start, end).",
     )  # fmt: skip
     if len(bounds) + (start is not None) + (end is not None) < 2:
         raise TypeError('range() missing 1 required positional arguments: "end"')

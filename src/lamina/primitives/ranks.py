@@ -27,7 +27,9 @@ from lamina.primitives.sorting import ordered, sort
 def _picked(x: Array, dim: int, keepdim: bool, find: Any) -> tuple[Array, Array]:
     """One element of each row, at the position that `find` gives for rows (last axis) of an array."""
     values, index = ordered(x, dim, lambda rows: find(rows)[..., None])
-    return (values, index) if keepdim or not x.ndim else (values.squeeze(dim), index.squeeze(dim))
+    if not keepdim and x.ndim:
+        values, index = values.squeeze(dim), index.squeeze(dim).copy()
+    return values, index
 
 
 def _rank_grad(g: Any, x_shape: Any, out_1: Any, dim: int, keepdim: bool) -> Any:

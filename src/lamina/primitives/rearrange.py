@@ -11,9 +11,9 @@ from typing import Any
 
 from lamina.core import device as devices
 from lamina.core.dtype import dtype as dtype_class
-from lamina.core.once import warn_once
-from lamina.core.size import Size, broadcast, shape_of, wrap_dim, wrap_dims
+from lamina.core.size import Size, broadcast, listed, shape_of, wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn_once
 from lamina.primitives import shape as s
 from lamina.primitives.inplace import of_tensors
 
@@ -54,12 +54,14 @@ def _target(given: tuple[Any, ...], function: str, numel: int) -> tuple[int, ...
     return _inferred(shape_of(given, function), numel)
 
 
-def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
     """The same memory under another shape, or seen as another dtype. Raises RuntimeError where strides do not allow it."""
     if dtype is not None or (len(shape) == 1 and shape[0].__class__ is dtype_class):
         from lamina.primitives.conversion import view_dtype  # conversion stands on this module
 
         return view_dtype(self, dtype or shape[0])
+    if not shape or size is not None:
+        shape = listed(shape, size, "view", "size")
     return s.view_(self, _target(shape, "view", self._array.size))  # type: ignore[no-any-return]
 
 
@@ -68,11 +70,13 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
     return view(self, other._array.shape)
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """Another shape: a view where strides allow it, else a copy."""
     if not isinstance(input, Tensor):
         raise TypeError(f"reshape(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    dims = _target(shape, "reshape", input._array.size)
+    if not sizes or shape is not None:
+        sizes = listed(sizes, shape, "reshape", "shape")
+    dims = _target(sizes, "reshape", input._array.size)
     array = input._array
     if array.flags.c_contiguous:
         return s.view_(input, dims)  # type: ignore[no-any-return]
@@ -94,9 +98,11 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     return reshape(self, other._array.shape)
 
 
-def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """A view with size-1 dimensions stretched (stride 0); -1 keeps a dimension. Raises RuntimeError where it does not fit."""
-    target = list(shape_of(size, "expand"))
+    if not sizes or size is not None:
+        sizes = listed(sizes, size, "expand", "size")
+    target = list(shape_of(sizes, "expand"))
     shape = self._array.shape
     lead = len(target) - len(shape)
     if lead < 0:
@@ -158,9 +164,12 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 
 @of_tensors
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """A view with the dimensions in the order `dims`."""
-    order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    if not order or dims is not None:
+        order = listed(order, dims, "permute", "dims")
+    if len(order) == 1 and isinstance(order[0], (tuple, list)):
+        order = tuple(order[0])
     n = input._array.ndim
     if len(order) != n:
         raise RuntimeError(

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina.core import dtype as dtypes
 from lamina.core.dtype import dtype as dtype_class
+from lamina.core.size import listed, shape_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.elementwise import eq, exp, where_
@@ -194,9 +195,9 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     return mean_(input, reduced(dim, input._array.ndim), bool(keepdim))  # type: ignore[no-any-return]
 
 
-def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+def sum_to_size(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """Sum so that broadcasting gives back this shape. Raises RuntimeError where `size` does not broadcast to it."""
-    target = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+    target = shape_of(listed(sizes, size, "sum_to_size", "size"), "sum_to_size")
     shape = self._array.shape
     if not target:
         return sum(self)  # type: ignore[no-any-return]

@@ -5,7 +5,6 @@ index_reduce is scatter_reduce with the index stretched over whole slices; so on
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.primitives.elementwise import where_
 from lamina.primitives.gathering import gather_
 from lamina.primitives.index_checks import check_along, check_bounds
@@ -178,7 +178,7 @@ def index_reduce(
     d = wrap_dim(dim, input._array.ndim)
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
-    warnings.warn("index_reduce() is in beta and the API may change at any time.", stacklevel=3)
+    warn("index_reduce() is in beta and the API may change at any time.")
     if index._array.ndim > 1:
         raise IndexError(
             f"index_reduce_(): Index is supposed to be a vector, but got dim: {index._array.ndim} with type: {NAMES[index.dtype.name]} "

@@ -6,7 +6,6 @@ stretched over the others. Here: replacing and adding. Not here: other reduction
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 from lamina.primitives.gathering import gather_, index_select_, take_
 from lamina.primitives.index_checks import check_along, check_bounds, check_flat, fill_value
 from lamina.primitives.inplace import NAMES
@@ -98,9 +98,9 @@ def scatter(
     if reduce not in ("add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")
     if src is not None:
-        warnings.warn(
+        warn(
             "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch release. Use "
-            "torch.scatter_reduce instead for more reduction options.", stacklevel=3,
+            "torch.scatter_reduce instead for more reduction options.",
         )  # fmt: skip
     else:
         src = fill_value(input, value, "scatter_")

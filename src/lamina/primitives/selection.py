@@ -5,7 +5,6 @@ Here: argument checks, and comparisons of whole tensors. Not here: values and gr
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from lamina.core.device import CPU
 from lamina.core.promotion import common_dtype
 from lamina.core.size import broadcast
 from lamina.core.tensor import Tensor, looked_at, wrap
+from lamina.core.warn import warn
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
 from lamina.primitives.inplace import NAMES, of_tensors, put_out, with_out
@@ -54,11 +54,10 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
             "of: (Tensor condition), (Tensor condition, Tensor input, Tensor other), where the last two may be numbers"
         )
     if condition.dtype is dtypes.uint8:
-        warnings.warn(
+        warn(
             "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future "
             "version of PyTorch. Use a boolean condition instead.",
             UserWarning,
-            stacklevel=3,
         )
         condition = condition != 0
     elif condition.dtype is not dtypes.bool_:

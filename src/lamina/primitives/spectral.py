@@ -5,11 +5,10 @@ Composites. Here: framing, padding, adding up. Not here: the transforms (fft.py)
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn
 from lamina.primitives import elementwise as e
 from lamina.primitives import rearrange
 from lamina.primitives.conversion import view_as_real
@@ -198,7 +197,7 @@ def istft(
         raise RuntimeError(f"{given}window overlap add min: 1")
     signal = e.true_divide(signal, weight)
     if end > whole:
-        warnings.warn("The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. "
-                      "Please check your center and hop_length settings.", stacklevel=3)  # fmt: skip
+        warn("The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. "
+                      "Please check your center and hop_length settings.")  # fmt: skip
         signal = constant_pad(signal, pad=((0, 0), (0, end - whole)), value=0)
     return rearrange.squeeze(signal, 0) if ndim == 2 else signal

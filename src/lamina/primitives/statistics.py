@@ -6,7 +6,6 @@ Here: second moments. Not here: means (reduction.py), medians and quantiles (sel
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from lamina.core import dtype as dtypes
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.primitives.elementwise import eq, where_
 from lamina.primitives.reduction import average, mean_, stretched, total
 from lamina.primitives.registry import primitive
@@ -101,11 +101,10 @@ def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim:
         raise RuntimeError(f"{what} only support floating point and complex dtypes")
     dims = reduced(dim, input._array.ndim)
     if math.prod([input._array.shape[d] for d in dims]) - correction <= 0 and input._array.size:
-        warnings.warn(
+        warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided "
             "by output numel).",
-            stacklevel=4,
         )
     return op(input, dims=dims, keepdim=bool(keepdim), correction=correction)
 
@@ -198,9 +197,8 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: A
     else:
         norm = weight_sum - correction * (weights * aweights).sum() / weight_sum
     if float(norm) <= 0:
-        warnings.warn(
+        warn(
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
-            stacklevel=3,
         )
         norm = 0 if not isinstance(norm, Tensor) else norm * 0
     apart = x - mean.unsqueeze(1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina.core import device as devices
 from lamina.core import strided
-from lamina.core.size import shape_of, wrap_dim, wrap_dims
+from lamina.core.size import listed, shape_of, wrap_dim, wrap_dims
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.gathering import index_select
@@ -35,7 +35,8 @@ flip_ = primitive("flip", _flip, grads=(lambda g, dims: flip_(g, dims=dims),))
 @parsed
 def flip(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """The order of entries reversed in the given dimensions."""
-    wanted = dims if dims is not None else axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+    axes = listed(axes, dims, "flip", "dims")
+    wanted = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
     found = wrap_dims(tuple(wanted) if isinstance(wanted, (tuple, list)) else wanted, input._array.ndim)
     return flip_(input, dims=found if input._array.ndim else ())  # type: ignore[no-any-return]
 
@@ -130,9 +131,7 @@ repeat_ = primitive(
 
 def repeat(self: Tensor, *times: Any, repeats: Any = None) -> Tensor:
     """The tensor `repeats` times in each dimension; more of them than dimensions: new ones in front. Always a copy."""
-    if not times and repeats is None:
-        raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
-    times, shape = shape_of(times if repeats is None else (repeats,), "repeat"), self._array.shape
+    times, shape = shape_of(listed(times, repeats, "repeat", "repeats"), "repeat"), self._array.shape
     if len(times) < len(shape):
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     full = [n * k for n, k in zip((1,) * (len(times) - len(shape)) + shape, times, strict=True)]
@@ -144,7 +143,7 @@ def repeat(self: Tensor, *times: Any, repeats: Any = None) -> Tensor:
 @parsed
 def tile(input: Tensor, *times: Any, dims: Any = None) -> Tensor:
     """The tensor `dims` times in each dimension; fewer of them than dimensions: for the last ones."""
-    times = shape_of(times if dims is None else (dims,), "tile")
+    times = shape_of(listed(times, dims, "tile", "dims"), "tile")
     return repeat(input, (1,) * (input._array.ndim - len(times)) + times)
 
 

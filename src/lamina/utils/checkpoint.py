@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import itertools
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -24,6 +23,7 @@ from lamina.autograd.hooks import saved_tensors_hooks
 from lamina.autograd.variable import Variable
 from lamina.core.tensor import Tensor
 from lamina.core.version import users_place
+from lamina.core.warn import warn
 
 __all__ = [
     "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "check_backward_validity", "checkpoint",
@@ -96,12 +96,11 @@ def checkpoint(
     what the two runs save, "none" does not. Raises CheckpointError where they differ.
     """
     if use_reentrant is None:
-        warnings.warn(
+        warn(
             "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting in PyTorch 2.9, calling "
             "checkpoint without use_reentrant will raise an exception. use_reentrant=False is recommended, but if you need to preserve "
             "the current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the differences between "
             "the two variants.",
-            stacklevel=2,
         )
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
@@ -320,7 +319,7 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 def check_backward_validity(inputs: Sequence[Any]) -> None:
     """Warn where no input requires grad: no gradient will come."""
     if not any(isinstance(t, Tensor) and t.requires_grad for t in inputs):  # type: ignore[attr-defined]
-        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
+        warn("None of the inputs have requires_grad=True. Gradients will be None")
 
 
 def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
@@ -382,12 +381,11 @@ def checkpoint_sequential(
 ) -> Any:
     """Run a Sequential (or a list of functions) in `segments` parts, each checkpointed but the last."""
     if use_reentrant is None:
-        warnings.warn(
+        warn(
             "torch.utils.checkpoint.checkpoint_sequential: the use_reentrant parameter should be passed explicitly. In version 2.9 we "
             "will raise an exception if use_reentrant is not passed. use_reentrant=False is recommended, but if you need to preserve the "
             "current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the differences between the "
             "two variants.",
-            stacklevel=2,
         )
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)

@@ -14,12 +14,13 @@ import stat
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from lamina.core.warn import warn
 
 from .image import Image
 
@@ -80,7 +81,7 @@ def _store(folder: Path, limit: str) -> Store:
     try:
         return Store(folder, _parsed(limit))
     except (ValueError, OverflowError):
-        warnings.warn(f"LAMINA_CACHE_LIMIT is {limit!r}, not a size such as 512M: 512M is used", stacklevel=2)
+        warn(f"LAMINA_CACHE_LIMIT is {limit!r}, not a size such as 512M: 512M is used")
         return Store(folder, _DEFAULT_LIMIT)
 
 
@@ -216,7 +217,7 @@ class Store:
         if not self._warned:
             self._warned = True
             text = f"lamina's cache of native code, {self.folder}, {what}; kernels are compiled anew instead"
-            warnings.warn(text, stacklevel=2)
+            warn(text)
 
 
 _DIGEST = 20

@@ -12,13 +12,13 @@ import json
 import os
 import secrets
 import stat
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from lamina.core.warn import warn
 from lamina.version import lamina as own_version
 
 from . import codegen, cpu
@@ -47,9 +47,7 @@ def load(shipped: Mapping[str, float]) -> dict[str, float] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:  # (json recurses)
-        warnings.warn(
-            f"lamina's fitted coefficients, {path}, are not used ({error}); `lamina tune` fits them anew", stacklevel=2
-        )
+        warn(f"lamina's fitted coefficients, {path}, are not used ({error}); `lamina tune` fits them anew")
         return None
 
 

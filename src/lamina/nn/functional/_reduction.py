@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -21,9 +20,8 @@ def resolve_reduction(size_average: bool | None, reduce: bool | None, reduction:
     if size_average is not None or reduce is not None:
         averaged = size_average is None or size_average
         reduction = "none" if reduce is False else "mean" if averaged else "sum"
-        warnings.warn(
+        warn(
             f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-            stacklevel=3,
         )
     check_reduction(reduction)
     return reduction

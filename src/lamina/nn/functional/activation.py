@@ -126,7 +126,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _mish_kernel(x: Array) -> Array:
-    out = np.minimum(x, 20.0)
+    out = np.minimum(x, 20.0, out=...)  # an array of a 0-d one, too
     np.log1p(np.exp(out, out=out), out=out)
     np.tanh(out, out=out)
     out *= x

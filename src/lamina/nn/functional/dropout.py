@@ -6,10 +6,10 @@ Here: the noise and its scaling. Not here: the generator (primitives/random.py).
 from __future__ import annotations
 
 import math
-import warnings
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_tensor, scalar_name
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.random import noise as drawn_noise
@@ -111,12 +111,11 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     check_tensor(input, "dropout2d")
     _warn_rank(input, 2)
     if input.dim() == 3:
-        warnings.warn(
+        warn(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired "
             "- input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a "
             "future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain "
             "the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
-            stacklevel=2,
         )
     return _drop(input, p, training, inplace, by_channel=True)
 
@@ -141,12 +140,11 @@ def _drop_unbatched(input: Tensor, p: float, training: bool, inplace: bool, batc
 def _warn_rank(input: Tensor, spatial: int) -> None:
     if input.dim() in (spatial + 1, spatial + 2):
         return
-    warnings.warn(
+    warn(
         f"dropout{spatial}d: Received a {input.dim()}-D input to dropout{spatial}d, which is deprecated and will "
         "result "
         "in an error in a future release. To retain the behavior and silence this warning, please use dropout instead. "
         f"Note that dropout{spatial}d exists to provide channel-wise dropout on inputs with {spatial} spatial "
         f"dimensions, a channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D "
         "inputs).",
-        stacklevel=3,
     )

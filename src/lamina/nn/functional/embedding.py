@@ -5,10 +5,9 @@ Here: embedding, embedding_bag, one_hot. Not here: picking rows with its gradien
 
 from __future__ import annotations
 
-import warnings
-
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import embedding as kernels
 from lamina.primitives import fused
@@ -142,10 +141,9 @@ def embedding_bag(
     check_tensor(input, "embedding_bag", "input", 1)
     check_tensor(weight, "embedding_bag", "weight", 2)
     if weight.dtype == lamina.int64 and input.is_floating_point():
-        warnings.warn(
+        warn(
             "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is "
             "deprecated, and should now be `embedding_bag(input, weight, ...)`.",
-            stacklevel=2,
         )
         input, weight = weight, input
     if per_sample_weights is not None and per_sample_weights.shape != input.shape:

@@ -7,7 +7,6 @@ alignments (ctc.py).
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 import lamina
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_real_pair
 from lamina.nn.functional._reduction import apply_reduction, check_reduction, resolve_reduction
 from lamina.primitives import fused
@@ -25,10 +25,9 @@ from lamina.primitives.kernels.precision import widened
 def warn_broadcast(input: Tensor, target: Tensor) -> None:
     """Warn that the sizes differ: most often a forgotten dimension."""
     if target.size() != input.size():
-        warnings.warn(
+        warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will "
             "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=3,
         )
 
 
@@ -159,11 +158,10 @@ def kl_div(
     if size_average is not None or reduce is not None:
         reduction = resolve_reduction(size_average, reduce, reduction)
     elif reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-            stacklevel=2,
         )
     elif reduction != "batchmean":
         check_reduction(reduction)

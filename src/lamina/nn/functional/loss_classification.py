@@ -483,7 +483,7 @@ def linear_cross_entropy(
     logits = lamina.matmul(input, rows.t())
     if linear_bias is not None:
         logits = logits + linear_bias.reshape(-1)
-    logits = logits.view(*input.shape[:-1], *linear_weight.shape[:-1])
+    logits = logits.view((*input.shape[:-1], *linear_weight.shape[:-1]))
     return cross_entropy(
         logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
         label_smoothing=label_smoothing,

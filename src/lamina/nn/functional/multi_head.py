@@ -6,10 +6,10 @@ Not here: the attention itself (attention.py), the module that holds the weights
 from __future__ import annotations
 
 import math
-import warnings
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.functional.attention import scaled_dot_product_attention
 from lamina.nn.functional.dropout import dropout
 from lamina.nn.functional.linear import linear
@@ -68,9 +68,8 @@ def _additive_mask(
         mask.dtype == lamina.bool or mask.is_floating_point(), f"only bool and floating types of {name} are supported"
     )
     if other is not None and other.dtype != mask.dtype:
-        warnings.warn(
+        warn(
             f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.",
-            stacklevel=3,
         )
     if mask.is_floating_point():
         return mask

@@ -6,11 +6,11 @@ Here: nn.functional's forms of softmax, softmin, log_softmax; gumbel_softmax. No
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import softmax as public
 from lamina.primitives.functions import bare
@@ -19,18 +19,17 @@ from lamina.primitives.inplace import of_tensors
 _softmax, _log_softmax = bare(public.softmax), bare(public.log_softmax)
 
 
-def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+def _implicit_dim(name: str, ndim: int) -> int:
     """The dimension that PyTorch takes where none is given, with its warning."""
-    warnings.warn(
+    warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel,
     )
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def _given(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
+def _given(name: str, input: Tensor, dim: int | None) -> int:
     check_tensor(input, name)
-    return _implicit_dim(name, input.dim(), stacklevel + 1) if dim is None else dim
+    return _implicit_dim(name, input.dim()) if dim is None else dim
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -38,24 +37,24 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
     Shape as `input`. Without `dim` (deprecated): 0 for 0, 1 and 3 dimensions, else 1, with a warning.
     """
-    return _softmax(input, _given("softmax", input, dim, _stacklevel), dtype)  # type: ignore[no-any-return]
+    return _softmax(input, _given("softmax", input, dim), dtype)  # type: ignore[no-any-return]
 
 
 @of_tensors
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax(-input)."""
-    return lamina.softmax(-input, _given("softmin", input, dim, _stacklevel), dtype)
+    return lamina.softmax(-input, _given("softmin", input, dim), dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(input, dim)), computed without forming the quotient."""
-    return _log_softmax(input, _given("log_softmax", input, dim, _stacklevel), dtype)  # type: ignore[no-any-return]
+    return _log_softmax(input, _given("log_softmax", input, dim), dtype)  # type: ignore[no-any-return]
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """A sample of the relaxed categorical distribution with these logits; `hard`: one-hot, with the soft gradient."""
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warn("`eps` parameter is deprecated and has no effect.")
     gumbels = -lamina.empty_like(logits, memory_format=lamina.legacy_contiguous_format).exponential_().log()
     soft = softmax((logits + gumbels) / tau, dim)
     if not hard:

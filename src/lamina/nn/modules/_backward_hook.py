@@ -6,12 +6,12 @@ Here: one call's pair of nodes. Not here: registering hooks and running a call (
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules._functions import BackwardHookFunction
 
 Grads = tuple[Any, ...]
@@ -62,10 +62,9 @@ class BackwardHook:
         return tuple(passed_on[i] for i in self.outputs[1]) if self.user_pre_hooks else None
 
     def _without_inputs(self, grad_outputs: Grads) -> None:
-        warnings.warn(
+        warn(
             "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
             "require gradients.",
-            stacklevel=2,
         )
         nothing = (None,) * self.n_inputs
         for hook in self.user_hooks:

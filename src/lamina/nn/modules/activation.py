@@ -5,12 +5,12 @@ The functions themselves: nn/functional/.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import lamina
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn import functional as F
 from lamina.nn import init
 from lamina.nn.modules.module import Module
@@ -139,11 +139,11 @@ class Hardtanh(Module):
         super().__init__()
         if min_value is not None:
             message = "keyword argument `min_value` is deprecated and renamed to `min_val`"
-            warnings.warn(message, FutureWarning, stacklevel=2)
+            warn(message, FutureWarning)
             min_val = min_value
         if max_value is not None:
             message = "keyword argument `max_value` is deprecated and renamed to `max_val`"
-            warnings.warn(message, FutureWarning, stacklevel=2)
+            warn(message, FutureWarning)
             max_val = max_value
         if max_val <= min_val:
             raise AssertionError(f"max_val ({max_val}) must be greater than min_val ({min_val})")

@@ -5,11 +5,11 @@ Those of parameters are in parameter_container.py.
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self
 
+from lamina.core.warn import warn
 from lamina.nn.modules.module import Module, _addindent
 from lamina.nn.modules.parameter_container import ParameterDict, ParameterList, normalized_index, pairs
 
@@ -21,11 +21,10 @@ class Container(Module):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__()
-        warnings.warn(
+        warn(
             "`nn.Container` is deprecated. All of its functionality is now implemented in `nn.Module`. "
             "Subclass that instead.",
             category=FutureWarning,
-            stacklevel=2,
         )
         for name, module in kwargs.items():
             self.add_module(name, module)

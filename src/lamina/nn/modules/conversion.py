@@ -5,13 +5,13 @@ Here: `Convertible`, the part of `Module` with `to` and its relatives, and the r
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
 import lamina
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules.tree import Tree
 
 _TO_FORMS = (
@@ -55,10 +55,9 @@ class Convertible(Tree):
                     f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
                 )
             if dtype.is_complex:
-                warnings.warn(
+                warn(
                     "Complex modules are a new feature under active development whose design may change, and some "
                     "modules might not work as expected when using complex tensors as parameters or buffers.",
-                    stacklevel=2,
                 )
 
         def convert(t: Tensor) -> Tensor:

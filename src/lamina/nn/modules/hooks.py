@@ -10,12 +10,12 @@ one lookup per call, and most modules never have any.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules._backward_hook import BackwardHook
 from lamina.utils.hooks import RemovableHandle
 
@@ -281,10 +281,9 @@ class HookedCall:
             self._run_forward_hook(hook, with_kwargs)
         if backward is not None:
             if not isinstance(self.result, (Tensor, tuple)):
-                warnings.warn(
+                warn(
                     "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors"
                     f" but received {type(self.result)}",
-                    stacklevel=4,
                 )
             self.result = backward.setup_output_hook(self.result)
         if old:
@@ -341,10 +340,9 @@ class HookedCall:
                     self._run_forward_hook(hook, with_kwargs)
                 except Exception as error:
                     whose = "global module" if key in _global_forward_hooks else "module"
-                    warnings.warn(
+                    warn(
                         f"{whose} forward hook with ``always_call=True`` raised an exception that was silenced as "
                         f"another error was raised in forward: {error}",
-                        stacklevel=4,
                     )
 
 
@@ -363,10 +361,9 @@ def register_on_last_node(module: Hooked, hooks: list[Hook], inputs: Any, result
         node.register_hook(functools.wraps(hook)(functools.partial(hook, module)))
     missing = _missed_by_old_hooks(inputs, result, node)
     if missing:
-        warnings.warn(
+        warn(
             f"{missing} Please use register_full_backward_hook to get the documented behavior.",
             category=FutureWarning,
-            stacklevel=5,
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn import functional as F
 from lamina.nn.modules.batchnorm import _LazyNormBase, _NormBase
 
@@ -47,10 +47,9 @@ class _InstanceNorm(_NormBase):
                     f"expected input's size at dim={channel} to match num_features ({self.num_features}), "
                     f"but got: {input.size(channel)}."
                 )
-            warnings.warn(
+            warn(
                 f"input's size at dim={channel} does not match num_features. You can silence this warning by not "
                 "passing in num_features, which is not used because affine=False",
-                stacklevel=2,
             )
         output = F.instance_norm(
             input.unsqueeze(0) if unbatched else input,

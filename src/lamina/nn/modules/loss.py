@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn import functional as F
 from lamina.nn.modules.loss_base import _Loss, _WeightedLoss
 from lamina.nn.modules.margin_loss import (
@@ -205,11 +204,10 @@ class NLLLoss2d(NLLLoss):
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
-        warnings.warn(
+        warn(
             "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement and see "
             "https://pytorch.org/docs/main/nn.html#torch.nn.NLLLoss for more details.",
             FutureWarning,
-            stacklevel=2,
         )
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
 

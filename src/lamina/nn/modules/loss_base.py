@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules.module import Module
 
 
@@ -16,9 +15,7 @@ def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str
         meant = "none"
     else:
         meant = "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.", stacklevel=4
-    )
+    warn(f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.")
     return meant
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 import weakref
 from typing import Any
 
 import lamina
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn import init
 from lamina.nn.functional import rnn as compute
 from lamina.nn.modules.module import Module
@@ -102,10 +102,9 @@ class RNNBase(Module):
                 "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
             )
         if dropout > 0 and self.num_layers == 1:
-            warnings.warn(
+            warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
                 f"num_layers greater than 1, but got dropout={dropout} and num_layers={self.num_layers}",
-                stacklevel=3,
             )
         for name, kind in (("bias", bool), ("batch_first", bool), ("input_size", int), ("hidden_size", int)):
             value = getattr(self, name)

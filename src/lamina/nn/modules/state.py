@@ -5,7 +5,6 @@ Here: `Stateful`, the part of `Module` that saves and loads. Not here: files (io
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import lamina
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules.hooks import hooks_of, own_hooks
 from lamina.nn.modules.tree import Tree
 from lamina.nn.parameter import is_lazy
@@ -110,9 +110,7 @@ class Stateful(Tree):
     ) -> dict[str, Any]:
         """Parameters and persistent buffers by dotted name: the tensors themselves, detached unless `keep_vars`."""
         if args:
-            warnings.warn(
-                "Positional args are being deprecated, use kwargs instead.", category=FutureWarning, stacklevel=2
-            )
+            warn("Positional args are being deprecated, use kwargs instead.", category=FutureWarning)
             destination = args[0] if destination is None else destination
             prefix = args[1] if len(args) > 1 and prefix == "" else prefix
             keep_vars = args[2] if len(args) > 2 and keep_vars is False else keep_vars
@@ -251,11 +249,10 @@ def _load_tensor(module: Any, name: str, param: Any, key: str, value: Any, assig
             f"model is {param.shape}."
         )
     if not lazy and param.is_meta and not value.is_meta and not assign:
-        warnings.warn(
+        warn(
             f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
             "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
             "corresponding key in the module instead of copying them in place?)",
-            stacklevel=6,
         )
     try:
         if not assign:

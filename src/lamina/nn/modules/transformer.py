@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn import functional as F
 from lamina.nn import init
 from lamina.nn.functional.multi_head import _additive_mask
@@ -74,9 +74,7 @@ class TransformerEncoder(Module):
         self.use_nested_tensor = enable_nested_tensor and not obstacle
         self.mask_check = mask_check
         if enable_nested_tensor and obstacle:
-            warnings.warn(
-                f"enable_nested_tensor is True, but self.use_nested_tensor is False because {obstacle}", stacklevel=2
-            )
+            warn(f"enable_nested_tensor is True, but self.use_nested_tensor is False because {obstacle}")
 
     def forward(
         self,

@@ -7,11 +7,11 @@ Here: the call itself, for `lamina.func.functional_call` and its old name. Not h
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules.module import Module
 from lamina.nn.utils._named_member_accessor import NamedMemberAccessor
 
@@ -93,10 +93,9 @@ def functional_call(
     strict: bool = False,
 ) -> Any:
     """The old name of `lamina.func.functional_call`."""
-    warnings.warn(
+    warn(
         "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 and will be removed in a future "
         "version of PyTorch. Please use `torch.func.functional_call` instead which is a drop-in replacement.",
         category=FutureWarning,
-        stacklevel=2,
     )
     return _functional_call(module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict)

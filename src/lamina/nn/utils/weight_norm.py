@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.nn.modules.module import Module
 from lamina.nn.parameter import is_lazy
 from lamina.primitives import fused
@@ -80,10 +80,9 @@ class WeightNorm:
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
     """Reparametrize `module`'s `name` as magnitude (`<name>_g`, one per slice of `dim`) and direction (`<name>_v`)."""
-    warnings.warn(
+    warn(
         "`torch.nn.utils.weight_norm` is deprecated in favor of `torch.nn.utils.parametrizations.weight_norm`.",
         category=FutureWarning,
-        stacklevel=2,
     )
     WeightNorm.apply(module, name, dim)
     return module

@@ -1,9 +1,9 @@
 """ReduceLROnPlateau: a schedule by how a metric develops."""
 
 import math
-import warnings
 from typing import Any, Literal, SupportsFloat
 
+from lamina.core.warn import warn
 from lamina.optim.lr_scheduler.base import (
     EPOCH_DEPRECATION_WARNING,
     LRScheduler,
@@ -90,7 +90,7 @@ class ReduceLROnPlateau(LRScheduler):
         if epoch is None:
             epoch = self.last_epoch + 1
         else:
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
+            warn(EPOCH_DEPRECATION_WARNING, UserWarning)
         self.last_epoch = epoch
         if self._is_better(current, self.best):
             self.best = current

@@ -225,7 +225,7 @@ def _swap(x: Array, i: int, j: int) -> None:
 
 _PADE = (64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0, 10559470521600.0,
          670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0)  # fmt: skip
-_REACH = {"f": 3.9, "d": 5.37}
+_REACH = 5.37
 """The norm up to which the approximation of degree 13 is exact to rounding."""
 
 
@@ -233,9 +233,13 @@ def exponential(a: Array) -> Array:
     """e^A: a Pade approximation of A / 2^s, squared s times (s for each matrix). Source: Higham 2005."""
     if not a.size:
         return a.copy()
+    kind = a.dtype
+    a = a.astype(
+        np.result_type(kind, np.float64), copy=False
+    )  # the coefficients cancel: in float32, four digits were left
     norm = np.abs(a).sum(-2).max(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.ceil(np.log2(norm / _REACH["f" if a.dtype.char in "fF" else "d"]))
+        needed = np.ceil(np.log2(norm / _REACH))
     squarings = np.where(np.isfinite(needed) & (needed > 0), needed, 0).astype(int)
     a = a / np.exp2(squarings).astype(a.real.dtype)[..., None, None]
     c, one = _PADE, np.eye(a.shape[-1], dtype=a.dtype)
@@ -246,4 +250,4 @@ def exponential(a: Array) -> Array:
     out = np.linalg.solve(even - odd, even + odd)
     for i in range(int(squarings.max(initial=0))):
         out = np.where((i < squarings)[..., None, None], out @ out, out)
-    return out.astype(a.dtype, copy=False)
+    return out.astype(kind, copy=False)

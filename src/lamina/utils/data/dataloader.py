@@ -4,11 +4,11 @@ import itertools
 import multiprocessing
 import multiprocessing.context
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import lamina
+from lamina.core.warn import warn
 from lamina.utils.data._utils.collate import default_collate, default_convert
 from lamina.utils.data._utils.worker import get_worker_info
 from lamina.utils.data.dataset import Dataset, IterableDataset
@@ -162,12 +162,11 @@ class DataLoader(Generic[T_co]):
         """Warn if there are more workers than processors this process may use."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         if cores is not None and self.num_workers > cores:
-            warnings.warn(
+            warn(
                 f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested max number "
                 f"of worker in current system is {cores}, which is smaller than what this DataLoader is going to "
                 "create. Please be aware that excessive worker creation might get DataLoader running slow or even "
                 "freeze, lower the worker number to avoid potential slowness/freeze if necessary.",
-                stacklevel=3,
             )
 
     @property

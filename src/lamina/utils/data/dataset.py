@@ -6,12 +6,12 @@ Not here: the order of reading (sampler.py), batches (dataloader.py).
 import bisect
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -192,7 +192,7 @@ def _sizes_of_fractions(fractions: Sequence[float], total: int) -> list[int]:
         sizes[i % len(sizes)] += 1
     for i, size in enumerate(sizes):
         if size == 0:
-            warnings.warn(f"Length of split at index {i} is 0. This might result in an empty dataset.", stacklevel=3)
+            warn(f"Length of split at index {i} is 0. This might result in an empty dataset.")
     return sizes
 
 

@@ -4,9 +4,9 @@ Every draw from a random stream is made where PyTorch makes it: an iterator draw
 for all passes of persistent workers), a RandomSampler its own seed at the first index of a pass.
 """
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from lamina.core.warn import warn
 from lamina.utils.data._utils.fetch import IterableFetcher, MapFetcher
 from lamina.utils.data.sampler import draw_seed
 
@@ -45,10 +45,9 @@ class _BaseDataLoaderIter:
 
     def _warn_pinning(self) -> None:
         if self._loader.pin_memory:
-            warnings.warn(
+            warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't "
                 "be used.",
-                stacklevel=5,
             )
 
     def __iter__(self) -> "_BaseDataLoaderIter":
@@ -71,7 +70,7 @@ class _BaseDataLoaderIter:
                     "For multiprocessing data-loading, this could be caused by not properly configuring the "
                     "IterableDataset replica at each worker: see get_worker_info."
                 )
-            warnings.warn(text, stacklevel=2)
+            warn(text)
         return data
 
     def __len__(self) -> int:
