@@ -128,7 +128,7 @@ from lamina.primitives.decompositions import geqrf, lu_unpack
 from lamina.primitives.decompositions import legacy_cholesky as cholesky
 from lamina.primitives.decompositions import legacy_lu as lu
 from lamina.primitives.decompositions import legacy_qr as qr
-from lamina.primitives.diagonals import diag, diag_embed, diagflat, diagonal_copy, trace, tril_indices, triu_indices
+from lamina.primitives.diagonals import diag, diag_embed, diagflat, trace, tril_indices, triu_indices
 from lamina.primitives.differences import cumulative_trapezoid, diff, gradient, trapezoid, trapz
 from lamina.primitives.distances import cdist
 from lamina.primitives.eigen import legacy_svd as svd
@@ -437,6 +437,7 @@ from lamina.primitives.view_copies import (
     alias_copy,
     as_strided_copy,
     detach_copy,
+    diagonal_copy,
     expand_copy,
     narrow_copy,
     permute_copy,

@@ -14,7 +14,8 @@ from lamina.core.tensor import Tensor
 from lamina.primitives import elementary
 from lamina.primitives import special_functions as s
 from lamina.primitives.functions import is_tensor
-from lamina.primitives.inplace import NAMES, of_tensors, put_out, with_out
+from lamina.primitives.inplace import of_tensors, put_out, with_out
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.signature import not_tensor
 
 

@@ -16,7 +16,8 @@ from lamina.primitives import division, updates
 from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import is_number, is_tensor, number_tensor
-from lamina.primitives.inplace import NAMES, put_out, with_out
+from lamina.primitives.inplace import put_out, with_out
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.signature import no_overload, not_implemented, not_tensor
 
 

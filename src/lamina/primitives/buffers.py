@@ -14,7 +14,7 @@ from lamina.core.device import CPU
 from lamina.core.factories import as_tensor, from_numpy, kind_of, leaf_like, tensor
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.warn import warn
-from lamina.primitives.inplace import NAMES
+from lamina.primitives.out_dtypes import NAMES
 
 _READ_ONLY = (
     "The given buffer is not writable, and PyTorch does not support non-writable tensors. This means you can write to the underlying "

@@ -56,7 +56,7 @@ def clone(input: Tensor, *, memory_format: Any = devices.preserve_format) -> Ten
 
 
 def _cast(x: Array, *, to: Any) -> Array:
-    if x.dtype.kind == "c" and to.kind != "c":
+    if x.dtype.kind == "c" and to.kind not in "cb":
         x = x.real
     if x.dtype.kind in "fV" and to.kind in "iu":
         return _to_integer(x, to)
@@ -110,7 +110,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return wrap(strided.empty_as(self._array, kind.np), kind)
     if kind is self._kind:
         return clone(self, memory_format=memory_format)
-    if kind.dtype.category < 3 and self._kind.dtype.category == 3:
+    if 0 < kind.dtype.category < 3 and self._kind.dtype.category == 3 and self._array.size:
         warn("Casting complex values to real discards the imaginary part")
     out: Tensor = to_copy(self, to=kind.np)
     if kind.dtype.category < 2 and self._node is not None:

@@ -21,8 +21,9 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.conversion import in_order
 from lamina.primitives.index_checks import number_as
-from lamina.primitives.inplace import NAMES, of_tensors, store
+from lamina.primitives.inplace import of_tensors, store
 from lamina.primitives.levels import Batched, alike
+from lamina.primitives.out_dtypes import NAMES
 
 
 def made(array: Array, kind: Kind, requires_grad: bool, out: Any = None) -> Tensor:

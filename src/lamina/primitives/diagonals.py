@@ -17,7 +17,7 @@ from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.inplace import of_tensors, write
-from lamina.primitives.rearrange import diagonal
+from lamina.primitives.rearrange import diagonal as diagonal_view
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
 
@@ -56,13 +56,8 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if n == 1:
         return diag_embed_(input, offset=diagonal, dim1=0, dim2=1)  # type: ignore[no-any-return]
     if n == 2:
-        return diagonal_copy(input, diagonal)
+        return diagonal_view(input, diagonal).clone()
     raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {n}D")
-
-
-def diagonal_copy(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A copy of a diagonal of two dimensions, as the last dimension."""
-    return diagonal(input, offset, dim1, dim2).clone()
 
 
 @of_tensors

@@ -21,9 +21,10 @@ from lamina.core.version import users_place
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.index_keys import basic, is_mask, is_whole, plain_view, read
-from lamina.primitives.inplace import NAMES, of_tensors, write
+from lamina.primitives.inplace import of_tensors, write
 from lamina.primitives.kernels import places
 from lamina.primitives.levels import differs
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.registry import primitive
 
 # ---- by integer tensors ----------------------------------------------------------------------------------------------

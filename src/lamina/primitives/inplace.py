@@ -16,7 +16,6 @@ from lamina.autograd.graph import Output
 from lamina.autograd.saved import SavedOutput
 from lamina.core import device as devices
 from lamina.core import strided
-from lamina.core.dtype import dtype
 from lamina.core.parameter import Parameter
 from lamina.core.promotion import common_dtype
 from lamina.core.strided import Array
@@ -24,17 +23,10 @@ from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import UNTRACKED, users_place
 from lamina.core.warn import warn
 from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
+from lamina.primitives.out_dtypes import check_cast, check_out_dtype
 from lamina.primitives.registry import Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-NAMES = {
-    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
-    "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "float8_e4m3fn": "Float8_e4m3fn", "float8_e5m2": "Float8_e5m2",
-    "float8_e4m3fnuz": "Float8_e4m3fnuz", "float8_e5m2fnuz": "Float8_e5m2fnuz", "float8_e8m0fnu": "Float8_e8m0fnu",
-}  # fmt: skip
-"""PyTorch's scalar type names, as its messages spell them."""
 
 
 def _no_batch(*values: Any) -> bool:
@@ -230,13 +222,6 @@ def check_target(self: Tensor, result: Tensor, name: str) -> None:
     check_cast(result._kind.dtype, self._kind.dtype)
 
 
-def check_cast(source: dtype, target: dtype) -> None:
-    if source.category > target.category:
-        raise RuntimeError(
-            f"result type {NAMES[source.name]} can't be cast to the desired output type {NAMES[target.name]}"
-        )
-
-
 def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
     """Write a result to the tensor given as `out=`; it is resized when its shape differs."""
     if not isinstance(out, Tensor):
@@ -252,7 +237,7 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
         )
     if out._version_ is UNTRACKED:  # made in inference mode
         views.check_inplace(out, name, False)
-    check_cast(result._kind.dtype, out._kind.dtype)
+    check_out_dtype(name, result._kind.dtype, out._kind.dtype)
     if out._kind.device is not result._kind.device:
         raise RuntimeError(f"Expected out tensor to have device {result.device}, but got {out.device} instead")
     views.check_memory(out, name, ())

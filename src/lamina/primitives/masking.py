@@ -15,9 +15,9 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.gathering import masked_select_
 from lamina.primitives.index_checks import check_mask, fill_value
-from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels.select import select
 from lamina.primitives.nodes import of_number, overload
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.padding import constant_pad as padded
 from lamina.primitives.registry import elementwise, primitive
 from lamina.primitives.signature import parsed

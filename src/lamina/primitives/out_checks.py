@@ -11,7 +11,8 @@ import numpy as np
 from lamina.core.tensor import Tensor
 from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
 from lamina.primitives.inplace import put_out
-from lamina.primitives.signature import in_c, parsed
+from lamina.primitives.out_dtypes import EXACT, in_c
+from lamina.primitives.signature import parsed
 
 
 def _check_apart(out: Any, given: Iterable[Any]) -> None:
@@ -60,9 +61,7 @@ def exact_out(function: Callable[..., Any]) -> Any:
         if out is None:
             return result
         if isinstance(out, Tensor) and out._kind.dtype is not result._kind.dtype:
-            raise RuntimeError(
-                f"Expected out tensor to have dtype {in_c(result._kind.dtype)}, but got {in_c(out._kind.dtype)} instead"
-            )
+            raise RuntimeError(EXACT.format(result_c=in_c(result._kind.dtype), out_c=in_c(out._kind.dtype)))
         _check_apart(out, (*args, *kwargs.values()))
         return put_out(function.__name__, result, out)
 

@@ -22,8 +22,9 @@ from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
 from lamina.primitives.creation import empty_like, made, sized
-from lamina.primitives.inplace import NAMES, of_tensors, store, with_out, write
+from lamina.primitives.inplace import of_tensors, store, with_out, write
 from lamina.primitives.levels import batch_levels
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.randomness import draw, filling, reported, spread
 from lamina.primitives.registry import primitive
 

@@ -273,6 +273,8 @@ def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """The product over `dim` (an int; None: all). Integers multiply in int64."""
     d = input._kind.dtype
     to = dtype or (dtypes.int64 if d.category < 2 else d)
+    if to is dtypes.bool_:
+        return prod(input.to(to), dim, keepdim).to(to)  # type: ignore[no-any-return]
     if to is not d:
         input = input.to(to)
     if dim is None:

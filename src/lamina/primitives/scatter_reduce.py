@@ -16,9 +16,9 @@ from lamina.core.warn import warn
 from lamina.primitives.elementwise import where_
 from lamina.primitives.gathering import gather_
 from lamina.primitives.index_checks import check_along, check_bounds
-from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels import places
 from lamina.primitives.levels import whole
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.registry import primitive
 from lamina.primitives.scattering import check_slices, covered, scatter_add_to, scatter_value, spread, uncovered
 from lamina.primitives.signature import not_implemented, parsed

@@ -16,9 +16,9 @@ from lamina.core.tensor import Tensor, wrap
 from lamina.core.warn import warn
 from lamina.primitives.gathering import gather_, index_select_, take_
 from lamina.primitives.index_checks import check_along, check_bounds, check_flat, fill_value
-from lamina.primitives.inplace import NAMES
 from lamina.primitives.kernels import places
 from lamina.primitives.nodes import of_number, overload
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.padding import constant_pad
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed

@@ -14,7 +14,8 @@ from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.conversion import to
 from lamina.primitives.creation import full
 from lamina.primitives.fused import fused
-from lamina.primitives.inplace import NAMES, of_tensors
+from lamina.primitives.inplace import of_tensors
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.rearrange import broadcast_to, reshape
 from lamina.primitives.scatter_reduce import scatter_reduce
 from lamina.primitives.selection import clamp, where

@@ -17,7 +17,8 @@ from lamina.core.tensor import Tensor, looked_at, wrap
 from lamina.core.warn import warn
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
-from lamina.primitives.inplace import NAMES, of_tensors, put_out, with_out
+from lamina.primitives.inplace import of_tensors, put_out, with_out
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import no_overload, not_implemented, not_tensor
 

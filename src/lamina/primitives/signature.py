@@ -17,7 +17,8 @@ from lamina.core.parameter import Parameter
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
-from lamina.primitives.inplace import NAMES, put_out
+from lamina.primitives.inplace import put_out
+from lamina.primitives.out_dtypes import EXACT, NAMES, in_c
 
 _PLAIN = frozenset((Tensor, Parameter))
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
@@ -81,21 +82,6 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
     return public
 
 
-_IN_C = {
-    "float32": "float",
-    "float64": "double",
-    "int64": "long int",
-    "int32": "int",
-    "int16": "short int",
-    "uint8": "unsigned char",
-}
-
-
-def in_c(d: dtype_class) -> str:
-    """C's name of an element type, as messages about `out=` spell it."""
-    return _IN_C.get(d.name, d.name)
-
-
 def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> None:
     pairs = (
         zip(result, out, strict=False)
@@ -104,7 +90,7 @@ def _check_out(given: Any, result: Any, out: Any, exact: bool, apart: bool) -> N
     )
     for r, o in pairs:
         if exact and isinstance(o, Tensor) and r.dtype != o.dtype:
-            raise RuntimeError(f"Expected out tensor to have dtype {in_c(r.dtype)}, but got {in_c(o.dtype)} instead")
+            raise RuntimeError(EXACT.format(result_c=in_c(r.dtype), out_c=in_c(o.dtype)))
         if apart and isinstance(o, Tensor) and np.may_share_memory(o._array, given._array):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "

@@ -100,7 +100,7 @@ def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim:
         what = "std and var" if name in ("var", "std") else name
         raise RuntimeError(f"{what} only support floating point and complex dtypes")
     dims = reduced(dim, input._array.ndim)
-    if math.prod([input._array.shape[d] for d in dims]) - correction <= 0 and input._array.size:
+    if math.prod([input._array.shape[d] for d in dims]) - correction <= 0:
         warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided "

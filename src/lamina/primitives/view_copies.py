@@ -62,6 +62,7 @@ def _narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
 alias_copy = copied(shape.alias_, "alias_copy")
 as_strided_copy = copied(shape.as_strided, "as_strided_copy")
+diagonal_copy = copied(rearrange.diagonal, "diagonal_copy")
 detach_copy = copied(detach, "detach_copy")
 expand_copy = copied(rearrange.expand, "expand_copy")
 permute_copy = copied(rearrange.permute, "permute_copy")
