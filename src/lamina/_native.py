@@ -107,20 +107,50 @@ class _TorchFunctionState(enum.Enum):
 
 def _get_torch_function_state() -> _TorchFunctionState:
     """Who is asked."""
-    return _TorchFunctionState.SUBCLASSES_DISABLED if modes.mode().no_overrides else _TorchFunctionState.ENABLED
+    return {"subclasses": _TorchFunctionState.SUBCLASSES_DISABLED, "all": _TorchFunctionState.ALL_DISABLED}.get(
+        modes.mode().no_overrides, _TorchFunctionState.ENABLED
+    )
 
 
 def _set_torch_function_state(state: _TorchFunctionState) -> None:
     """Say who is asked from now on."""
-    changes: dict[str, Any] = {"no_overrides": state is not _TorchFunctionState.ENABLED}
-    if state is _TorchFunctionState.ALL_DISABLED:
-        changes["function_modes"] = ()
-    modes.change(**changes)
+    names = {_TorchFunctionState.SUBCLASSES_DISABLED: "subclasses", _TorchFunctionState.ALL_DISABLED: "all"}
+    modes.change(no_overrides=names.get(state, ""))
 
 
 def _is_torch_function_enabled() -> bool:
     """Whether subclasses are asked."""
     return not modes.mode().no_overrides
+
+
+def _is_torch_function_all_disabled() -> bool:
+    """Whether modes are not asked, either."""
+    return modes.mode().no_overrides == "all"
+
+
+class _EnableTorchFunction:
+    """From when it is made until it is gone, subclasses and modes are asked."""
+
+    def __init__(self) -> None:
+        self._before = modes.mode().no_overrides
+        modes.change(no_overrides="")
+
+    def __del__(self) -> None:
+        modes.change(no_overrides=self._before)
+
+
+def _get_function_stack_at(index: int) -> Any:
+    """The mode that was entered as number `index`."""
+    return modes.mode().function_modes[index]
+
+
+def _len_torch_dispatch_stack() -> int:
+    """No TorchDispatchMode can be entered."""
+    return 0
+
+
+def _get_dispatch_mode(key: Any = None) -> None:
+    """None is entered."""
 
 
 def _len_torch_function_stack() -> int:

@@ -6,8 +6,9 @@ trace (shapes of results, sharding) is accepted and not needed: operations are r
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import lamina
@@ -48,6 +49,11 @@ class CustomOpDef:
 
     def __repr__(self) -> str:
         return f"<CustomOpDef({self._qualname})>"
+
+    @property
+    def _opoverload(self) -> Any:
+        """`torch.ops.<namespace>.<name>.default`."""
+        return getattr(getattr(ops, self._namespace), self._name).default
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._mutates:
@@ -210,6 +216,7 @@ class Library:
         if kind not in ("IMPL", "DEF", "FRAGMENT"):
             raise ValueError(f"Unsupported kind: {kind}")
         self.ns, self.kind, self.dispatch_key = ns, kind, dispatch_key
+        self.given: list[str] = []
 
     def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
         """Announce `name(arguments) -> results`; returns the name."""
@@ -218,7 +225,19 @@ class Library:
     def impl(self, op_name: str, fn: Callable[..., Any], dispatch_key: str = "", **options: Any) -> None:
         """Let `torch.ops.<namespace>.<name>` call `fn`, whose own operations are differentiated."""
         if (dispatch_key or self.dispatch_key or "CPU") in _KERNELS:
-            ops.register(self.ns, op_name.rpartition("::")[2].partition(".")[0], fn)
+            self.given.append(op_name.rpartition("::")[2].partition(".")[0])
+            ops.register(self.ns, self.given[-1], fn)
+
+
+@contextlib.contextmanager
+def _scoped_library(ns: str, kind: str, dispatch_key: str = "") -> Iterator[Library]:
+    """A Library whose operations are gone after the context."""
+    made = Library(ns, kind, dispatch_key)
+    try:
+        yield made
+    finally:
+        for name in made.given:
+            ops.forget(ns, name)
 
 
 def define(qualname: str, schema: str, *, lib: Library | None = None, tags: Any = ()) -> None:

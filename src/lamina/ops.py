@@ -71,6 +71,12 @@ def register(namespace: str, name: str, function: Callable[..., Any]) -> None:
     vars(__getattr__(namespace)).pop(name, None)
 
 
+def forget(namespace: str, name: str) -> None:
+    """Undo `register`."""
+    _defined.get(namespace, {}).pop(name, None)
+    vars(__getattr__(namespace)).pop(name, None)
+
+
 def load_library(path: Any) -> None:
     """Refuses with OSError, as where the file cannot be loaded: packages that can do without it then do."""
     raise OSError(f"torch.ops.load_library: lamina loads no native library ({path}); write the operation in Python")

@@ -59,6 +59,7 @@ config = _Config(
     capture_dynamic_output_shape_ops=False,
     optimize_ddp=True,
     disable=False,
+    compiled_autograd=False,
 )
 
 

@@ -15,10 +15,12 @@ _NAMES = {
     "set_multithreading_enabled": "grad_mode", "is_multithreading_enabled": "grad_mode", "enforce_grad_layout_policy": "grad_mode",
     "detect_anomaly": "anomaly_mode", "set_detect_anomaly": "anomaly_mode",
     "gradgradcheck": "gradcheck", "SavedTensor": "saved", "_unsafe_preserve_version_counter": "native",
+    "_calculate_shape": "api",
 }  # fmt: skip
 _MODULES = frozenset((
-    "anomaly_mode", "forward_ad", "function", "functional", "grad_mode", "gradcheck", "graph", "profiler", "variable",
+    "anomaly_mode", "forward_ad", "function", "functional", "grad_mode", "gradcheck", "graph", "profiler", "profiler_util", "variable",
 ))  # fmt: skip
+_PROFILER = frozenset(("ProfilerActivity", "kineto_available", "supported_activities"))
 
 __all__ = [
     "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "enforce_grad_layout_policy", "forward_ad", "function",
@@ -30,6 +32,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"lamina.autograd.{name}")
+    if name in _PROFILER:
+        return getattr(importlib.import_module("lamina.profiler"), name)
     if name in _NAMES:
         found = getattr(importlib.import_module(f"lamina.autograd.{_NAMES[name]}"), name)
         globals()[name] = found

@@ -11,6 +11,7 @@ import numpy as np
 
 from lamina.autograd import engine, errors, modes, tensor_api
 from lamina.autograd.graph import GradientEdge
+from lamina.core.size import Size
 from lamina.core.strided import writable
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.warn import warn
@@ -126,6 +127,15 @@ def _check_batches(outs: tuple[Any, ...], batches: Any) -> None:
                 f"detected: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}. If you only want "
                 "some tensors in `grad_output` to be considered batched, consider using vmap."
             )
+
+
+def _calculate_shape(output: Any, grad: Tensor, is_grads_batched: bool) -> tuple[Any, Any]:
+    """The shape of an output (a Tensor or a GradientEdge), and that of its gradient, of one where there is a batch of them."""
+    if isinstance(output, Tensor):
+        return output.shape, Size(grad.shape[1:]) if is_grads_batched else grad.shape
+    if is_grads_batched:
+        raise RuntimeError("Batched grads are not supported with GradientEdge")
+    return Size(output.node._input_metadata[output.output_nr].shape), grad.shape
 
 
 def _zeros(t: Tensor, requires_grad: bool) -> Tensor:

@@ -15,7 +15,17 @@ from lamina.autograd.function import Function, FunctionCtx
 from lamina.autograd.function_call import applied
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.version import users_place
-from lamina.primitives.levels import Batched, Level, batched, check_dual, in_batch, tangent_of, value_at, with_tangent
+from lamina.primitives.levels import (
+    Batched,
+    Level,
+    batched,
+    check_dual,
+    in_batch,
+    tangent_of,
+    value_at,
+    whole_of,
+    with_tangent,
+)
 from lamina.primitives.registry import Slots
 from lamina.primitives.transforms import innermost_tangent
 from lamina.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map
@@ -36,15 +46,8 @@ def call(cls: type[Function], args: tuple[Any, ...]) -> Any:
     levels = [t._level for t in tensors if t.__class__ is Batched and not t._level.direct]
     if levels:
         return _with_batch(cls, args, max(levels, key=lambda level: level.id))
-    level = innermost_tangent([_whole(t) for t in tensors])
+    level = innermost_tangent([whole_of(t) for t in tensors])
     return NotImplemented if level is None else _with_tangents(cls, args, level)
-
-
-def _whole(t: Any) -> Any:
-    """What holds all entries of a batch: it has the tangents."""
-    while t.__class__ is Batched:
-        t = t._value
-    return t
 
 
 # ---- forward mode ----------------------------------------------------------------------------------------------------

@@ -44,12 +44,12 @@ class Mode:
     autocast: Any  # None, or the dtype that matrix products are computed in
     listener: Any  # the compiler's capture
     no_hooks: str | None  # saved_tensors_hooks are refused, with this message
-    no_overrides: bool  # __torch_function__ of subclasses is passed over
+    no_overrides: str  # "subclasses": their __torch_function__ is passed over; "all": that of modes, too
     plain: bool  # nothing but `grad` differs from the default, for plain tensors: those in no batch
 
     def __init__(self, **changes: Any) -> None:
         self.grad, self.inference, self.saved_hooks, self.function_modes = True, False, (), ()
-        self.no_overrides, self.no_hooks = False, None
+        self.no_overrides, self.no_hooks = "", None
         self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = (), None, None, None, True
         for name, value in changes.items():
             setattr(self, name, value)
@@ -68,7 +68,7 @@ class Mode:
 
 
 class _Thread(local):
-    transforming = False
+    transforms = 0
 
 
 _thread = _Thread()
@@ -82,16 +82,18 @@ class Transforming:
     def __init__(self, inside: bool = True) -> None:
         self.inside = inside
 
-    def __enter__(self) -> None:
-        self.before, _thread.transforming = _thread.transforming, self.inside
+    def __enter__(self) -> int:
+        self.before = _thread.transforms
+        _thread.transforms = self.before + 1 if self.inside else 0
+        return _thread.transforms
 
     def __exit__(self, *error: object) -> None:
-        _thread.transforming = self.before
+        _thread.transforms = self.before
 
 
-def transforming() -> bool:
-    """Whether this thread runs a function that torch.func transforms."""
-    return _thread.transforming
+def transforming() -> int:
+    """In how many transforms of torch.func, one inside the other, this thread runs a function; 0: in none."""
+    return _thread.transforms
 
 
 DEFAULT = Mode()

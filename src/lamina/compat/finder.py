@@ -16,9 +16,10 @@ from typing import Any
 
 import lamina
 from lamina.compat import named, naming
-from lamina.compat.paths import ABSENT, elsewhere, facades_in
+from lamina.compat.paths import ABSENT, ELSEWHERE, elsewhere, facades_in
 
 OWN, STAND_IN = "lamina", "torch"
+BESIDE = "functorch"  # the package that PyTorch installs beside itself
 
 
 def install() -> ModuleType:
@@ -53,20 +54,20 @@ def installed() -> bool:
 
 
 class StandInFinder(importlib.abc.MetaPathFinder):
-    """Finds `torch` and everything below it in lamina."""
+    """Finds `torch` and everything below it in lamina, and the `functorch` beside it."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         top, _, below = fullname.partition(".")
-        if top != STAND_IN:
+        if top not in (STAND_IN, BESIDE):
             return None
         if fullname in ABSENT:
             return importlib.machinery.ModuleSpec(fullname, _AbsentLoader())
         own_name = f"{OWN}.{below}" if below else OWN
-        if _exists(own_name):
+        if top == STAND_IN and _exists(own_name):
             return importlib.machinery.ModuleSpec(fullname, _SameModuleLoader(own_name), is_package=True)
-        if named.is_named(fullname):
+        if named.is_named(fullname) and fullname not in ELSEWHERE:
             return importlib.machinery.ModuleSpec(fullname, _NamedLoader(), is_package=True)
         sources = elsewhere(fullname)
         if sources is not None:

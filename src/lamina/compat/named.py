@@ -18,6 +18,7 @@ _NOT_NESTED = "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequ
 _NOT_DISPATCHED = "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode"
 
 _NOT_QUANTISED = "quantisation is not supported; run the model in float32 or bfloat16"
+_NOT_FAKE = "there are no fake tensors; use device='meta'"
 _NOT_ONNX = "lamina does not write ONNX files; save the state_dict and export from PyTorch"
 
 _QUANTISATION = (
@@ -38,14 +39,34 @@ _TENSOR = (
 )
 
 NAMED: dict[str, tuple[str, str]] = {
-    "torch._functorch.vmap": (_NOT_DISPATCHED, "_add_batch_dim _remove_batch_dim"),
+    "functorch.compile": (
+        _NOT_TRACED,
+        "aot_function aot_module compiled_function compiled_module default_partition make_boxed_func memory_efficient_fusion "
+        "min_cut_rematerialization_partition nop ts_compile",
+    ),
+    "functorch.experimental.control_flow": (_NOT_TRACED, "cond map"),
+    "torch._functorch.aot_autograd": (_NOT_TRACED, "aot_export_module aot_function aot_module aot_module_simplified"),
+    "torch._functorch.autograd_function": (_NOT_DISPATCHED, "CustomFunctionHigherOrderOperator custom_function_call"),
+    "torch._functorch.config": (_NOT_TRACED, ""),
+    "torch._functorch.partitioners": (_NOT_TRACED, "default_partition min_cut_rematerialization_partition"),
+    "torch._functorch.pyfunctorch": (_NOT_DISPATCHED, "FuncTorchInterpreter retrieve_current_functorch_interpreter"),
+    "torch._functorch.python_key": (_NOT_TRACED, "make_fx"),
+    "torch._export.wrappers": (_NOT_EXPORTED, ""),
     "torch._higher_order_ops.associative_scan": (_NOT_TRACED, "associative_scan"),
-    "torch._subclasses.fake_tensor": ("there are no fake tensors; use device='meta'", "FakeTensor FakeTensorMode"),
+    "torch._higher_order_ops.map": (_NOT_TRACED, "map map_impl"),
+    "torch._ops": (_NOT_DISPATCHED, "HigherOrderOperator OpOverload OpOverloadPacket OperatorBase"),
+    "torch._subclasses": (_NOT_FAKE, "CrossRefFakeMode FakeTensor FakeTensorMode"),
+    "torch._subclasses.fake_tensor": (_NOT_FAKE, "DynamicOutputShapeException FakeTensor FakeTensorMode"),
     "torch._subclasses.functional_tensor": (_NOT_DISPATCHED, "FunctionalTensor"),
+    "torch.ao.nn.qat": (_NOT_QUANTISED, ""),
+    "torch.ao.nn.qat.modules": (_NOT_QUANTISED, ""),
+    "torch.ao.nn.quantizable": (_NOT_QUANTISED, "LSTM MultiheadAttention"),
+    "torch.ao.nn.quantizable.modules": (_NOT_QUANTISED, ""),
     "torch.ao.nn.quantized": (
         _NOT_QUANTISED,
-        "Conv2d DeQuantize Embedding FloatFunctional Linear QFunctional Quantize",
+        "Conv2d DeQuantize Embedding FloatFunctional Linear MaxPool2d QFunctional Quantize",
     ),
+    "torch.ao.nn.quantized.modules": (_NOT_QUANTISED, ""),
     "torch.ao.nn.quantized.dynamic": (_NOT_QUANTISED, "GRU LSTM Linear"),
     "torch.ao.quantization": (_NOT_QUANTISED, _QUANTISATION),
     "torch.ao.quantization.quantize_fx": (_NOT_QUANTISED, "convert_fx fuse_fx prepare_fx prepare_qat_fx"),
@@ -103,6 +124,8 @@ NAMED: dict[str, tuple[str, str]] = {
     "torch.fx.node": (_NOT_TRACED, "Argument Node Target map_arg"),
     "torch.fx.passes.shape_prop": (_NOT_TRACED, "ShapeProp TensorMetadata"),
     "torch.fx.proxy": (_NOT_TRACED, "Proxy"),
+    "torch.autograd._functions": ("use the Tensor methods resize_ and type", "Resize Type"),
+    "torch.multiprocessing.reductions": ("tensors travel between processes as copies", "StorageWeakRef reduce_tensor"),
     "torch.nn.parallel.scatter_gather": (
         "there is one device; call the module itself",
         "gather scatter scatter_kwargs",
@@ -142,6 +165,7 @@ def _false(*args: Any, **options: Any) -> bool:
 
 ANSWERS: dict[str, Callable[..., Any]] = {
     "torch._dynamo.utils.is_compile_supported": _false,
+    "torch._export.wrappers.mark_subclass_constructor_exportable_experimental": _first,
     "torch._subclasses.fake_tensor.is_fake": _false,
     "torch.distributed.tensor._is_dtensor": _false,
     "torch.fx.experimental.proxy_tensor.get_proxy_mode": _none,
@@ -194,4 +218,5 @@ def module(path: str) -> ModuleType:
         if full.rpartition(".")[0] == path:
             setattr(made, full.rpartition(".")[2], answer)
     made.__path__ = []
+    made.__all__ = names.split()  # type: ignore[attr-defined]
     return made

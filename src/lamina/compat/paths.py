@@ -5,11 +5,21 @@ A path that is the same below `lamina` and `torch` needs no entry: the modules t
 
 # Path of torch -> modules of lamina that have its names.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "functorch": ("lamina.func", "lamina._functorch.make_functional", "torch.fx.experimental.proxy_tensor"),
+    "functorch.einops": ("lamina.func",),
+    "functorch.experimental": ("lamina.func", "lamina._functorch.batches"),
+    "torch._C._functorch": ("lamina._functorch.wrappers",),
     "torch._C._nn": ("lamina.nn._native",),
     "torch._custom_ops": ("lamina.library",),
     "torch._C._autograd": ("lamina.autograd.native",),
+    "torch._functorch.apis": ("lamina.func", "lamina._functorch.batches"),
+    "torch._functorch.batch_norm_replacement": ("lamina.func",),
+    "torch._functorch.deprecated": ("lamina.func", "lamina._functorch.make_functional"),
+    "torch._functorch.eager_transforms": ("lamina.func", "lamina._functorch.batches"),
+    "torch._functorch.functional_call": ("lamina.func",),
+    "torch._functorch.vmap": ("lamina.func", "lamina._functorch.batches", "lamina._functorch.wrappers"),
     "torch._jit_internal": ("lamina.jit",),
-    "torch._C._profiler": ("lamina.profiler",),
+    "torch._C._profiler": ("lamina.profiler", "lamina.core.traces"),
     "torch._prims": ("lamina",),
     "torch._refs.fft": ("lamina.fft",),
     "torch._refs.linalg": ("lamina.linalg",),

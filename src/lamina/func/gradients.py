@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import engine, modes
+from lamina.autograd.graph import next_seq
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.levels import (
     Level,
@@ -50,8 +51,9 @@ class Places:
             finally:
                 modes.reset(token)
         finally:
+            now = next_seq()
             for edge in self.edges:
-                edge.open = False
+                edge.closed = now
 
     def outside(self, tensors: Iterable[Any]) -> bool:
         """Whether what made these tensors is to be recorded for others: it depends on what they differentiate by."""

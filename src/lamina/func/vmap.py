@@ -41,7 +41,7 @@ def vmap(
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        size, dims, flat, spec = _inputs(in_dims, args, func)
+        size, dims, flat, spec = arguments(in_dims, args, func)
         if chunk_size is None or size <= chunk_size:
             return run(func, size, dims, flat, spec, out_dims, randomness, kwargs)
         return _in_chunks(func, size, dims, flat, spec, out_dims, randomness, chunk_size, kwargs)
@@ -61,7 +61,7 @@ def name_of(func: Any) -> str:
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 
-def _inputs(in_dims: Any, args: tuple[Any, ...], func: Any) -> tuple[int, list[Any], list[Any], TreeSpec]:
+def arguments(in_dims: Any, args: tuple[Any, ...], func: Any) -> tuple[int, list[Any], list[Any], TreeSpec]:
     """The size of the batch, the dimension of each leaf, the leaves and the structure of the arguments."""
     call = f"vmap({name_of(func)}, in_dims={in_dims}, ...)(<inputs>)"
     if not isinstance(in_dims, (int, tuple)):
@@ -136,11 +136,18 @@ def _flat(
 ) -> tuple[list[Any], list[int | None], TreeSpec]:
     """The results' leaves with entries along dimension 0, where they shall lie (None: no batch), the results' structure."""
     with modes.Transforming(), Level(size, randomness) as level:
-        entries = [t if dim is None else batched(_front(t, dim), level) for t, dim in zip(flat, dims, strict=True)]
+        entries = [t if dim is None else entry(t, dim, level) for t, dim in zip(flat, dims, strict=True)]
         out = func(*spec.unflatten(entries), **kwargs)
     outs, out_spec = tree_flatten(out)
     places = _places(out_dims, out, out_spec, func)
     return [_unwrapped(o, place, level, func) for o, place in zip(outs, places, strict=True)], places, out_spec
+
+
+def entry(t: Tensor, dim: int, level: Level) -> Tensor:
+    """`t` as a batch at `level`, its entries along `dim`."""
+    made = batched(_front(t, dim), level)
+    made._given_dim = dim
+    return made
 
 
 def _front(t: Tensor, dim: int) -> Tensor:

@@ -9,7 +9,7 @@ with a batch (batching.py) or a tangent (tangents.py), the public transforms (fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -32,14 +32,14 @@ class Level:
     __slots__ = ("below", "depth", "direct", "id", "randomness", "size")
 
     def __init__(self, size: int | None = None, randomness: str = "error") -> None:
-        self.id, self.size, self.randomness, self.depth = _ids(), size, randomness, 0
+        self.id, self.size, self.randomness = _ids(), size, randomness
+        self.depth = 0  # how many transforms of torch.func are open inside, this one with them
         self.direct = False  # whether users' Functions are called on batches as they are
         self.below: Any = (None, None)  # the mode inside, and the same without this level
 
     def __enter__(self) -> Level:
-        before = modes.mode().transforms
-        self.depth = len(before) + 1
-        modes.change(transforms=(*before, self))
+        self.depth = modes.transforming()
+        modes.change(transforms=(*modes.mode().transforms, self))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -100,10 +100,11 @@ class Batched(Tensor):
     Its `_array` is an `Entry`; a plain array where all entries are known to be equal, so that values may be looked at.
     """
 
-    __slots__ = ("_level", "_value")
+    __slots__ = ("_level", "_given_dim", "_value")
     _overrides = False
     _level: Level
     _value: Tensor
+    _given_dim: int  # where the entries lay in an argument of vmap
 
     # history and version are those of the whole batch
     _node = property(lambda self: self._value._node, lambda self, node: setattr(self._value, "_node", node))
@@ -149,10 +150,6 @@ class Batched(Tensor):
 
     data = property(lambda self: rebatched(self._value.data, self))
 
-    def __repr__(self, **kwargs: Any) -> str:
-        inner = "\n".join("    " + line for line in repr(self._value).splitlines())
-        return f"BatchedTensor(lvl={self._level.depth}, bdim=0, value=\n{inner}\n)"
-
 
 def batched(value: Tensor, level: Level, equal: bool = False) -> Batched:
     """The entries of `value` along dimension 0, as one tensor of `level`. equal: they are known to be the same."""
@@ -161,7 +158,7 @@ def batched(value: Tensor, level: Level, equal: bool = False) -> Batched:
     entry = array[0, ...] if array.shape[0] else np.empty(array.shape[1:], array.dtype)
     t._array = entry if equal else entry.view(Entry)
     t._kind, t._more = value._kind, None
-    t._value, t._level = value, level
+    t._value, t._level, t._given_dim = value, level, 0
     return t
 
 
@@ -239,11 +236,16 @@ def alike(source: Tensor, shape: tuple[int, ...], make: Callable[[tuple[int, ...
     return make(shape)
 
 
-def whole(t: Tensor) -> Array:
-    """All values behind `t`, for checks that look at values: of a batch those of all entries."""
+def whole_of(t: Tensor) -> Tensor:
+    """The tensor behind `t` that has all entries; itself where it is no batch."""
     while t.__class__ is Batched:
         t = t._value
-    return t._array
+    return t
+
+
+def whole(t: Tensor) -> Array:
+    """All values behind `t`, for checks that look at values: of a batch those of all entries."""
+    return whole_of(t)._array
 
 
 # ---- tangents --------------------------------------------------------------------------------------------------------
@@ -304,10 +306,15 @@ class AliasNode(Node):
 
 
 class PlaceNode(AliasNode):
-    """The place of what a transform differentiates by. `open`: while its function runs."""
+    """The place of what a transform differentiates by."""
 
-    __slots__ = ("open",)
-    open: bool
+    __slots__ = ("closed", "depth")
+    depth: int  # of the transform among those that are open
+    closed: int | None  # the next node's number when its function had run; None: it runs
+
+    @property
+    def open(self) -> bool:
+        return self.closed is None
 
 
 def fresh(t: Tensor) -> Tensor:
@@ -350,7 +357,8 @@ def alias(t: Tensor) -> Tensor:
 def place(t: Tensor) -> Tensor:
     """`t` again, to differentiate by: `alias` with an open place."""
     made = _placed(t, PlaceNode)
-    edge_of_value(made).open = True
+    node = edge_of_value(made)
+    node.depth, node.closed = modes.transforming() + 1, None
     return made
 
 
@@ -366,24 +374,27 @@ def _placed(t: Tensor, kind: type[AliasNode]) -> Tensor:
 
 def edge_of_value(t: Any) -> Any:
     """The edge of what a tensor stands for: of a batch, that of the whole batch."""
-    while t.__class__ is Batched:
-        t = t._value
-    return edge_of(t)
+    return edge_of(whole_of(t))
 
 
 def reaches_outside(edges: Iterable[Any], own: Iterable[Any]) -> bool:
     """Whether a graph leads to a leaf, or to another transform's open place, and not only to the places in `own`."""
-    seen, stack = set(), list(edges)
     mine = set(own)
+    return any(
+        isinstance(node, Tensor) or (node.__class__ is PlaceNode and node.open and node not in mine)
+        for node in reached(edges)
+    )
+
+
+def reached(edges: Iterable[Any]) -> Iterator[Any]:
+    """The nodes and leaves that a graph leads to from these edges, each once."""
+    seen, stack = set(), list(edges)
     while stack:
         edge = stack.pop()
-        if edge is None:
-            continue
         node = edge.node if edge.__class__ is Output else edge
-        if node in seen:
+        if node is None or node in seen:
             continue
-        if isinstance(node, Tensor) or (node.__class__ is PlaceNode and node.open and node not in mine):
-            return True
         seen.add(node)
-        stack.extend(node._edges)
-    return False
+        yield node
+        if not isinstance(node, Tensor):
+            stack.extend(node._edges)

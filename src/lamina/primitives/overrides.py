@@ -80,7 +80,7 @@ def override(function: Any, args: Any, kwargs: Any) -> Any:
     found: list[Any] = []
     _collect((*args, *kwargs.values()), found)
     types = tuple(type(o) for o in found)
-    if mode.function_modes:
+    if mode.function_modes and mode.no_overrides != "all":
         asked = mode.function_modes[-1]
         token = modes.change(function_modes=mode.function_modes[:-1])
         try:
@@ -106,7 +106,7 @@ class no_subclass_functions:
     """In this context subclasses' `__torch_function__` is not asked."""
 
     def __enter__(self) -> None:
-        self.token = modes.change(no_overrides=True)
+        self.token = modes.change(no_overrides="subclasses")
 
     def __exit__(self, *error: object) -> None:
         modes.reset(self.token)
@@ -116,7 +116,7 @@ class no_functions:
     """In this context neither modes nor subclasses are asked."""
 
     def __enter__(self) -> None:
-        self.token = modes.change(no_overrides=True, function_modes=())
+        self.token = modes.change(no_overrides="all")
 
     def __exit__(self, *error: object) -> None:
         modes.reset(self.token)

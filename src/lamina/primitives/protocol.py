@@ -23,6 +23,8 @@ from lamina.core.tensor import LEAF, Tensor, looked_at, meta_array, more, versio
 from lamina.core.typed_storage import TypedStorage
 from lamina.primitives import overrides, splitting
 from lamina.primitives.filling import set_
+from lamina.primitives.levels import Batched
+from lamina.primitives.wrapping import wrapped_text, wrappers
 
 
 def new_tensor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Any:
@@ -74,6 +76,9 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Any:
 
 def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The repr: PyTorch's, to the character."""
+    around = wrappers(self) if modes.transforming() or self.__class__ is Batched else None
+    if around:
+        return wrapped_text(self, around)
     suffixes = []
     try:
         node = self.grad_fn if self._node is not None and self._node is not LEAF else None

@@ -407,6 +407,15 @@ def checkpoint_sequential(
     return part(size * (segments - 1), len(steps))(input)
 
 
+SAC_IGNORED_OPS: set[Any] = set()
+"""Operations that selective checkpointing, which is not there, would pass over."""
+
+
+def _infer_device_type(*args: Any) -> str:
+    """The device whose random state is kept beside the CPU's; there is none."""
+    return DefaultDeviceType.get_device_type()
+
+
 class CheckpointPolicy(enum.Enum):
     """What selective checkpointing does with an operation's result."""
 
