@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import lamina
+from lamina.compiler import pipeline
 from lamina.compiler.available import available
+from lamina.core import once
 from lamina.primitives.primitive import Slots
 
 F = lamina.nn.functional
@@ -57,3 +59,16 @@ def test_bits_and_values(name, monkeypatch):
     for one, other in zip(first, results(CASES[name]), strict=True):
         if one is not None:
             np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), rtol=2e-5, atol=2e-5)
+
+
+def test_numpy_computes_where_native_code_cannot_be_made(monkeypatch):
+    def damaged(*_):
+        raise OSError("llvmlite is damaged")
+
+    x = lamina.ones(ROWS, WIDTH + 1)  # a shape that no program was made for
+    monkeypatch.setattr(pipeline, "planned", damaged)
+    monkeypatch.setattr(once, "said", set())
+    with pytest.warns(UserWarning, match=r"native code cannot be made \(OSError: llvmlite is damaged\)"):
+        first = lamina.softmax(x, 1)
+    assert lamina.softmax(x, 1).equal(first)
+    lamina.testing.assert_close(first, lamina.full_like(x, 1 / (WIDTH + 1)))

@@ -9,6 +9,13 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+from collections.abc import Callable
+from typing import Any
+
+from lamina.core.once import warn_once
+
+FAILURES = (OSError, LookupError, RuntimeError, ImportError)
+"""What native code that cannot be made or loaded raises: a damaged llvmlite, no memory that may be executed. (Too little memory passes.)"""
 
 
 @functools.cache
@@ -19,3 +26,12 @@ def available() -> bool:
     from lamina.compiler.runtime import native  # only where llvmlite is
 
     return not native.problem()
+
+
+def attempted(make: Callable[..., Any], *args: Any) -> Any:
+    """What `make` makes of native code; None, and a warning, where the machine does not let it: NumPy computes then."""
+    try:
+        return make(*args)
+    except FAILURES as error:
+        warn_once(f"lamina computes with NumPy where native code cannot be made ({type(error).__name__}: {error})")
+        return None

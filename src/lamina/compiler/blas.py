@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.compiler.available import available
+from lamina.compiler.available import attempted, available
 from lamina.compiler.costs import coefficients
 from lamina.compiler.emit.code import Code
 from lamina.core import blas
@@ -67,7 +67,9 @@ def lend() -> Callable[[list[tuple[Array, Array, Array]]], bool] | None:
     functions = {np.dtype(d): blas.address(f"cblas_{letter}gemm") for d, letter in (("f4", "s"), ("f8", "d"))}
     if None in functions.values():
         return None
-    entries = {d: _entry(d) for d in functions}
+    entries = {d: attempted(_entry, d) for d in functions}
+    if None in entries.values():
+        return None
 
     def run(jobs: list[tuple[Array, Array, Array]]) -> bool:
         dtype = jobs[0][2].dtype

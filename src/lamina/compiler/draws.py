@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.compiler.available import available
+from lamina.compiler.available import attempted, available
 from lamina.core.draws_normal import Kernels
 
 _PARAMETERS = {
@@ -29,9 +29,8 @@ def kernels() -> Kernels | None:
     from lamina.compiler.runtime import library, native  # only where llvmlite is
 
     text = (Path(native.__file__).parent / "native" / "normal.ll").read_text()
-    try:
-        loaded = library.load([(text, name) for name in _PARAMETERS])
-    except (OSError, LookupError, RuntimeError):  # NumPy draws on
+    loaded = attempted(library.load, [(text, name) for name in _PARAMETERS])
+    if loaded is None:
         return None
     made = [_function(one, parameters) for one, parameters in zip(loaded, _PARAMETERS.values(), strict=True)]
     return Kernels(*made)

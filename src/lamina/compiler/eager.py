@@ -17,6 +17,7 @@ import numpy as np
 
 from lamina.autograd import modes
 from lamina.compiler import pipeline
+from lamina.compiler.available import attempted
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.recorder import Before, Recorder, extent
@@ -96,7 +97,7 @@ def kernel(function: Callable[..., Any], args: Sequence[Any], params: dict[str, 
                 if _shapes[function] >= EACH:
                     return NotImplemented
                 _shapes[function] += 1
-                _programs[key] = _made(function, args, params, arrays)
+                _programs[key] = attempted(_made, function, args, params, arrays)
         found = _programs[key]
     if found is None:
         return NotImplemented

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.compiler.available import attempted
 from lamina.compiler.emit import emit
 from lamina.compiler.graph import Ref, Value
 from lamina.compiler.loops import Body, NotNative, Val, Work
@@ -258,7 +259,7 @@ def run(name: str, o: Order, given: Sequence[Array]) -> bool:
     with _lock:
         entry = _programs.get(key, False)
         if entry is False:
-            entry = _programs[key] = _made(name, o, arrays, width) if len(_programs) < MOST else None
+            entry = _programs[key] = attempted(_made, name, o, arrays, width) if len(_programs) < MOST else None
     if entry is None:
         return False
     entry(*arrays)

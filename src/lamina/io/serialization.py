@@ -83,7 +83,7 @@ def _writable(f: FileLike) -> Iterator[tuple[Any, str]]:
     if isinstance(f, (str, os.PathLike)):
         stem = Path(f).stem
         with replacing(f) as file:
-            yield file, stem if stem and stem.isascii() else "archive"
+            yield _Stream(file), stem if stem and stem.isascii() else "archive"
     else:
         yield _Stream(f), "archive"
 
@@ -104,16 +104,22 @@ def _write_zip(obj: object, file: Any, folder: str, pickle_module: Any, protocol
 
 
 class _Stream:
-    """A file object reduced to what saving may use: writing onwards."""
+    """A file object reduced to what saving may use: writing onwards. After a write that failed the rest goes nowhere: zipfile
+    ends what it began."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self._written = 0
+        self._failed = False
 
     def write(self, content: Any) -> int:
         left = memoryview(content).cast("B") if len(content) else content
-        while len(left):
-            taken = self._file.write(left)
+        while len(left) and not self._failed:
+            try:
+                taken = self._file.write(left)
+            except BaseException:
+                self._failed = True
+                raise
             if taken == 0:
                 raise OSError(errno.EIO, "the file object takes no more bytes")
             # Unbuffered files take what they can, and tell; other objects take all, and some of them tell nothing.

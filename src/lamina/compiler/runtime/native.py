@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from lamina.compiler.available import FAILURES
+
 from . import codegen, cpu, library
 from .memory import forever
 
@@ -42,7 +44,7 @@ def problem() -> str:
         return reason
     try:
         functions()
-    except (OSError, LookupError, RuntimeError, ImportError) as error:
+    except FAILURES as error:
         return f"native code cannot be loaded ({error})"
     return ""
 
