@@ -6,7 +6,7 @@ import pytest
 import lamina
 from lamina.compiler import pipeline
 from lamina.compiler.available import available
-from lamina.core import once
+from lamina.core import warn
 from lamina.primitives.primitive import Slots
 
 F = lamina.nn.functional
@@ -67,7 +67,7 @@ def test_numpy_computes_where_native_code_cannot_be_made(monkeypatch):
 
     x = lamina.ones(ROWS, WIDTH + 1)  # a shape that no program was made for
     monkeypatch.setattr(pipeline, "planned", damaged)
-    monkeypatch.setattr(once, "said", set())
+    monkeypatch.setattr(warn, "said", set())
     with pytest.warns(UserWarning, match=r"native code cannot be made \(OSError: llvmlite is damaged\)"):
         first = lamina.softmax(x, 1)
     assert lamina.softmax(x, 1).equal(first)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from lamina.core.once import warn_once
+from lamina.core.warn import warn_once
 
 FAILURES = (OSError, LookupError, RuntimeError, ImportError)
 """What native code that cannot be made or loaded raises: a damaged llvmlite, no memory that may be executed. (Too little memory passes.)"""
