@@ -19,6 +19,17 @@ from lamina.nn import functional
             lambda x: lamina.index_put(x, (lamina.tensor([0]),), x[0], accumulate=2),
             "'accumulate' must be bool, not int",
         ),
+        (lambda x: lamina.sum(x, dtype="float32"), "sum(): argument 'dtype' must be torch.dtype, not str"),
+        (lambda x: lamina.addmm(x, x, x, alpha="2"), "argument 'alpha' must be Number, not str"),
+        (lambda x: lamina.add(x, x, alpha=x), "add(): argument 'alpha' must be Number, not Tensor"),
+        (lambda x: functional.avg_pool2d(x[None], True), "argument 'kernel_size' (position 2) must be tuple of ints"),
+        (lambda x: functional.layer_norm(x, [2.0]), "argument 'normalized_shape' (position 2) must be tuple of ints"),
+        (lambda x: x.normal_(0, "x"), "argument 'std' (position 3) must be float, not str"),
+        (lambda x: x.as_strided({}, (1,)), "argument 'size' (position 2) must be tuple of ints, not dict"),
+        (lambda x: lamina.cartesian_prod(None), "expected Tensor as element 0 in argument 0, but got NoneType"),
+        (lambda x: x.expand_as(2), "argument 'other' (position 2) must be Tensor, not int"),
+        (lambda x: x.add_(1, out=x), "add_() got an unexpected keyword argument 'out'"),
+        (lambda x: lamina.diff(x, 1.5), "argument 'n' (position 2) must be int, not float"),
     ],
 )
 def test_the_argument_is_named(call, text):
@@ -27,6 +38,33 @@ def test_the_argument_is_named(call, text):
         call(x)
     assert text in str(raised.value)
     assert lamina.equal(x, lamina.eye(2)) and x._version == 0
+
+
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (lambda x: functional.glu("x"), AttributeError, "no attribute 'dim'"),
+        (lambda x: functional.batch_norm(None, x[0], x[0], training=True), AttributeError, "no attribute 'size'"),
+        (lambda x: functional.max_unpool2d([x], x, 2), AttributeError, "no attribute 'size'"),
+        (lambda x: lamina.sum(x, 2**70), ValueError, "Overflow when unpacking long long"),
+        (lambda x: x.expand(2, -7), RuntimeError, "must match"),
+        (lambda x: x.as_strided((-2,), (1,)), RuntimeError, "negative dimensions"),
+        (lambda x: x * x.to("meta"), RuntimeError, "Tensor on device meta is not on the expected device cpu!"),
+        (lambda x: functional.layer_norm(x, (2,), x[0].double()), RuntimeError, "mixed dtype (CPU)"),
+    ],
+)
+def test_what_is_raised_is_what_pytorch_raises(call, error, text):
+    x = lamina.eye(2)
+    with pytest.raises(error) as raised:
+        call(x)
+    assert text in str(raised.value)
+    assert lamina.equal(x, lamina.eye(2)) and x._version == 0
+
+
+def test_python_types_are_dtypes():
+    x = lamina.eye(2)
+    assert x.to(float).dtype is x.sum(dtype=float).dtype is lamina.float64
+    assert x.cumsum(0, dtype=int).dtype is lamina.int64 and lamina.finfo(float).dtype == "float64"
 
 
 def test_numpy_and_zero_dimensional_tensors_are_numbers():

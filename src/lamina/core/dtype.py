@@ -92,6 +92,9 @@ float8_e8m0fnu = dtype("float8_e8m0fnu", ml_dtypes.float8_e8m0fnu, 2, "Float8_e8
 complex64 = dtype("complex64", np.complex64, 3, "ComplexFloatTensor")
 complex128 = dtype("complex128", np.complex128, 3, "ComplexDoubleTensor")
 
+BY_TYPE: dict[type, dtype] = {float: float64, int: int64, bool: bool_, complex: complex128}
+"""What `dtype=float` and the like stand for."""
+
 DTYPES: tuple[dtype, ...] = (
     bool_, uint8, int8, int16, int32, int64, uint16, uint32, uint64,
     float16, bfloat16, float32, float64, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz,
@@ -190,7 +193,7 @@ class finfo:
     __module__ = "torch"
 
     def __init__(self, type: dtype | None = None) -> None:
-        type = get_default_dtype() if type is None else type
+        type = get_default_dtype() if type is None else BY_TYPE.get(type, type)  # type: ignore[call-overload]
         if not isinstance(type, dtype):
             raise TypeError(f"finfo(): argument 'type' must be torch.dtype, not {_name(type)}")
         if type.category < 2:
@@ -221,6 +224,7 @@ class iinfo:
     __module__ = "torch"
 
     def __init__(self, type: dtype) -> None:
+        type = BY_TYPE.get(type, type)  # type: ignore[call-overload]
         if not isinstance(type, dtype):
             raise TypeError(f"iinfo(): argument 'type' must be torch.dtype, not {_name(type)}")
         if type.category > 1:

@@ -70,17 +70,14 @@ def kind_of(dtype: Any, device: Any) -> Kind:
     if dtype is None:
         dtype = dtypes.get_default_dtype()
     elif not isinstance(dtype, dtypes.dtype):
-        found = _PYTHON.get(dtype) if isinstance(dtype, type) else None
+        found = dtypes.BY_TYPE.get(dtype) if isinstance(dtype, type) else None
         if found is None:
             raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-        dtype = found() if callable(found) else found
+        dtype = found
     if device is None:
         set_by_user = devices.defaults.get()
         return KINDS[dtype, devices.as_device(set_by_user[-1])] if set_by_user else CPU[dtype]
     return KINDS[dtype, devices.as_device(device)]
-
-
-_PYTHON: dict[Any, Any] = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}
 
 
 def place_on(array: Array, kind: Kind) -> Tensor:

@@ -88,13 +88,15 @@ def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
 
 
 def wrap_dim(dim: Any, ndim: int) -> int:
-    """`dim` counted from the front. A 0-d tensor accepts 0 and -1. Raises IndexError, TypeError."""
+    """`dim` counted from the front. A 0-d tensor accepts 0 and -1. Raises IndexError, TypeError, ValueError."""
     try:
         d = operator.index(dim)
     except TypeError:
         raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}") from None
     n = ndim or 1
     if not -n <= d < n:
+        if d.bit_length() > 63:
+            raise ValueError("Overflow when unpacking long long")
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})")
     return d + n if d < 0 else d
 

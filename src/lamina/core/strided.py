@@ -79,6 +79,8 @@ def channels_last_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 def over_bytes(data: Array, kind: np.dtype[Any], shape: Sequence[int], strides: Sequence[int], offset: int) -> Array:
     """An array of `kind` over `data` (uint8, 1-d); strides and offset in elements. Raises RuntimeError when out of bounds."""
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"as_strided: negative dimensions are not allowed, got sizes: {list(shape)}")
     item = kind.itemsize
     need = 0 if 0 in shape else (offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1) * item
     if need > data.nbytes:

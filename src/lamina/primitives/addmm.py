@@ -13,6 +13,7 @@ from lamina.autograd import errors
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
+from lamina.primitives.argument_types import Number
 from lamina.primitives.inplace import with_out
 from lamina.primitives.kernels import products
 from lamina.primitives.matmul import (
@@ -150,7 +151,7 @@ def _factor(name: str, value: Any, like: Tensor) -> None:
 
 
 @with_out
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2); input is broadcast."""
     check_tensors("addmm", input=input, mat1=mat1, mat2=mat2)
     input, mat1, mat2 = autocast(input, mat1, mat2)
@@ -166,7 +167,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
 
 
 @with_out
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
     check_tensors("baddbmm", input=input, batch1=batch1, batch2=batch2)
     shape = _batches(batch1, batch2)
@@ -187,7 +188,7 @@ _IN_C = {"int32": "int", "int64": "long int", "int16": "short int", "uint8": "un
 
 
 @with_out
-def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * the sum over the batch of batch1 @ batch2."""
     check_tensors("addbmm", input=input, batch1=batch1, batch2=batch2)
     _, n, m = _batches(batch1, batch2)
@@ -198,7 +199,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alph
 
 
 @with_out
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
     check_tensors("addmv", input=input, mat=mat, vec=vec)
     if mat._array.ndim != 2 or vec._array.ndim != 1 or input._array.ndim > 1:
@@ -220,7 +221,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
 
 
 @with_out
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * the outer product of two vectors."""
     check_tensors("addr", input=input, vec1=vec1, vec2=vec2)
     for i, t in ((1, vec1), (2, vec2)):

@@ -1,19 +1,23 @@
 """What a public function's annotations say of its arguments, as PyTorch's argument parser would: looked at where a call stumbles.
 
-A good call costs nothing more than a look at its `bool` arguments, which Python itself would take from anything. Here: the checks.
+A good call costs no more than a look at the classes of some arguments: Python itself would take a `bool` from anything. Here: the checks.
 Not here: shapes, dtypes and values, which the functions look at themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from lamina.core.dtype import BY_TYPE, dtype
+from lamina.core.size import Size
 from lamina.core.tensor import Tensor
 
-Strict = tuple[tuple[int, str, bool], ...]
+Number = bool | int | float | complex
+Ints = int | Sequence[int]
+Strict = tuple[tuple[int, str, frozenset[type]], ...]
 
 
 def type_name(value: Any) -> str:
@@ -34,13 +38,32 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, (int, float, np.floating, np.integer)) or hasattr(value, "__float__")
 
 
-_WANTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "Tensor": (lambda v: isinstance(v, Tensor), "Tensor"),
-    "bool": (lambda v: isinstance(v, (bool, np.bool_)), "bool"),
-    "int": (_is_int, "int"),
-    "float": (_is_float, "float"),
-    "str": (lambda v: isinstance(v, str), "str"),
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value._array.ndim == 0
+    return isinstance(value, (bool, int, float, complex, np.generic))
+
+
+def _is_ints(value: Any) -> bool:
+    if not isinstance(value, (tuple, list)):
+        return _is_int(value)
+    return all(map(_is_int, value))
+
+
+_WANTED: dict[str, tuple[Callable[[Any], bool], str, tuple[type, ...]]] = {
+    "Tensor": (lambda v: isinstance(v, Tensor), "Tensor", ()),
+    "bool": (lambda v: isinstance(v, (bool, np.bool_)), "bool", (bool,)),
+    "int": (_is_int, "int", (int,)),
+    "float": (_is_float, "float", (float, int, bool)),
+    "Number": (_is_number, "Number", (float, int, bool, complex)),
+    "Ints": (_is_ints, "tuple of ints", (int, tuple, list, Size)),
+    "Sequence[int]": (lambda v: isinstance(v, (tuple, list)) and _is_ints(v), "tuple of ints", (tuple, list, Size)),
+    "str": (lambda v: isinstance(v, str), "str", (str,)),
 }
+"""What a word of an annotation allows, what it is called, and the classes of which every value is allowed."""
+
+
+_DTYPES: frozenset[type] = frozenset((dtype, type(None)))
 
 
 def _written(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,26 +74,50 @@ def _written(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def strict_arguments(function: Callable[..., Any]) -> Strict:
-    """Place and name of each argument that is to be a bool (True) or an int (False): Python takes each for the other."""
+    """Place, name and usual classes of each argument of which Python would take anything, or a bool for a number."""
     code = _written(function).__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    wanted = function.__annotations__
-    found = [(i, n, str(wanted.get(n, ""))) for i, n in enumerate(names)]
-    return tuple((i, n, kind == "bool") for i, n, kind in found if kind in ("bool", "int"))
+    found = []
+    for i, n in enumerate(names):
+        wanted, optional, _ = str(function.__annotations__.get(n, "")).partition(" | None")
+        if n == "dtype":
+            found.append((i, n, _DTYPES))
+        elif wanted in _WANTED and _WANTED[wanted][2]:
+            found.append((i, n, frozenset((*_WANTED[wanted][2], *((type(None),) if optional else ())))))
+    return tuple(found)
 
 
-def check_strict(function: Callable[..., Any], strict: Strict, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise TypeError for an argument that is to be a bool and is none, or is one and is to be an int."""
+def allows_anything(function: Callable[..., Any], after: int) -> bool:
+    """Whether the annotations say nothing of the arguments behind the first ones."""
+    code = _written(function).__code__
+    names = code.co_varnames[after : code.co_argcount + code.co_kwonlyargcount]
+    return not any(str(function.__annotations__.get(n, "")).partition(" | None")[0] in _WANTED for n in names)
+
+
+def check_strict(function: Callable[..., Any], strict: Strict, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Raise TypeError for an argument that is not what its annotation says.
+
+    Returns None, or the arguments anew where one of Python's types stood for a dtype.
+    """
+    changed = False
     count = len(args)
-    for place, name, wanted in strict:
+    for place, name, usual in strict:
         if place < count:
             value = args[place]
         elif name in kwargs:
             value = kwargs[name]
         else:
             continue
-        if (value.__class__ is bool) is not wanted and (not wanted or not isinstance(value, np.bool_)):
-            check_arguments(function, args, kwargs)
+        if value.__class__ not in usual:
+            if name != "dtype":
+                check_arguments(function, args, kwargs)
+            elif value.__class__ is not type or value not in BY_TYPE:
+                raise TypeError(f"{function.__name__}(): argument 'dtype' must be torch.dtype, not {type_name(value)}")
+            elif place < count:
+                changed, args = True, (*args[:place], BY_TYPE[value], *args[place + 1 :])
+            else:
+                changed, kwargs = True, kwargs | {name: BY_TYPE[value]}
+    return (args, kwargs) if changed else None
 
 
 def check_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -85,9 +132,30 @@ def check_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
         value = given[name]
         if wanted not in _WANTED or (value is None and optional):
             continue
-        fits, text = _WANTED[wanted]
+        fits, text, _ = _WANTED[wanted]
         if not fits(value):
             place = f" (position {position})" if position <= len(args) else ""
             raise TypeError(
                 f"{function.__name__}(): argument '{name}'{place} must be {text}, not {type_name(value)}"
             ) from None
+        if wanted == "int" and value.__class__ is int and value.bit_length() > 63:
+            raise ValueError("Overflow when unpacking long long") from None
+
+
+_TOO_LARGE = ("array is too big", "Maximum allowed dimension exceeded", "negative dimensions are not allowed")
+"""How NumPy's words begin where PyTorch finds a size that no storage has."""
+
+
+def refuse(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+    """Raise what PyTorch raises where a call of `function` has raised `error`, unless that is it."""
+    check_arguments(function, args, kwargs)
+    if error.__class__ is ValueError and str(error).startswith(_TOO_LARGE):
+        raise RuntimeError(f"{function.__name__}(): {error}") from None
+
+
+def refuse_attribute(args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+    """Raise `error` if an argument was asked for an attribute that Tensors have: so do functions that are Python in PyTorch."""
+    name = error.name if isinstance(error, AttributeError) else None
+    if name and name[0] != "_" and hasattr(Tensor, name):
+        if any(error.obj is value for value in (*args, *kwargs.values())):  # type: ignore[attr-defined]
+            raise error

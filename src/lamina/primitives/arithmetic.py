@@ -15,6 +15,7 @@ from lamina.core.warn import warn
 from lamina.primitives import division, updates
 from lamina.primitives import elementary as f
 from lamina.primitives import elementwise as e
+from lamina.primitives.argument_types import type_name
 from lamina.primitives.functions import is_number, is_tensor, number_tensor
 from lamina.primitives.inplace import put_out, with_out
 from lamina.primitives.out_dtypes import NAMES
@@ -32,9 +33,11 @@ def _operand(name: str, input: Any, other: Any) -> Any:
     return input if is_tensor(input) else number_tensor(as_operand(input))
 
 
-def _check_alpha(alpha: Any, *operands: Any) -> None:
+def _check_alpha(name: str, alpha: Any, *operands: Any) -> None:
     if alpha.__class__ is float and operands[0].__class__ is Tensor and operands[0].dtype.category == 2:
         return
+    if not is_number(alpha) and not (isinstance(alpha, Tensor) and alpha._array.ndim == 0):
+        raise TypeError(f"{name}(): argument 'alpha' must be Number, not {type_name(alpha)}")
     d = common_dtype(operands)
     if d.category == 0 and not isinstance(alpha, bool):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
@@ -61,7 +64,7 @@ def _scaled(name: str, op: Any, scaled: Any, input: Any, other: Any, old: tuple[
         input = _operand(name, input, other)
     if alpha.__class__ is int and alpha == 1:
         return op(input, other)  # type: ignore[no-any-return]
-    _check_alpha(alpha, input, other)
+    _check_alpha(name, alpha, input, other)
     return scaled(input, other, alpha)  # type: ignore[no-any-return]
 
 
@@ -116,7 +119,7 @@ def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
         raise no_overload("rsub", (input, other), "Tensor input, Tensor other", "Tensor input, Number other")
     if alpha.__class__ is int and alpha == 1:
         return e._rsub(input, other)  # type: ignore[no-any-return]
-    _check_alpha(alpha, input, other)
+    _check_alpha("rsub", alpha, input, other)
     return e.sub_scaled(other, input, alpha)  # type: ignore[no-any-return]
 
 

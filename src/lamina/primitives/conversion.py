@@ -12,6 +12,7 @@ from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided
 from lamina.core.device import BY_NUMPY, KINDS
+from lamina.core.dtype import BY_TYPE
 from lamina.core.dtype import dtype as dtype_class
 from lamina.core.factories import kind_of
 from lamina.core.strided import Array, element_strides
@@ -130,7 +131,7 @@ def read_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, An
             )
     flags = []
     for i, a in enumerate(args):
-        if isinstance(a, dtype_class):
+        if isinstance(a, dtype_class) or a.__class__ is type and a in BY_TYPE:
             dtype = a
         elif isinstance(a, (str, devices.device)) or (i == 0 and isinstance(a, int) and not isinstance(a, bool)):
             device = a

@@ -130,10 +130,17 @@ def _result(array: Any, kind: Kind | None, where: Any) -> Tensor:
 
 
 def _device(p: Primitive, tensors: Sequence[Any]) -> Any:
+    """Where a call computes. Raises RuntimeError for elements of several devices; a number in a 0-d tensor of the CPU goes anywhere."""
     where = devices.cpu
     for t in tensors:
-        if t is not None and t._kind.device is devices.meta:
+        if isinstance(t, Tensor) and t._kind.device is devices.meta:
             where = devices.meta
+    if where is devices.meta and p.elementwise:
+        for t in tensors:
+            if isinstance(t, Tensor) and t._kind.device is not where and t._array.ndim:
+                first = next(t for t in tensors if isinstance(t, Tensor))
+                here, there = ("cpu", "meta") if first._kind.device is devices.meta else ("meta", "cpu")
+                raise RuntimeError(f"Tensor on device {here} is not on the expected device {there}!")
     return where
 
 
@@ -144,10 +151,7 @@ LOW = 4
 def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
     """Operands as Tensors or numbers, their arrays in the common dtype, the result's kind (where known) and device."""
     tensors = [t if isinstance(t, Tensor) else as_operand(t) for t in given]
-    where = devices.cpu
-    for t in tensors:
-        if isinstance(t, Tensor) and t._kind.device is devices.meta:
-            where = devices.meta
+    where = _device(p, tensors)
     if p.check is not None:
         p.check(tensors)
     if p.promote == "none":

@@ -122,15 +122,19 @@ def conj(input: Tensor) -> Tensor:
     return elementary.conj_(input) if input.is_complex() else input
 
 
-@of_tensors
 def resolve_conj(input: Tensor) -> Tensor:
     """`input` itself: conjugates are computed at once."""
-    return input
+    return _itself("resolve_conj", input)
 
 
-@of_tensors
 def resolve_neg(input: Tensor) -> Tensor:
     """`input` itself: negatives are computed at once."""
+    return _itself("resolve_neg", input)
+
+
+def _itself(name: str, input: Tensor) -> Tensor:
+    if not is_tensor(input):
+        raise not_tensor(name, "input", 1, input)
     return input
 
 

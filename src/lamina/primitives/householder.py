@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.tensor import Tensor, wrap
+from lamina.core.factories import place_on
+from lamina.core.tensor import Tensor
 from lamina.primitives.fused import fused
 from lamina.primitives.linalg_common import adjoint, check_kernel
 from lamina.primitives.masking import tril_
@@ -19,7 +20,7 @@ from lamina.primitives.signature import not_tensor, parsed, scalar_name
 def _reflected(vectors: Tensor, tau: Tensor, x: Any, first_to_last: bool, left: bool) -> Any:
     """x multiplied by H_0 H_1 ... on one side, reflection by reflection."""
     m, k = vectors._array.shape[-2:]
-    columns = tril_(vectors, diagonal=-1) + wrap(np.eye(m, k, dtype=vectors._kind.np))
+    columns = tril_(vectors, diagonal=-1) + place_on(np.eye(m, k, dtype=vectors._kind.np), vectors._kind)
     if not tau._array.shape[-1]:  # nothing to do, but the result depends on the inputs all the same
         none = columns[..., :, :0]
         return x + none @ (none.mT @ x) if left else x + (x @ none) @ none.mT
@@ -35,7 +36,7 @@ def _reflected(vectors: Tensor, tau: Tensor, x: Any, first_to_last: bool, left: 
 @fused("LinalgHouseholderProduct")
 def _householder_product(input: Tensor, tau: Tensor) -> Tensor:
     *batch, m, n = input._array.shape
-    one = wrap(np.broadcast_to(np.eye(m, n, dtype=input._kind.np), (*batch, m, n)))
+    one = place_on(np.broadcast_to(np.eye(m, n, dtype=input._kind.np), (*batch, m, n)), input._kind)
     return _reflected(input, tau, one, False, True)  # type: ignore[no-any-return]
 
 

@@ -22,7 +22,7 @@ from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import UNTRACKED, users_place
 from lamina.core.warn import warn
-from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
+from lamina.primitives.argument_types import allows_anything, check_strict, refuse, refuse_attribute, strict_arguments
 from lamina.primitives.out_dtypes import check_cast, check_out_dtype
 from lamina.primitives.registry import Slots
 
@@ -53,6 +53,8 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
         ):
             version(self).bump(label, users_place(2))
             return self
+        if kwargs and "out" in kwargs:
+            raise TypeError(f"{label}() got an unexpected keyword argument 'out'")
         plain = mode is None or (mode.plain and (not mode.transforms or _no_batch(self, *args)))
         if ufunc is not None and plain and not kwargs:
             kind = self._kind
@@ -274,11 +276,11 @@ def with_out(function: Callable[..., Any]) -> Any:
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if strict and (kwargs or len(args) > strict[0][0]):
-            check_strict(function, strict, args, kwargs)
+            args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)
         try:
             result = function(*args, **kwargs)
-        except Exception:
-            check_arguments(function, args, kwargs)
+        except Exception as error:
+            refuse(function, args, kwargs, error)
             raise
         return result if out is None else put_out(function.__name__, result, out)
 
@@ -292,14 +294,14 @@ def of_tensors(function: F) -> F:
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> Any:
         if strict and (kwargs or len(args) > strict[0][0]):
-            check_strict(function, strict, args, kwargs)
+            args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)
         try:
             return function(*args, **kwargs)
-        except Exception:
-            check_arguments(function, args, kwargs)
+        except Exception as error:
+            refuse(function, args, kwargs, error)
             raise
 
-    if not strict:
+    if allows_anything(function, 1):
         public.__dict__["of_a_tensor"] = function  # what is a method: `self` is a Tensor
     return cast(F, public)
 
@@ -311,8 +313,9 @@ def loosely(function: F) -> F:
     def public(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Exception:
-            check_arguments(function, args, kwargs)
+        except Exception as error:
+            refuse_attribute(args, kwargs, error)
+            refuse(function, args, kwargs, error)
             raise
 
     return cast(F, public)

@@ -35,6 +35,12 @@ def tensors_of(tensors: Any, name: str) -> list[Tensor]:
     return list(tensors)
 
 
+def given_tensors(tensors: tuple[Any, ...], name: str) -> list[Tensor]:
+    """The tensors in `f(a, b)` or `f((a, b))`. Raises TypeError for anything else."""
+    alone = len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
+    return tensors_of(tensors[0] if alone else tensors, name)
+
+
 def _some(tensors: Any, name: str) -> list[Tensor]:
     given = tensors_of(tensors, name)
     if not given:
@@ -108,10 +114,8 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
 
 
 def _each(make: Any, tensors: tuple[Any, ...]) -> Any:
-    if len(tensors) == 1:
-        given = tensors[0]
-        return tuple(map(make, given)) if isinstance(given, (tuple, list)) else make(given)
-    return tuple(map(make, tensors))
+    made = tuple(map(make, given_tensors(tensors, "atleast")))
+    return made[0] if len(tensors) == 1 and isinstance(tensors[0], Tensor) else made
 
 
 def _one(t: Tensor) -> Tensor:
@@ -213,7 +217,7 @@ def block_diag(*tensors: Any) -> Tensor:
 @of_tensors
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Views of vectors, each stretched along its own dimension of a common grid. indexing: "ij", or "xy" (first two swapped)."""
-    given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+    given = given_tensors(tensors, "meshgrid")
     if not given:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if any(t._kind is not given[0]._kind for t in given):
@@ -248,12 +252,13 @@ def _vector(t: Tensor) -> Tensor:
 
 def cartesian_prod(*tensors: Any) -> Tensor:
     """All tuples of one element of each vector. Shape: (product of sizes, number of vectors); a single vector: itself."""
-    given = [_vector(t) for t in tensors]
+    given = [_vector(t) for t in tensors_of(tensors, "cartesian_prod")]
     if len(given) == 1:
         return given[0]
     return stack([g.reshape(-1) for g in meshgrid(*given, indexing="ij")], 1)  # type: ignore[no-any-return]
 
 
+@of_tensors
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All ways to choose r elements of a vector, in order. Shape: (how many, r)."""
     _vector(input)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.tensor import Tensor
-from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
+from lamina.primitives.argument_types import check_strict, refuse, strict_arguments
 from lamina.primitives.inplace import put_out
 from lamina.primitives.out_dtypes import EXACT, in_c
 from lamina.primitives.signature import parsed
@@ -38,14 +38,14 @@ def apart_out(function: Callable[..., Any]) -> Any:
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if strict:
-            check_strict(function, strict, args, kwargs)
+            args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)
         try:
             if out is None:
                 return function(*args, **kwargs)
             _check_apart(out, (*args, *kwargs.values()))
             return put_out(function.__name__, function(*args, **kwargs), out)
-        except Exception:
-            check_arguments(function, args, kwargs)
+        except Exception as error:
+            refuse(function, args, kwargs, error)
             raise
 
     return public

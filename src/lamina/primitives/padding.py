@@ -10,7 +10,9 @@ import numpy as np
 from lamina.core import strided
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.primitives.argument_types import Number
 from lamina.primitives.index_checks import number_as
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.registry import primitive
 
 
@@ -33,7 +35,8 @@ constant_pad = primitive(
     grads=(lambda g, pad: constant_pad(g, pad=tuple((-a, -b) for a, b in pad), value=0),))  # fmt: skip
 
 
-def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor:
+@of_tensors
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Number = 0) -> Tensor:
     """`input` with `value` around: pad[0] before and pad[1] after in the last dimension, and so on backwards. Negative: cut."""
     amounts, shape = tuple(pad), input._array.shape
     if len(amounts) % 2:

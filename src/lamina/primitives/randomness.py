@@ -13,6 +13,7 @@ from typing import Any
 from lamina.autograd import modes
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.primitives.argument_types import check_strict, refuse, strict_arguments
 from lamina.primitives.batching import filled
 from lamina.primitives.levels import Level, batch_levels, batched, in_batch
 from lamina.primitives.shape import stack_
@@ -79,11 +80,18 @@ def _draw(tensors: Sequence[Any], levels: Sequence[Level], compute: Callable[...
 def filling(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let a method that fills its tensor with draws do so for each entry of a batch."""
 
+    strict = strict_arguments(method)
+
     @functools.wraps(method)
     def at_levels(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_strict(method, strict, (self, *args), kwargs)
         levels = batch_levels()
         if not levels:
-            return method(self, *args, **kwargs)
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:
+                refuse(method, (self, *args), kwargs, error)
+                raise
         now = modes.mode().transforms
         token = modes.change(transforms=tuple(level for level in now if level.size is None))
         try:

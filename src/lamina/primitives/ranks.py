@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from lamina import return_types
+from lamina.core.device import BY_NUMPY, KINDS
+from lamina.core.factories import place_on
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
@@ -163,7 +165,7 @@ def _check_quantile(name: str, input: Tensor, q: Any, interpolation: str) -> Ten
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
-        return wrap(np.asarray(q, d.np))
+        return _beside(input, np.asarray(q, d.np))
     if q._array.ndim > 1:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if q._kind.dtype is not d:
@@ -182,10 +184,10 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
     if name == "quantile":
         ranks = (q.reshape(-1) * last).expand(*rows.shape[:-1], q._array.size)
         if nan.any():  # a NaN is sorted to the end: the last rank finds it
-            ranks = ranks.masked_fill(wrap(nan[..., -1:]), last)
+            ranks = ranks.masked_fill(_beside(rows, nan[..., -1:]), last)
     else:
         counted = np.maximum(last - nan.sum(-1, keepdims=True), 0)
-        ranks = q.reshape(-1) * wrap(counted.astype(rows._array.dtype))
+        ranks = q.reshape(-1) * _beside(rows, counted.astype(rows._array.dtype))
     below, above = np.floor(ranks._array), np.ceil(ranks._array)
     if interpolation == "nearest":
         below = np.round(ranks._array)
@@ -193,9 +195,14 @@ def _quantile(name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, 
         below = above
     out = gather_(rows, _index(below), dim=rows.dim() - 1)
     if interpolation in ("linear", "midpoint"):
-        weight = ranks - wrap(below) if interpolation == "linear" else wrap(np.full_like(below, 0.5))
+        weight = ranks - _beside(rows, below) if interpolation == "linear" else _beside(rows, np.full_like(below, 0.5))
         out = lerp_tensor(out, gather_(rows, _index(above), dim=rows.dim() - 1), weight)
     return _arranged(out, q._array.ndim, shape, d, keepdim)
+
+
+def _beside(t: Tensor, array: Array) -> Tensor:
+    """An array as a tensor on the device of `t`."""
+    return place_on(array, KINDS[BY_NUMPY[array.dtype].dtype, t._kind.device])
 
 
 def _index(ranks: Array) -> Tensor:

@@ -65,6 +65,7 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     return s.view_(self, _target(shape, "view", self._array.size))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """The same memory in the shape of `other`."""
     return view(self, other._array.shape)
@@ -93,6 +94,7 @@ def _viewable(array: Any, shape: tuple[int, ...]) -> bool:
     return True
 
 
+@of_tensors
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """Reshape to the shape of `other`."""
     return reshape(self, other._array.shape)
@@ -126,6 +128,7 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
     return s.expand_(self, tuple(target))  # type: ignore[no-any-return]
 
 
+@of_tensors
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """Expand to the shape of `other`."""
     return expand(self, other._array.shape)
@@ -140,6 +143,9 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape."""
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    for i, t in enumerate(given):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
     shape = broadcast(*(t._array.shape for t in given))
     return tuple(t if t._array.shape == shape else expand(t, shape) for t in given)
 

@@ -120,7 +120,7 @@ strided_taken = primitive(
 
 
 @of_tensors
-def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
     """A view with the given size, strides and offset (in elements of the storage). Raises RuntimeError out of bounds."""
     size, stride = tuple(size), tuple(stride)
     if len(size) != len(stride):

@@ -16,7 +16,7 @@ from lamina.core.dtype import dtype as dtype_class
 from lamina.core.parameter import Parameter
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
-from lamina.primitives.argument_types import check_arguments, check_strict, strict_arguments
+from lamina.primitives.argument_types import check_strict, refuse, strict_arguments
 from lamina.primitives.inplace import put_out
 from lamina.primitives.out_dtypes import EXACT, NAMES, in_c
 
@@ -55,11 +55,11 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if out is None and not kwargs and args and args[0].__class__ in _PLAIN:
             if strict and len(args) > strict[0][0]:
-                check_strict(function, strict, args, kwargs)
+                args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)
             try:
                 return function(*args)
-            except Exception:
-                check_arguments(function, args, kwargs)
+            except Exception as error:
+                refuse(function, args, kwargs, error)
                 raise
         if kwargs:
             kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
@@ -67,11 +67,11 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
         if not isinstance(given, Tensor) and (args or first in kwargs):
             raise not_tensor(name, first, 1, given)
         if strict:
-            check_strict(function, strict, args, kwargs)
+            args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)
         try:
             result = function(*args, **kwargs)
-        except Exception:
-            check_arguments(function, args, kwargs)
+        except Exception as error:
+            refuse(function, args, kwargs, error)
             raise
         if out is None:
             return result

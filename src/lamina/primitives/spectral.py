@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lamina.core.device import KINDS
+from lamina.core.factories import place_on
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.warn import warn
 from lamina.primitives import elementwise as e
@@ -169,7 +171,7 @@ def istft(
     if window is not None and window._array.shape != (size,):
         raise RuntimeError(f"{given}: Invalid window shape. window has to be 1D and length of `win_length`")
     if window is None:
-        window = wrap(np.ones(size, x._kind.dtype.to_real().np))
+        window = place_on(np.ones(size, x._kind.dtype.to_real().np), KINDS[x._kind.dtype.to_real(), x._kind.device])
     window = _centred(window, n_fft)
     if return_complex and onesided:
         raise RuntimeError("Cannot have onesided output if window or input is complex")

@@ -10,6 +10,7 @@ from lamina.core.size import wrap_dim
 from lamina.core.tensor import Tensor
 from lamina.primitives import conversion, rearrange, shape, splitting
 from lamina.primitives.inplace import put_out
+from lamina.primitives.signature import not_tensor
 
 
 def copied(view: Callable[..., Any], name: str) -> Any:
@@ -17,6 +18,9 @@ def copied(view: Callable[..., Any], name: str) -> Any:
 
     @functools.wraps(view)
     def function(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        given = args[0] if args else kwargs.get("input")
+        if not isinstance(given, Tensor):
+            raise not_tensor(name, "input", 1, given)
         found = view(*args, **kwargs)
         if isinstance(found, tuple):
             result: Any = tuple(_fresh(t) for t in found)

@@ -58,14 +58,6 @@ def refuse_grad(function: str, **arguments: Tensor | None) -> None:
             )
 
 
-def wrap_dim(dim: int, ndim: int) -> int:
-    """`dim` counted from the front; IndexError out of range. A 0-d tensor counts as one dimension."""
-    size = max(ndim, 1)
-    if not -size <= dim < size:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-size}, {size - 1}], but got {dim})")
-    return dim % size
-
-
 def int_list(value: int | Sequence[int], count: int, function: str, name: str) -> list[int]:
     """`value` as `count` integers; one integer, or a sequence of one, stands for all of them."""
     if isinstance(value, bool) or not isinstance(value, (int, Sequence)):
@@ -75,7 +67,7 @@ def int_list(value: int | Sequence[int], count: int, function: str, name: str) -
     if isinstance(value, int):
         return [value] * count
     for index, item in enumerate(value):
-        if not hasattr(item, "__index__"):
+        if not hasattr(item, "__index__") or item.__class__ is bool:
             raise TypeError(
                 f"{function}(): argument '{name}' must be tuple of ints, "
                 f"but found element of type {type(item).__name__} at pos {index}"

@@ -19,7 +19,7 @@ def sizes(value: Any, rank: int, function: str, name: str, position: int, omissi
         value = () if value is not None else value
     items = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     for item in items:
-        if not hasattr(item, "__index__"):
+        if not hasattr(item, "__index__") or item.__class__ is bool:
             raise TypeError(
                 f"{function}(): argument '{name}' (position {position}) must be tuple of ints, not "
                 f"{type(item).__name__}"
@@ -36,9 +36,10 @@ def sizes(value: Any, rank: int, function: str, name: str, position: int, omissi
 
 def with_defaults(output_size: Any, input: Tensor, rank: int) -> list[int]:
     """The output size of an adaptive pool: a None means the input's own size."""
-    if input.dim() <= rank and not isinstance(output_size, int):
-        raise ValueError(f"Input dimension should be at least {rank + 1}")
+    size = input.size()
     if isinstance(output_size, int):
         return [output_size] * rank
-    own = input.shape[-len(output_size) :] if len(output_size) else ()
-    return [size if wanted is None else wanted for wanted, size in zip(output_size, own, strict=True)]
+    if len(size) <= rank:
+        raise ValueError(f"Input dimension should be at least {rank + 1}")
+    own = size[-len(output_size) :] if len(output_size) else ()
+    return [n if wanted is None else wanted for wanted, n in zip(output_size, own, strict=True)]

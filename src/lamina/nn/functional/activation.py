@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 import lamina
+from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_floating, check_tensor, wrap_dim
+from lamina.nn.functional._checks import check_floating, check_tensor
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused, inplace
 from lamina.primitives.elementary import log1p as log1p_
@@ -21,7 +22,7 @@ from lamina.primitives.elementary import sigmoid as sigmoid_
 from lamina.primitives.elementary import tanh as tanh_
 from lamina.primitives.elementwise import exp as exp_
 from lamina.primitives.elementwise import minimum as minimum_
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.inplace import loosely, of_tensors
 from lamina.primitives.kernels import activations as kernels
 from lamina.primitives.kernels.precision import widened
 from lamina.primitives.special_functions import erf
@@ -37,14 +38,16 @@ def tanh(input: Tensor) -> Tensor:
     return lamina.tanh(input)
 
 
+@loosely
 def tanhshrink(input: Tensor) -> Tensor:
     """input - tanh(input)."""
-    return input - lamina.tanh(input)
+    return input - input.tanh()
 
 
+@loosely
 def softsign(input: Tensor) -> Tensor:
     """input / (1 + |input|)."""
-    return input / (lamina.abs(input) + 1)
+    return input / (input.abs() + 1)
 
 
 def _gelu_kernel(x: Array, *, keep: bool) -> tuple[Array, Array | None]:
@@ -195,13 +198,12 @@ def _glu(input: Tensor, dim: int) -> Tensor:
     return lamina.narrow(input, dim, 0, half) * lamina.sigmoid(lamina.narrow(input, dim, half, half))
 
 
-@of_tensors
+@loosely
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second half.
 
     Raises RuntimeError for a 0-d input or an odd size.
     """
-    check_tensor(input, "glu")
     if input.dim() == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
     dim = wrap_dim(dim, input.dim())

@@ -15,9 +15,15 @@ import lamina
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, refuse_grad
-from lamina.nn.functional.normalization import affine, as_parameters, differentiable_grads, standardise
+from lamina.nn.functional.normalization import (
+    affine,
+    as_parameters,
+    check_parameters,
+    differentiable_grads,
+    standardise,
+)
 from lamina.primitives import fused
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.inplace import loosely, of_tensors
 from lamina.primitives.kernels import normalization as kernels
 from lamina.primitives.kernels.precision import widened
 from lamina.primitives.levels import Batched
@@ -107,6 +113,7 @@ def _batch_norm_eval(
     return out if bias is None else out + lamina.reshape(bias, shape)
 
 
+@of_tensors
 def native_batch_norm(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
     training: bool, momentum: float, eps: float,
@@ -123,6 +130,7 @@ def native_batch_norm(
         for name, value in (("running_mean", running_mean), ("running_var", running_var)):
             if value is None:
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
+    check_parameters(input, weight, bias, running_mean, running_var)
     check_floating(input, "batch_norm", "batch_norm")
     refuse_grad("native_batch_norm", running_mean=running_mean, running_var=running_var)
     if not training:
@@ -164,7 +172,13 @@ def _check_channels(channels: int, **named: Tensor | None) -> None:
             raise RuntimeError(f"{name} should contain {channels} elements not {value.numel()}")
 
 
-@of_tensors
+def _check_count(size: tuple[int, ...], first: int, of_what: str) -> None:
+    """Raise unless there are several values to take statistics of, in the dimensions behind the second and in `first`."""
+    if (size[0] if first == 0 else 1) * math.prod(size[2:]) == 1:
+        raise ValueError(f"Expected more than 1 {of_what} when training, got input size {size}")
+
+
+@loosely
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
@@ -176,11 +190,7 @@ def batch_norm(
     if given; otherwise the running ones. Raises ValueError for a batch of one value per channel.
     """
     if training:
-        count = input.shape[0] if input.dim() else 1
-        for size in input.shape[2:]:
-            count *= size
-        if count == 1 and input.dim() > 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        _check_count(input.size(), 0, "value per channel")
     if eps < 0 or (training and eps == 0):
         must = "positive during training" if training else "non-negative"
         raise ValueError(f"batch_norm eps must be {must}, but got {eps}")
@@ -190,19 +200,14 @@ def batch_norm(
     return native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
 
 
-@of_tensors
+@loosely
 def instance_norm(
     input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
     bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """`batch_norm` of every sample by itself; input (N, C, *)."""
-    check_tensor(input, "instance_norm")
     if use_input_stats:
-        count = 1
-        for size in input.shape[2:]:
-            count *= size
-        if count == 1:
-            raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+        _check_count(input.size(), 2, "spatial element")
     elif running_mean is None or running_var is None:
         raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
     if (running_mean is None) != (running_var is None):

@@ -10,7 +10,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor, scalar_name
 from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.inplace import loosely, of_tensors
 
 
 @of_tensors
@@ -65,9 +65,8 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return _pdist(input, rows, columns, float(p))
 
 
-@of_tensors
+@loosely
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
     """`input` over its p-norm along `dim`, which counts as `eps` where smaller."""
-    check_tensor(input, "normalize")
-    norm = lamina.linalg.vector_norm(input, p, dim, keepdim=True)
+    norm = input.norm(p, dim, keepdim=True)
     return write_out(input / lamina.clamp_min(norm, eps).expand_as(input), out)

@@ -21,6 +21,7 @@ from lamina.nn.functional.activation import log_sigmoid_values
 from lamina.nn.functional.softmax import log_softmax
 from lamina.primitives import fused
 from lamina.primitives.expected import expect_none
+from lamina.primitives.inplace import loosely
 from lamina.primitives.kernels import rows as kernels
 from lamina.primitives.kernels.precision import widened
 from lamina.primitives.levels import whole
@@ -371,6 +372,7 @@ def _binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None, 
     return apply_reduction(loss if weight is None else loss * weight, reduction)
 
 
+@loosely
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -380,8 +382,6 @@ def binary_cross_entropy(
     Raises ValueError for different sizes, RuntimeError for an input outside [0, 1].
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    check_tensor(input, "binary_cross_entropy")
-    check_tensor(target, "binary_cross_entropy", "target", 2)
     if target.size() != input.size():
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
@@ -428,14 +428,13 @@ def _bce_with_logits(
     return apply_reduction(loss if weight is None else loss * weight, reduction)
 
 
+@loosely
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`binary_cross_entropy` of sigmoid(input), without overflow; `pos_weight` multiplies the positives' part."""
     reduction = resolve_reduction(size_average, reduce, reduction)
-    check_tensor(input, "binary_cross_entropy_with_logits")
-    check_tensor(target, "binary_cross_entropy_with_logits", "target", 2)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     if not target.is_floating_point():
@@ -447,6 +446,7 @@ def binary_cross_entropy_with_logits(
     return _bce_with_logits(input, target, weight, pos_weight, reduction)
 
 
+@loosely
 def linear_cross_entropy(
     input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
     weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
@@ -459,10 +459,10 @@ def linear_cross_entropy(
     the work) does not change the result.
     """
     check_reduction(reduction)
+    if not len(linear_weight.shape) > 1:
+        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
     if input.dim() not in (1, 2):
         raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
-    if linear_weight.dim() < 2:
-        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
     if input.shape[-1] != linear_weight.shape[-1]:
         raise RuntimeError(
             "expected equal input and linear_weight last dimensions (in_features), "

@@ -16,7 +16,7 @@ from lamina.core.tensor import Tensor
 from lamina.nn.functional._checks import check_floating, check_tensor
 from lamina.primitives import fused
 from lamina.primitives import pooling as pools
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.inplace import loosely, of_tensors
 from lamina.primitives.kernels import normalization as kernels
 from lamina.primitives.kernels.precision import widened
 
@@ -76,6 +76,16 @@ def differentiable_grads(
     return [rstd * (inner - mean - unit * along), *sums]
 
 
+def check_parameters(input: Tensor, *parameters: Tensor | None) -> None:
+    """Raise RuntimeError unless each parameter is of the type of `input`, or all are float32 and `input` is of low precision."""
+    given = [p.dtype for p in parameters if p is not None]
+    if any(d is not input.dtype for d in given):
+        if not input.dtype.is_low:
+            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+        if any(d is not lamina.float32 for d in given):
+            raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
+
+
 # ---- layers ----------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +131,7 @@ def _layer_norm(
 def _normalized_shape(
     input: Tensor, normalized_shape: Any, star: str, function: str, **named: Tensor | None
 ) -> list[int]:
-    if not isinstance(normalized_shape, Sequence):
+    if not isinstance(normalized_shape, (tuple, list)) or not all(hasattr(n, "__index__") for n in normalized_shape):
         raise TypeError(
             f"{function}(): argument 'normalized_shape' (position 2) must be tuple of ints, "
             f"not {type(normalized_shape).__name__}"
@@ -154,6 +164,7 @@ def native_layer_norm(
     """`layer_norm`, and the mean and 1 / standard deviation of each row."""
     check_tensor(input, "layer_norm")
     shape = _normalized_shape(input, normalized_shape, ", ", "layer_norm", weight=weight, bias=bias)
+    check_parameters(input, weight, bias)
     check_floating(input, "layer_norm", "LayerNormKernelImpl")
     if input.numel() == 0:
         rows = [*input.shape[: -len(shape)], *[1] * len(shape)]
@@ -241,7 +252,8 @@ def native_group_norm(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`group_norm` of (N, C, *), and the mean and 1 / standard deviation (N, group)."""
-    check_floating(input, "native_group_norm", "GroupNormKernelImpl")
+    if input.numel() != N * C * HxW:
+        raise RuntimeError(f"Expected input to have N * C * HxW = {N * C * HxW} elements, but it has {input.numel()}")
     if group <= 0 or C % group:
         raise RuntimeError(
             f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
@@ -253,6 +265,8 @@ def native_group_norm(
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
                 f"shape {list(value.shape)} and input of shape {list(input.shape)}"
             )
+    check_parameters(input, weight, bias)
+    check_floating(input, "native_group_norm", "GroupNormKernelImpl")
     if C * HxW == 0:
         out = affine(input.clone(), *(None if p is None else p.sum() for p in (weight, bias)))
         return out, input.new_zeros((N, group)), input.new_zeros((N, group))
@@ -260,12 +274,11 @@ def native_group_norm(
     return out, *as_parameters(kept, input, weight)
 
 
-@of_tensors
+@loosely
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """Normalisation of (N, C, *) over each sample's groups of channels, then weight and bias (C) per channel."""
-    check_tensor(input, "group_norm")
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
     batch, channels = input.shape[:2]
@@ -298,10 +311,9 @@ def rms_norm(
     return out if wide is input else out.to(input.dtype)
 
 
-@of_tensors
+@loosely
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """`input` over (k + alpha * mean of squares of the `size` channels around) ** beta; input (N, C, *)."""
-    check_tensor(input, "local_response_norm")
     if input.dim() < 3:
         gap = " " * 25  # PyTorch's sentence holds a line of its source
         raise ValueError(f"Expected 3D or higher dimensionality{gap} input (got {input.dim()} dimensions)")

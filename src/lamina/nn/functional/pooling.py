@@ -215,18 +215,18 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Ints) -> Tensor:
     return _adaptive_mean(input.unsqueeze(-2), [1, *length]).squeeze(-2)
 
 
+@loosely
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Means of (N, C, H, W) or (C, H, W) over `output_size` windows; None keeps a dimension."""
-    check_tensor(input, "adaptive_avg_pool2d")
     wanted = with_defaults(output_size, input, 2)
     if len(wanted) != 2:
         raise RuntimeError("adaptive_avg_pool2d: output_size must be 2")
     return _adaptive_mean(input, wanted)
 
 
+@loosely
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means of (N, C, D, H, W) or (C, D, H, W) over `output_size` windows; None keeps a dimension."""
-    check_tensor(input, "adaptive_avg_pool3d")
     wanted = with_defaults(output_size, input, 3)
     if len(wanted) != 3:
         raise RuntimeError("adaptive_avg_pool3d: output_size must be 3")
@@ -248,11 +248,9 @@ def _adaptive_mean(input: Tensor, wanted: list[int]) -> Tensor:
 
 
 def _adaptive_max(rank: int, input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
-    name = f"adaptive_max_pool{rank}d"
-    check_tensor(input, name)
     wanted = with_defaults(output_size, input, rank)
     if len(wanted) != rank:
-        raise RuntimeError(f"{name}(): internal error: output_size.size() must be {rank}")
+        raise RuntimeError(f"adaptive_max_pool{rank}d(): internal error: output_size.size() must be {rank}")
     return _ADAPTIVE_MAX[rank](input, wanted)
 
 

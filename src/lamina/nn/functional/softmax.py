@@ -14,7 +14,7 @@ from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import softmax as public
 from lamina.primitives.functions import bare
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.inplace import loosely
 
 _softmax, _log_softmax = bare(public.softmax), bare(public.log_softmax)
 
@@ -40,10 +40,10 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return _softmax(input, _given("softmax", input, dim), dtype)  # type: ignore[no-any-return]
 
 
-@of_tensors
+@loosely
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax(-input)."""
-    return lamina.softmax(-input, _given("softmin", input, dim), dtype)
+    return (-input).softmax(_given("softmin", input, dim), dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:

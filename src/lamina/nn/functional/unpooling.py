@@ -6,29 +6,28 @@ Here: the output sizes and the random samples. Not here: the windows (primitives
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import check_tensor
+from lamina.nn.functional._checks import int_list
 from lamina.nn.functional._pool_arguments import Ints, sizes
 from lamina.primitives import pooling as kernels
-from lamina.primitives.inplace import loosely, of_tensors
+from lamina.primitives.inplace import loosely
 
 
 def _fractional(
     rank: int, input: Tensor, kernel_size: Ints, output_size: Any, output_ratio: Any, samples: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     name = f"fractional_max_pool{rank}d"
-    check_tensor(input, name)
     if output_size is None and output_ratio is None:
         raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
     if output_size is None:
         ratios = [output_ratio] * rank if isinstance(output_ratio, (int, float)) else list(output_ratio)
         if len(ratios) != rank:
             raise ValueError(f"{name} requires output_ratio to either be a single Int or tuple of Ints.")
-        output_size = [int(size * ratio) for size, ratio in zip(input.shape[-rank:], ratios, strict=True)]
+        output_size = [int(size * ratio) for size, ratio in zip(input.size()[-rank:], ratios, strict=True)]
     if samples is None:
         batch = input.shape[0] if input.dim() == rank + 2 else 1
         channels = input.shape[-rank - 1]
@@ -74,67 +73,62 @@ def fractional_max_pool3d(
     return pair if return_indices else pair[0]
 
 
+def _each(value: Any, rank: int) -> tuple[Any, ...]:
+    """`value` for each dimension. PyTorch reads the windows of an unpooling in Python: what they are, arithmetic finds out."""
+    return tuple(value) if isinstance(value, Iterable) else (value,) * rank
+
+
 def _unpooled_size(
-    input: Tensor, kernel: list[int], stride: list[int], padding: list[int], wanted: Sequence[int] | None
+    rank: int, input: Tensor, kernel_size: Ints, stride: Ints | None, padding: Ints, wanted: Sequence[int] | None
 ) -> list[int]:
     """The output size of an unpooling: the natural one, or `wanted` if within one stride of it."""
-    rank = len(kernel)
-    natural = [
-        (size - 1) * step + window - 2 * pad
-        for size, window, step, pad in zip(input.shape[-rank:], kernel, stride, padding, strict=True)
-    ]
-    if wanted is None:
-        return natural
-    if len(wanted) == rank + 2:
-        wanted = wanted[2:]
-    if len(wanted) != rank:
+    kernel = _each(kernel_size, rank)
+    steps, pads = kernel if stride is None else _each(stride, rank), _each(padding, rank)
+    size = input.size()
+    natural = [(size[len(size) - len(kernel) + d] - 1) * steps[d] + kernel[d] - 2 * pads[d] for d in range(len(kernel))]
+    found = natural if wanted is None else list(wanted)
+    if len(found) == len(kernel) + 2:
+        found = found[2:]
+    if len(found) != len(kernel):
         raise ValueError(
-            f"output_size should be a sequence containing {rank} or {rank + 2} elements, "
-            f"but it has a length of '{len(wanted)}'"
+            f"output_size should be a sequence containing {len(kernel)} or {len(kernel) + 2} elements, "
+            f"but it has a length of '{len(found)}'"
         )
-    for dim, (size, middle, step) in enumerate(zip(wanted, natural, stride, strict=True)):
-        if not middle - step < size < middle + step:
+    for d, (n, middle) in enumerate(zip(found, natural, strict=True)):
+        if wanted is not None and not middle - steps[d] < n < middle + steps[d]:
             raise ValueError(
-                f'invalid output_size "{wanted}" (dim {dim} must be between {middle - step} and {middle + step})'
+                f'invalid output_size "{wanted}" (dim {d} must be between {middle - steps[d]} and {middle + steps[d]})'
             )
-    return list(wanted)
+    if len(found) != rank:
+        raise RuntimeError(f"There should be exactly {rank} elements in output_size, but got {len(found)} elements.")
+    return int_list(found, rank, f"max_unpool{rank}d", "output_size")
 
 
-def _window(rank: int, kernel_size: Ints, stride: Ints | None, padding: Ints) -> tuple[list[int], list[int], list[int]]:
-    name = f"max_unpool{rank}d"
-    kernel = sizes(kernel_size, rank, name, "kernel_size", 3)
-    steps = sizes(stride, rank, name, "stride", 4, omissible=True) or kernel
-    return kernel, steps, sizes(padding, rank, name, "padding", 5)
-
-
+@loosely
 def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros, with `input` at the places that `max_pool1d` gave."""
-    check_tensor(input, "max_unpool1d")
-    kernel, steps, pads = _window(1, kernel_size, stride, padding)
-    size = _unpooled_size(input, kernel, steps, pads, output_size)
+    size = _unpooled_size(1, input, kernel_size, stride, padding, output_size)
     return kernels.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
 
 
-@of_tensors
+@loosely
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros, with `input` at the places that `max_pool2d` gave."""
-    check_tensor(input, "max_unpool2d")
-    kernel, steps, pads = _window(2, kernel_size, stride, padding)
-    return kernels.max_unpool2d(input, indices, _unpooled_size(input, kernel, steps, pads, output_size))
+    return kernels.max_unpool2d(input, indices, _unpooled_size(2, input, kernel_size, stride, padding, output_size))
 
 
-@of_tensors
+@loosely
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros, with `input` at the places that `max_pool3d` gave."""
-    check_tensor(input, "max_unpool3d")
-    kernel, steps, pads = _window(3, kernel_size, stride, padding)
-    return kernels.max_unpool3d(input, indices, _unpooled_size(input, kernel, steps, pads, output_size), steps, pads)
+    size = _unpooled_size(3, input, kernel_size, stride, padding, output_size)
+    steps, pads = sizes(stride, 3, "max_unpool3d", "stride", 4, omissible=True), _each(padding, 3)
+    return kernels.max_unpool3d(input, indices, size, steps or list(_each(kernel_size, 3)), list(pads))

@@ -19,7 +19,7 @@ from lamina.nn.functional._checks import check_same_dtype, check_tensor
 from lamina.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from lamina.primitives import fused
 from lamina.primitives import vision as kernels
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.inplace import loosely, of_tensors
 
 _NEAREST = {
     ("nearest", 1): kernels.upsample_nearest1d,
@@ -82,6 +82,7 @@ def _wanted(
     return [int(size * scale) for size, scale in zip(spatial, scales, strict=True)], scales
 
 
+@loosely
 def interpolate(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None, antialias: bool = False,
@@ -92,7 +93,6 @@ def interpolate(
     `antialias`, for shrinking: "bilinear", "bicubic", "lanczos". `align_corners`: corner pixels stay in place.
     Raises ValueError and NotImplementedError for arguments that do not go together.
     """
-    check_tensor(input, "interpolate")
     if mode in _ALIGNABLE:
         align_corners = bool(align_corners)
     elif align_corners is not None and mode in ("nearest", "area", "nearest-exact"):
