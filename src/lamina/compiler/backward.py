@@ -16,7 +16,7 @@ from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
 from lamina.compiler import pipeline
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.capture.recorder import Buffer, Recorder, extent
-from lamina.compiler.effects import distinct, leads_to_leaf
+from lamina.compiler.effects import Refused, distinct, leads_to_leaf
 from lamina.compiler.graph import Graph, Origin, Ref, Value, row_major
 from lamina.compiler.graph import Node as Call
 from lamina.core.strided import Array, owner_of
@@ -24,31 +24,29 @@ from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import Place, users_place
 
 
-def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> tuple[Joints | None, str | None]:
-    """The way back from the differentiable results of a run, recorded too; None where there is none, or why it cannot be had."""
+def joint_of(recorder: Recorder, result: Any, tensors: Sequence[Tensor]) -> Joints | None:
+    """The way back from the differentiable results of a run, recorded too; None where there is none. Raises Refused."""
     leaves = distinct(result)[0]
     shown = [
         i for i, v in enumerate(leaves) if isinstance(v, Tensor) and v._node is not None and leads_to_leaf(v._node)
     ]
     shown = [i for i in shown if not any(leaves[i] is t for t in tensors) and id(leaves[i]) not in recorder.before.ids]
     if not shown:
-        return None, None
+        return None
     if any(_hooked(t) for t in tensors):
-        return None, "an argument has hooks"
+        raise Refused("an argument has hooks")
     groups: list[Group] = []  # results that share no node: a backward through some leaves the others as they are
     for i in shown:
-        ends, nodes, why = _ends(leaves[i], tensors, recorder)
-        if why is not None:
-            return None, why
+        ends, nodes = _ends(leaves[i], tensors, recorder)
         group = Group([(i, ends)], nodes)
         for other in [g for g in groups if not g.nodes.isdisjoint(nodes)]:
             groups.remove(other)
             group = Group(other.outs + group.outs, other.nodes | group.nodes)
         groups.append(group)
     try:
-        return Joints([_recorded(group, leaves, tensors, recorder) for group in groups]), None
+        return Joints([_recorded(group, leaves, tensors, recorder) for group in groups])
     except RuntimeError as error:  # the program need not come to it
-        return None, f"a backward from its results fails: {error}"
+        raise Refused(f"a backward from its results fails: {error}") from None
 
 
 class Group(NamedTuple):
@@ -90,7 +88,7 @@ def _recorded(group: Group, leaves: Sequence[Any], tensors: Sequence[Tensor], re
     return joint
 
 
-def _ends(out: Tensor, tensors: Sequence[Tensor], recorder: Recorder) -> tuple[dict[Any, None], set[Any], str | None]:
+def _ends(out: Tensor, tensors: Sequence[Tensor], recorder: Recorder) -> tuple[dict[Any, None], set[Any]]:
     """The edges at which the graph of a result leaves the call: arguments, and leaves that it reads; the nodes up to there."""
     given = {edge_of(t) for t in tensors if t._node is not None}
     stops = {_node(edge) for edge in given}
@@ -107,20 +105,20 @@ def _ends(out: Tensor, tensors: Sequence[Tensor], recorder: Recorder) -> tuple[d
         node = _node(edge)
         if isinstance(node, Tensor):
             if node._more is not None and (node._more.hooks or node._more.post_hooks):
-                return ends, seen, "a leaf has hooks, which a backward of the whole call would run once more"
+                raise Refused("a leaf has hooks, which a backward of the whole call would run once more")
             ends[node] = None
             continue
         if node in seen:
             continue
         if node in stops or node._seq < recorder.start:
-            return ends, seen, "it reads a tensor that is neither an argument nor a leaf, and has a history"
+            raise Refused("it reads a tensor that is neither an argument nor a leaf, and has a history")
         if node._extra is not None and (
             node._extra.tensor_hooks or node._extra.pre_hooks or node._extra.post_hooks or node._extra.retain
         ):
-            return ends, seen, "a tensor made in it has hooks"
+            raise Refused("a tensor made in it has hooks")
         seen.add(node)
         stack.extend(node._edges)
-    return ends, seen, None
+    return ends, seen
 
 
 def _hooked(t: Tensor) -> bool:
@@ -146,6 +144,12 @@ class Joints:
     @property
     def saved(self) -> list[Value]:
         return list(dict.fromkeys(v for part in self.parts for v in part.saved))
+
+    def repeats(self, function: Callable[..., Any], recorder: Recorder) -> None:
+        """What a backward that is recorded calls: `function`, the call itself, unless it does more than compute."""
+        again = "it draws random numbers" if recorder.draws else "it writes to tensors" if recorder.written() else None
+        for part in self.parts:
+            part.function, part.again = function, again
 
     def prepare(self, recorder: Recorder) -> None:
         """Decide what is kept between forward and backward, and make the programs of the backward."""

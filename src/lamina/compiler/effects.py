@@ -9,31 +9,55 @@ import functools
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamina.autograd.graph import Output as GraphOutput
 from lamina.compiler.capture.purity import CONTAINERS
 from lamina.compiler.capture.recorder import Recorder, hooks_of
-from lamina.compiler.replay import Effects, Output
+from lamina.compiler.replay import Output
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
 
 
-def effects_of(
-    recorder: Recorder, result: Any, tensors: Sequence[Tensor], joint: Any, old: Callable[[Any], bool]
-) -> tuple[Effects | None, str | None]:
-    """The effects of the run that `recorder` heard, which returned `result`; or None and why not. old: whether a container was there
-    before."""
+class Refused(Exception):
+    """A run cannot be had again. Its text: why, in words."""
+
+
+class Changes(NamedTuple):
+    """What a run changed of what was there before; see replay.Effects."""
+
+    grads: list[tuple[Tensor, Output]]
+    versions: list[tuple[Any, int]]
+    had: list[tuple[Tensor, bool]]
+
+
+class Returned(NamedTuple):
+    """What a run returned; see replay.Effects."""
+
+    outputs: list[Any]
+    rebuild: Callable[[list[Any]], Any]
+    single: bool
+
+
+def changes_of(recorder: Recorder, tensors: Sequence[Tensor]) -> Changes:
+    """What the run that `recorder` heard changed. Raises Refused."""
+    others = len(sys._current_frames()) > 1  # threads: what they do meanwhile is none of this run's effects
+    grads, had = _gradients(recorder, tensors, others)
+    return Changes(grads, _versions(recorder, tensors, others), had)
+
+
+def _gradients(
+    recorder: Recorder, tensors: Sequence[Tensor], others: bool
+) -> tuple[list[tuple[Tensor, Output]], list[tuple[Tensor, bool]]]:
+    """The gradients that leaves have now and had not; the leaves of whom it counted whether they had one."""
     grads: list[tuple[Tensor, Output]] = []
     had: list[tuple[Tensor, bool]] = []
-    others = len(sys._current_frames()) > 1  # threads: what they do meanwhile is none of this run's effects
     for leaf, before in recorder.before.leaf_grads:
         now = None if leaf._more is None else leaf._more.grad
-        if others and id(leaf) not in recorder.replaced and (now is None or not recorder.knows(now._array)):
+        ours = now is not None and recorder.knows(now._array)
+        if others and not ours and id(leaf) not in recorder.replaced:
             continue
-        if id(leaf) not in recorder.forgotten and (
-            now is not before or (now is not None and recorder.knows(now._array))
-        ):
+        if id(leaf) not in recorder.forgotten and (now is not before or ours):
             had.append((leaf, before is not None))
         if now is before:
             continue
@@ -42,8 +66,13 @@ def effects_of(
             continue
         out = _output(recorder, now, tensors)
         if out is None or now._node is not None:
-            return None, "a gradient that the run left is not one that it computed, or has a graph"
+            raise Refused("a gradient that the run left is not one that it computed, or has a graph")
         grads.append((leaf, out))
+    return grads, had
+
+
+def _versions(recorder: Recorder, tensors: Sequence[Tensor], others: bool) -> list[tuple[Any, int]]:
+    """The tensors (or their numbers among the arguments) that were written to, and how often."""
     versions: dict[int, tuple[Any, int]] = {}
     numbers = {id(t): i for i, t in reversed(list(enumerate(tensors)))}
     for t, counter, n in recorder.before.versions:
@@ -51,46 +80,49 @@ def effects_of(
             continue
         after = t._version_
         if after is not counter and counter is not None:
-            return None, "the memory of a tensor was exchanged"
+            raise Refused("the memory of a tensor was exchanged")
         if t._node is not recorder.before.nodes[id(t)] and not (_is_view(t) and after is not None and after.n != n):
-            return None, "the place of a tensor in the graph changed"
+            raise Refused("the place of a tensor in the graph changed")
         if hooks_of(t) != recorder.before.hooks[id(t)]:
-            return None, "it registers or removes a hook of a tensor that was there before"
+            raise Refused("it registers or removes a hook of a tensor that was there before")
         if after is not None and not (t._more is not None and t._more.inference) and after.n != n:
             if id(t) in numbers:
                 versions[id(after)] = (numbers[id(t)], after.n - n)
             versions.setdefault(id(after), (t, after.n - n))
+    return list(versions.values())
+
+
+def returned(
+    recorder: Recorder, result: Any, tensors: Sequence[Tensor], joint: Any, old: Callable[[Any], bool]
+) -> Returned:
+    """How the `result` of the run can be had again. old: whether a container was there before. Raises Refused."""
     if _holds_old(result, old):
-        return None, "it returns a container that was there before, or the same one twice"
+        raise Refused("it returns a container that was there before, or the same one twice")
     leaves, places, spec = distinct(result)
-    outputs: list[Any] = []
-    for value in leaves:
-        if not isinstance(value, Tensor):
-            if type(value) not in _PLAIN:
-                return None, f"it returns an object of its own, a {type(value).__name__}"
-            outputs.append(value)
-            continue
-        if value.__class__ is not Tensor and id(value) not in recorder.before.ids:
-            return None, f"it returns a {type(value).__name__} of its own"
-        found = _output(recorder, value, tensors)
-        if found is None:
-            return None, "its result is a view of memory that was there before"
-        if value._node is not None and found.ref is not None:
-            if not leads_to_leaf(value._node):
-                found = found._replace(node=value._node)
-            elif joint is None:
-                return None, "its result has a graph that backward has not been through"
-        outputs.append(found)
-    single = isinstance(result, Tensor)
-    return Effects(
-        grads,
-        list(versions.values()),
-        outputs,
-        lambda values: pytree.tree_unflatten([values[i] for i in places], spec),
-        single,
-        had,
-        joint,
-    ), None
+    outputs = [_returned(recorder, value, tensors, joint) for value in leaves]
+    return Returned(
+        outputs, lambda values: pytree.tree_unflatten([values[i] for i in places], spec), isinstance(result, Tensor)
+    )
+
+
+def _returned(recorder: Recorder, value: Any, tensors: Sequence[Tensor], joint: Any) -> Any:
+    """One leaf of a result: an Output for a tensor, else the value itself."""
+    if not isinstance(value, Tensor):
+        if type(value) not in _PLAIN:
+            raise Refused(f"it returns an object of its own, a {type(value).__name__}")
+        return value
+    if value.__class__ is not Tensor and id(value) not in recorder.before.ids:
+        raise Refused(f"it returns a {type(value).__name__} of its own")
+    found = _output(recorder, value, tensors)
+    if found is None:
+        raise Refused("its result is a view of memory that was there before")
+    if value._node is None or found.ref is None:
+        return found
+    if not leads_to_leaf(value._node):
+        return found._replace(node=value._node)
+    if joint is None:
+        raise Refused("its result has a graph that backward has not been through")
+    return found
 
 
 def _is_view(t: Tensor) -> bool:
@@ -123,14 +155,14 @@ def _holds_old(result: Any, old: Callable[[Any], bool]) -> bool:
     return False
 
 
-def overlapping(effects: Effects) -> list[int]:
+def overlapping(outputs: Sequence[Any]) -> list[int]:
     """The numbers of results that lie in the memory of an earlier one."""
-    values = [o.ref.value if isinstance(o, Output) and o.ref is not None else None for o in effects.outputs]
+    values = [o.ref.value if isinstance(o, Output) and o.ref is not None else None for o in outputs]
     return [i for i, v in enumerate(values) if v is not None and v in values[:i]]
 
 
 def leads_to_leaf(node: Any) -> bool:
-    """Whether a backward from here could still reach a leaf: no node on the way has been freed."""
+    """Whether a backward from here could still reach a leaf, or a place where a function transform waits: no node on the way has been freed."""
     seen: set[Any] = set()
     stack = [node]
     while stack:
@@ -140,6 +172,8 @@ def leads_to_leaf(node: Any) -> bool:
             return True
         if one is None or one in seen or one._saved is None:
             continue
+        if all(edge is None for edge in one._edges):
+            return True
         seen.add(one)
         stack.extend(one._edges)
     return False

@@ -1,6 +1,6 @@
-"""One recorded run of a compiled function: what its replay is made of, and what must hold for it to be this run again.
+"""One call of a compiled function, and one recorded run: what its replay is made of, and what must hold for a call to be this run again.
 
-Here: this. Not here: recording (capture/), the decision which recording runs (api.py).
+Here: these. Not here: how a run is listened to (listening.py), the decision which recording runs (api.py).
 """
 
 from __future__ import annotations
@@ -8,23 +8,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lamina.autograd import modes
 from lamina.compiler import pipeline
 from lamina.compiler.capture.guards import Facts
 from lamina.compiler.capture.lines import Lines
 from lamina.compiler.replay import Replay, Shape
+from lamina.core.dtype import get_default_dtype
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
+
+
+class Call:
+    """One call of a compiled function: its arguments, and what else a recording must have been made with to stand for it."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args, self.kwargs, self.mode = args, kwargs, modes.current()
+        leaves, spec = pytree.tree_flatten((args, kwargs))
+        self.tensors = [v for v in leaves if isinstance(v, Tensor)]
+        self.others = [v for v in leaves if not isinstance(v, Tensor)]
+        values = tuple(None if isinstance(v, Tensor) else key_of(v) for v in leaves)
+        self.key = (spec, values, self.mode is None or self.mode.grad, get_default_dtype())
+
+    @property
+    def plain(self) -> bool:
+        """Whether its arguments are tensors, by position."""
+        return not self.kwargs and all(isinstance(a, Tensor) for a in self.args)
 
 
 class Recording:
     """One recorded run: what its replay is made of, its replay once there was a second call, or why there is none."""
 
-    def __init__(self, key: Any, mode: Any, nan: bool = False) -> None:
-        self.key, self.mode, self.nan = key, mode, nan
-        self.kept: list[Any] = []  # arguments that are no tensors: the key knows some by identity
+    def __init__(self, call: Call, nan: bool) -> None:
+        self.key, self.mode, self.nan = call.key, call.mode, nan
+        self.kept = call.others  # the key knows some by identity
         self.why: str | None = None  # it is eager
         self.recorder: Any = None
-        self.shapes: list[Shape] = []
+        self.shapes = [shape_of(t, call.tensors) for t in call.tensors]
         self.effects: Any = None
         self.facts = Facts()
         self.lines = Lines(None)
@@ -32,14 +51,15 @@ class Recording:
         self.begun = False  # to be made a replay of, which uses up the recorder
         self.calls = 0
 
-    def differs(self, tensors: Sequence[Tensor]) -> str | None:
-        """What is not as it was recorded, in words; None where the run could be this one again."""
+    def differs(self, call: Call) -> str | None:
+        """What is not as it was recorded, in words; None where the call could be this run again."""
+        if self.key != call.key or self.mode is not call.mode:
+            return "an argument that is no tensor, or a mode, is another"
         if self.why is not None:
             return self.why
         if self.begun and self.replay is None:
             return "the making of its replay was interrupted"
-        if len(tensors) != len(self.shapes):
-            return "the number of tensors"
+        tensors = call.tensors
         for i, (t, s) in enumerate(zip(tensors, self.shapes, strict=True)):
             now = shape_of(t, tensors)
             if now != s:
@@ -52,8 +72,9 @@ class Recording:
                 return f"{label} is {read()}, which decides something else"
         return None if self.facts.holds() else self.facts.broken()
 
-    def varying(self, key: Any, function: Any) -> set[str]:
-        """The names that a call with this key found other values under than the recorded one did, as far as can be told."""
+    def varying(self, call: Call, function: Any) -> set[str]:
+        """The names that a call found other values under than the recorded one did, as far as can be told."""
+        key = call.key
         if key[0] != self.key[0] or key[2:] != self.key[2:]:
             return set()
         if key[1] != self.key[1]:
