@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.autograd import engine, errors, modes
+from lamina.autograd.function import BackwardCFunction
 from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
+from lamina.autograd.saved import Packed
 from lamina.compiler import pipeline
 from lamina.compiler.bound import Bound, elements_at, low_address
 from lamina.compiler.capture.recorder import Buffer, Recorder, extent
@@ -110,6 +112,8 @@ def _ends(out: Tensor, tensors: Sequence[Tensor], recorder: Recorder) -> tuple[d
             continue
         if node in seen:
             continue
+        if isinstance(node, BackwardCFunction) or any(isinstance(kept, Packed) for kept in node._saved or ()):
+            raise Refused("its backward runs code of the program's own")
         if node in stops or node._seq < recorder.start:
             raise Refused("it reads a tensor that is neither an argument nor a leaf, and has a history")
         if node._extra is not None and (

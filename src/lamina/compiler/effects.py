@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lamina.autograd.graph import Output as GraphOutput
 from lamina.compiler.capture.purity import CONTAINERS
 from lamina.compiler.capture.recorder import Recorder, hooks_of
@@ -100,6 +102,10 @@ def returned(
         raise Refused("it returns a container that was there before, or the same one twice")
     leaves, places, spec = distinct(result)
     outputs = [_returned(recorder, value, tensors, joint) for value in leaves]
+    if joint is not None and _entangled(leaves, outputs):
+        raise Refused(
+            "two of its results are the same elements, and have a history: writing to one changes the other's"
+        )
     return Returned(
         outputs, lambda values: pytree.tree_unflatten([values[i] for i in places], spec), isinstance(result, Tensor)
     )
@@ -159,6 +165,13 @@ def overlapping(outputs: Sequence[Any]) -> list[int]:
     """The numbers of results that lie in the memory of an earlier one."""
     values = [o.ref.value if isinstance(o, Output) and o.ref is not None else None for o in outputs]
     return [i for i, v in enumerate(values) if v is not None and v in values[:i]]
+
+
+def _entangled(leaves: Sequence[Any], outputs: Sequence[Any]) -> bool:
+    """Whether two results with a history have elements in common."""
+    late = overlapping(outputs)
+    arrays = [leaf._array for leaf in leaves if isinstance(leaf, Tensor) and leaf._node is not None] if late else []
+    return any(np.shares_memory(a, b) for n, a in enumerate(arrays) for b in arrays[:n])
 
 
 def leads_to_leaf(node: Any) -> bool:

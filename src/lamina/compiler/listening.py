@@ -17,6 +17,7 @@ from lamina.compiler.backward import Joints, joint_of
 from lamina.compiler.capture.guards import Facts, goes_on
 from lamina.compiler.capture.heap import alive
 from lamina.compiler.capture.lines import Lines
+from lamina.compiler.capture.live import forget
 from lamina.compiler.capture.purity import CONTAINERS, Watch
 from lamina.compiler.capture.recorder import Before, Recorder
 from lamina.compiler.capture.stateful import Stateful, stateful_classes
@@ -55,12 +56,16 @@ class Heard:
 
     def _run(self) -> Any:
         call, recorder = self.call, self.recorder
-        listening = modes.mode().but(listener=recorder)
-        undo = chain(self.watch.undoing(), self.stateful.undoing(), map(modes.set_current, (call.mode,)))
+        listening: Any = modes.mode().but(listener=recorder)
+        left = [call.mode]
+        undo = chain(self.watch.undoing(), self.stateful.undoing(), map(modes.set_current, left))
         try:
             modes.set_current(listening)
             with self.stateful, self.watch:
                 result = self.function(*call.args, **call.kwargs)
+            if _settings(modes.mode()) != _settings(listening):
+                left[0] = modes.mode().but(listener=None)
+                self._refused = "it leaves another mode than it found, such as whether gradients are recorded"
             if isinstance(recorder, Witness) and (error := recorder.error(result)) is not None:
                 raise error
             self._way_back(result)
@@ -70,6 +75,7 @@ class Heard:
                 sys.setprofile(None)  # while Python looks at each call, one may be interrupted before it begins
             finally:
                 carry_out(undo)
+                forget(recorder.lives)
 
     def _way_back(self, result: Any) -> None:
         """Listen to the gradients that may flow through the call, too."""
@@ -106,14 +112,20 @@ class Heard:
 
     def facts(self) -> Facts:
         """What must hold for another run to be the same."""
-        facts, function = Facts(), self.function
+        given = {id(t) for t in self.call.tensors}
+        facts, function = Facts(self.recorder.before.ids, given), self.function
         roots = [("the function", function), *((type(o).__name__, o) for o in self.stateful.used())]
         facts.of_run(self.watch.reads.values(), roots)
+        facts.of_tensors(self.recorder.read.values())
         facts.seen[0] = changes[0]
         for name, value in (*zip(self.lines.names, self.call.args, strict=False), *self.call.kwargs.items()):
             if goes_on(value):
                 facts.iterator(name)
         return facts
+
+
+def _settings(mode: modes.Mode) -> list[Any]:
+    return [getattr(mode, name) for name in mode.__slots__]
 
 
 def _at(place: Any) -> str:

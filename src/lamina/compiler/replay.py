@@ -114,6 +114,11 @@ class Replay(Bound):
         for out in (*(o for _, o in effects.grads), *effects.outputs):
             if isinstance(out, Output) and out.ref is not None:
                 self.refs.setdefault(out.ref.value, out.ref)
+        places: dict[Value, list[int]] = {}
+        for n, out in enumerate(effects.outputs):
+            if isinstance(out, Output) and out.ref is not None:
+                places.setdefault(out.ref.value, []).append(n)
+        self.views = [ns for ns in places.values() if len(ns) > 1]  # results that lie in the same memory
         slot = {v: k for k, v in self.made}
         shown = {o.ref.value for o in effects.outputs if isinstance(o, Output) and o.ref is not None}
         self.gradients: list[Gradient] = []
@@ -238,6 +243,10 @@ class Replay(Bound):
                 values.append(tensors[out.tensor] if out.tensor.__class__ is int else out.tensor)
             else:
                 values.append(self.shown(self.array_of(out.ref.value, made), out))
+        for first, *others in self.views:
+            counter = version(values[first])
+            for n in others:
+                values[n]._version_ = counter
         if self.effects.joint is not None:
             self.effects.joint.attach(values, tensors, lambda v: self.array_of(v, made))
         return self.effects.rebuild(values)
@@ -437,7 +446,10 @@ class Replay(Bound):
     def _fact(self, add: Callable[[str], None], n: int, fact: Fact) -> None:
         names = self.names
         names[f"f{n}"], names[f"e_{n}"] = fact.holds, fact.expected
-        if fact.holder is not None:
+        if fact.owner is not None:
+            names[f"j{n}"] = fact.owner
+            add(f"    if j{n}.{fact.key} is not e_{n} and not f{n}(): return MISSED")
+        elif fact.holder is not None:
             names[f"j{n}"], names[f"i{n}"] = fact.holder, fact.key
             default = ", e_" if fact.expected is MISSING else ""
             add(f"    if j{n}.get(i{n}{default and f'{default}{n}'}) is not e_{n} and not f{n}(): return MISSED")

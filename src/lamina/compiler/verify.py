@@ -89,14 +89,14 @@ def verified(
         return MISSED, None
     true = eager()
     left = _left(replay, true, rewind)
-    differences = _differences(found, left)
+    differences = _differences(found, left, _narrowest(recorder.graph))
     if differences:
         told = _searched(
             replay, recorder.graph, replay.program.work, differences, left, tensors, rewind, recorder, None
         )
     for way, back in zip(ways, backs, strict=True) if not differences else ():
-        if differences := _differences(back, left := way.eager(true)):
-            program = way.joint.program
+        program = way.joint.program
+        if differences := _differences(back, left := way.eager(true), _narrowest(recorder.graph, program.graph)):
             told = _searched(
                 replay, program.graph, program.stages.work, differences, left, tensors, rewind, recorder, way
             )
@@ -149,21 +149,31 @@ class Difference(NamedTuple):
     far: float
 
 
-def _differences(found: Sequence[tuple[str, Any]], true: Sequence[tuple[str, Any]]) -> list[Difference]:
+def _narrowest(*graphs: Graph) -> float:
+    """What is tolerated of the narrowest type that a program computes in: under autocast float32 holds numbers of bfloat16's precision."""
+    outs = (o for graph in graphs for node in graph.nodes for o in node.outputs if o is not None)
+    return max((TOLERANCE.get(o.dtype.name, 0.0) for o in outs), default=0.0)
+
+
+def _differences(
+    found: Sequence[tuple[str, Any]], true: Sequence[tuple[str, Any]], narrowest: float
+) -> list[Difference]:
     if len(found) != len(true):
         return [Difference(0, "another number of tensors", math.inf)]
     differences = []
     for at, ((what, a), (_, b)) in enumerate(zip(found, true, strict=True)):
-        if a is None and b is None:
-            continue
         if a is None or b is None:
-            differences.append(Difference(at, f"{what} is there in one only", math.inf))
-        elif a.shape != b.shape or a.dtype != b.dtype:
+            if a is not b:
+                differences.append(Difference(at, f"{what} is there in one only", math.inf))
+            continue
+        if a.shape != b.shape or a.dtype != b.dtype:
             text = f"{what}: {a.dtype}{list(a.shape)} for {b.dtype}{list(b.shape)}"
             differences.append(Difference(at, text, math.inf))
-        elif (far := distance(a, b)) > TOLERANCE.get(a.dtype.name, 0.0):
+            continue
+        tolerated = max(TOLERANCE[a.dtype.name], narrowest) if a.dtype.name in TOLERANCE else 0.0
+        if (far := distance(a, b)) > tolerated:
             text = f"is off by {far:.2g} (relative norm)" if far < math.inf else "has other numbers"
-            differences.append(Difference(at, f"{what} {text}", far / TOLERANCE.get(a.dtype.name, 1e-30)))
+            differences.append(Difference(at, f"{what} {text}", far / max(tolerated, 1e-30)))
     return differences
 
 

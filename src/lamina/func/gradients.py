@@ -69,7 +69,7 @@ class Places:
         """The gradients at the places, from (output, cotangent) pairs. No cotangent: ones. record: for others to differentiate."""
         # below the batches: there the graph is one of plain tensors
         outer = tuple(level for level in modes.mode().transforms if level not in self.levels)
-        create = record or bool(outer)
+        create = record or bool(outer) or modes.mode().listener is not None  # the compiler hears what Tensors do
         pairs = []
         for out, cotangent in roots:
             edge = edge_of_value(out)

@@ -11,15 +11,21 @@ import builtins
 import gc
 import re
 import sys
-from collections.abc import Callable, Iterable
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from itertools import chain
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from lamina.compiler.capture.purity import Read, attribute_names, global_names, reading
 from lamina.core.changes import changes
 from lamina.core.explained import where
-from lamina.core.tensor import Tensor
+from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import Place, is_own
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
@@ -29,16 +35,25 @@ _PLAIN = frozenset(
 _BY_NAME = frozenset(("getattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "__getattribute__"))
 MANY = 256
 """A container with more elements than this is not compared at each call: code that reads it is not replayed."""
+MANY_BYTES = 4096
+"""The same of an array of numbers."""
 
 
 class Fact:
     """`get()` must give what it gave: the same object, or an equal plain value."""
 
-    __slots__ = ("expected", "get", "holder", "key", "label")
+    __slots__ = ("expected", "get", "holder", "key", "label", "owner")
 
     def __init__(self, get: Callable[[], Any], expected: Any, label: str, holder: Any = None, key: Any = None) -> None:
         self.get, self.expected, self.label = get, expected, label
         self.holder, self.key = holder, key  # the dict that it is read from, if it is
+        self.owner: Any = None  # or the object whose attribute `key`, which it always has, it is
+
+    @staticmethod
+    def attribute(owner: Any, name: str, label: str) -> Fact:
+        fact = Fact(lambda: getattr(owner, name), getattr(owner, name), label, None, name)
+        fact.owner = owner
+        return fact
 
     def holds(self) -> bool:
         now = self.get()
@@ -69,10 +84,26 @@ class Members:
         return [*map(id, self.view)] == self.ids
 
 
+class Hooks:
+    """The hooks of a tensor, as they are at each look."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __iter__(self) -> Iterator[Any]:
+        about = self.tensor._more
+        found = () if about is None else (about.hooks, about.post_hooks)
+        return chain.from_iterable(hooks.values() for hooks in found if hooks)
+
+
 class Facts:
     """All facts of a recording. `unsure`: something was read that cannot be compared; why."""
 
-    def __init__(self) -> None:
+    def __init__(self, there: AbstractSet[int] = frozenset(), given: AbstractSet[int] = frozenset()) -> None:
+        self._there, self._given = (
+            there,
+            given,
+        )  # ids of tensors: those that were there before, and of these the arguments
         self.facts: list[Fact] = []
         self.members: list[Members] = []
         self.module_facts: list[Fact | Members] = []  # hold as long as no module's attribute is set
@@ -84,6 +115,7 @@ class Facts:
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._names: frozenset[str] = frozenset()
+        self._ran: frozenset[CodeType] = frozenset()
         self._by_name = True  # attributes are read whose names are not written in the code
 
     def holds(self) -> bool:
@@ -122,9 +154,12 @@ class Facts:
         names: set[str] = set()
         for read in reads:
             names |= attribute_names(read.code)
-        self._names = frozenset(names)
         asked = {name for read in reads for name in global_names(read.code)} | names
         self._by_name = not asked.isdisjoint(_BY_NAME)
+        if self._by_name:  # which may stand there as texts
+            names |= {c for read in reads for c in read.code.co_consts if isinstance(c, str) and c.isidentifier()}
+        self._names = frozenset(names)
+        self._ran = frozenset(read.code for read in reads)
         for label, value in roots:
             self._object(label, value)
         for read in reads:
@@ -149,6 +184,17 @@ class Facts:
                 if not goes_on(value):  # made in this run, else it is read elsewhere too
                     self._object(read.code.co_name, value)
 
+    def of_tensors(self, tensors: Iterable[Tensor]) -> None:
+        """Facts about tensors that calls got and that are no arguments: whether they are leaves that require grad, and their hooks."""
+        for t in tensors:
+            if id(t) in self._given:
+                continue
+            label = f"a tensor of shape {list(t._array.shape)}"
+            if t._node is None or t._node is LEAF:
+                self.facts.append(Fact.attribute(t, "_node", f"requires_grad of {label}"))
+            if t._node is LEAF:
+                self.module_facts.append(Members(Hooks(t), f"hooks of {label}"))
+
     def iterator(self, label: str) -> None:
         """The program reads an iterator that was there before: whether it took something from it cannot be seen."""
         self._doubt(label, f"{label} is an iterator, which goes on by itself")
@@ -170,49 +216,100 @@ class Facts:
     ) -> None:  # fmt: skip
         (self.module_facts if module else self.facts).append(Fact(get, expected, label, holder, key))
 
-    def _item(self, holder: dict[Any, Any], key: Any, label: str, module: bool = False) -> None:
+    def _item(self, holder: Mapping[Any, Any], key: Any, label: str, module: bool = False) -> None:
         value = holder[key]
         self._add(lambda: holder.get(key, MISSING), value, label, module, holder, key)
         self._object(label, value)
 
-    def _absent(self, holder: dict[str, Any], key: str, label: str) -> None:
+    def _absent(self, holder: Mapping[str, Any], key: str, label: str) -> None:
         """Nothing of this name: what it would hide is read."""
         self._add(lambda: holder.get(key, MISSING), MISSING, label, holder=holder, key=key)
 
     def _object(self, label: str, value: Any) -> None:
         """Facts about the inside of something that the code could reach."""
         cls = value.__class__
-        if cls in _PLAIN or isinstance(value, (Tensor, type, BuiltinFunctionType)) or id(value) in self._seen:
+        if cls in _PLAIN or isinstance(value, BuiltinFunctionType) or id(value) in self._seen:
+            return
+        if isinstance(value, Tensor):
+            self._tensor(label, value)
             return
         self._seen.add(id(value))
         self._kept.append(value)
         if goes_on(value):
             self.iterator(label)
             return
-        if isinstance(value, (list, tuple, dict, set, frozenset)):
+        if isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, (list, tuple, dict, set, frozenset, deque)):
             self._container(label, value)
+        elif isinstance(value, (np.ndarray, bytearray, array)):
+            self._numbers(label, value)
         elif isinstance(value, ModuleType):
             if not is_own(getattr(value, "__file__", None) or "<frozen builtin>"):
                 for name in self._names & value.__dict__.keys():
                     self._item(value.__dict__, name, f"{label}.{name}")
         elif isinstance(value, MethodType):
             self._object(label, value.__self__)
+            self._function(label, value.__func__)
         elif isinstance(value, FunctionType):
-            return  # what it reads is looked at when it runs
+            self._function(label, value)
         elif is_module(value):
+            self._object(cls.__name__, cls)
             self._module(label, value)
         elif is_optimizer(value):
             self._optimizer(label, value)
         elif hasattr(value, "__dict__"):
-            for name in self._names & value.__dict__.keys():
+            self._object(cls.__name__, cls)
+            for name in tuple(value.__dict__) if self._by_name else self._names & value.__dict__.keys():
                 self._item(value.__dict__, name, f"{label}.{name}")
             for name in self._names - value.__dict__.keys():
-                self._absent(value.__dict__, name, f"{label}.{name}")
+                if self._by_name or hasattr(cls, name) or hasattr(cls, "__getattr__"):
+                    self._absent(value.__dict__, name, f"{label}.{name}")
         else:
+            self._object(cls.__name__, cls)
             for name in self._names & {n for k in cls.__mro__ for n in _slots(k)}:
                 found = getattr(value, name, MISSING)
                 self._add(lambda v=value, n=name: getattr(v, n, MISSING), found, f"{label}.{name}")  # type: ignore[misc]
                 self._object(f"{label}.{name}", found)
+
+    def _tensor(self, label: str, t: Tensor) -> None:
+        """What the program wrote on a tensor."""
+        named = tuple(t.__dict__) if self._by_name else self._names & t.__dict__.keys()
+        if not named or id(t) not in self._there:
+            return
+        if id(t) in self._given:
+            self._doubt(label, f"it reads what the program wrote on a tensor that it gets: {', '.join(named)}")
+        self._seen.add(id(t))
+        for name in named:
+            self._item(t.__dict__, name, f"{label}.{name}")
+
+    def _numbers(self, label: str, value: Any) -> None:
+        """An array that is no tensor: what is read of it is a constant of the recording."""
+        now = np.asarray(value)
+        if now.nbytes > MANY_BYTES or now.dtype.hasobject:
+            self._doubt(label, f"{label} has {now.nbytes} bytes, too many to compare at each call")
+        else:
+            self._add(lambda: np.asarray(value).tobytes(), now.tobytes(), label)
+
+    def _function(self, label: str, function: Any) -> None:
+        """What a function that ran is made of; what it reads is looked at where it ran."""
+        if getattr(function, "__code__", None) in self._ran:
+            names = [n for n in ("__defaults__", "__kwdefaults__") if getattr(function, n) is not None]
+            self.facts.extend(Fact.attribute(function, name, f"{label}.{name}") for name in ("__code__", *names))
+
+    def _class(self, cls: type) -> None:
+        """What the program's own classes hold: attributes of such names as are read, methods that ran."""
+        own = [k for k in cls.__mro__ if _is_users(k)]
+        for n, k in enumerate(own):
+            for name, value in tuple(vars(k).items()):
+                functions = _functions(value)
+                if name not in self._names and not any(f.__code__ in self._ran for f in functions):
+                    continue
+                for hidden in own[:n]:
+                    self._absent(vars(hidden), name, f"{hidden.__name__}.{name}")
+                self._item(vars(k), name, f"{k.__name__}.{name}")
+                for f in functions:
+                    self._object(f"{k.__name__}.{name}", f)
 
     def _container(self, label: str, value: Any) -> None:
         if len(value) > MANY:
@@ -227,13 +324,13 @@ class Facts:
             if isinstance(value, set):
                 self._add(lambda: frozenset(value) == copy, True, label)
                 copy = frozenset(value)
-        elif isinstance(value, list) and not any(v.__class__ in _PLAIN for v in value):
+        elif isinstance(value, (list, deque)) and not any(v.__class__ in _PLAIN for v in value):
             self.members.append(Members(value, label))
             for n, element in enumerate(value):
                 self._object(f"{label}[{n}]", element)
         else:
             for n, element in enumerate(value):
-                if isinstance(value, list):
+                if isinstance(value, (list, deque)):
                     self._add(lambda n=n: value[n] if n < len(value) else MISSING, element, f"{label}[{n}]")  # type: ignore[misc]
                 self._object(f"{label}[{n}]", element)
 
@@ -284,14 +381,26 @@ class Facts:
                 self.members.append(Members(state.values(), f"{label}.state[...]"))
 
 
+def _is_users(cls: type) -> bool:
+    """Whether the program wrote a class."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return cls.__module__ == "__main__" or (file is not None and not is_own(file))
+
+
+def _functions(value: Any) -> list[FunctionType]:
+    """The functions that reading this from a class, or calling it, may come to."""
+    found = (value, *(getattr(value, name, None) for name in ("fget", "__func__", "func")))
+    return [f for f in found if isinstance(f, FunctionType)]
+
+
 @lru_cache(512)
 def _library_names(cls: type) -> frozenset[str]:
     """Names of attributes that the library's own code in a class reads."""
     found: set[str] = {"training"}
     for base in cls.__mro__:
         for value in vars(base).values():
-            for f in (value, *(getattr(value, n, None) for n in ("fget", "__func__"))):
-                if isinstance(f, FunctionType) and is_own(f.__code__.co_filename):
+            for f in _functions(value):
+                if is_own(f.__code__.co_filename):
                     found |= attribute_names(f.__code__)
     return frozenset(found)
 

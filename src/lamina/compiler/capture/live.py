@@ -7,7 +7,10 @@ a guard. Here: this class. Not here: which numbers are live (api.py puts them in
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from sys import getrefcount
+from types import CellType
 from typing import Any
 
 from lamina.autograd import modes
@@ -27,6 +30,7 @@ class Live(float):
     def make(value: float, recorder: Any, ref: Any, read: Callable[[], float] | None = None, label: str = "") -> Live:
         made = Live(value)
         made.recorder, made.ref, made.read, made.label = recorder, ref, read, label
+        recorder.lives.append(made)
         return made
 
     def pin(self, where: str) -> None:
@@ -85,6 +89,29 @@ class Live(float):
         return self._computed("abs", (self,), abs(float(self)))
 
 
+def forget(lives: list[Live]) -> None:
+    """The run is over: who kept one of its live numbers, such as a scheduler, or a list of learning rates, has a plain one instead."""
+    kept = {id(n): float(n) for n in lives if getrefcount(n) > _ALONE}
+    holders = gc.get_referrers(*(n for n in lives if id(n) in kept)) if kept else []
+    for holder in holders:
+        if holder is lives:
+            continue
+        if isinstance(holder, list):
+            holder[:] = [kept.get(id(v), v) for v in holder]
+        elif isinstance(holder, CellType):
+            holder.cell_contents = kept[id(holder.cell_contents)]
+        else:
+            state = holder if isinstance(holder, dict) else getattr(holder, "__dict__", None)
+            if isinstance(state, dict):
+                state.update({k: kept[id(v)] for k, v in state.items() if id(v) in kept})
+    lives.clear()
+
+
+def _references(lives: list[Live]) -> int:
+    """How many references `forget` finds to a live number that nobody else holds."""
+    return next(getrefcount(n) for n in lives)
+
+
 def _binary(name: str, operation: Callable[[float, float], float], swapped: bool) -> Any:
     def method(self: Live, other: Any) -> Any:
         if not isinstance(other, (int, float)):
@@ -101,3 +128,5 @@ for _symbol, _name, _operation in (
 ):  # fmt: skip
     setattr(Live, f"__{_symbol}__", _binary(_name, _operation, False))
     setattr(Live, f"__r{_symbol}__", _binary(_name, _operation, True))
+
+_ALONE = _references([Live(0.0)])

@@ -51,8 +51,8 @@ _MUTATING = frozenset((
     "__delitem__", "__setattr__", "__delattr__", "__iadd__", "__ior__", "__iand__", "write", "writelines", "send", "put", "put_nowait",
 ))  # fmt: skip
 _LIBRARY_STDLIB = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", "/abc.py", "/collections/__init__.py", "/types.py",
-                   "/copy.py", "/dataclasses.py", "/inspect.py", "/_collections_abc.py", "<frozen abc>", "<frozen _collections_abc>",
-                   "<string>", "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
+                   "/copy.py", "/dataclasses.py", "/inspect.py", "<frozen abc>", "<string>",
+                   "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
 
 
 _QUIET = sys.version_info < (3, 12)

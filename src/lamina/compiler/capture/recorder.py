@@ -61,12 +61,14 @@ class Recorder:
         self.escapes: list[tuple[str, Any]] = []  # (what left for Python, place)
         self.forgotten: set[int] = set()  # leaves whose `.grad` was thrown away before anyone read it
         self.replaced: set[int] = set()  # leaves whose `.grad` was set
+        self.read: dict[int, Tensor] = {}  # tensors that were there before, and that calls got
         self.draws = 0
         self.finals: dict[Value, Value] = {}  # written(), once the run is over
         self.questions: list[tuple[Callable[[], float], Callable[[float], bool], bool, str]] = []
         self.before = before
         self.start = next_seq()
         self.alive: list[Any] = []
+        self.lives: list[Live] = []
         for i, t in enumerate(arguments):
             self._argument(t._array, i)
 
@@ -145,7 +147,7 @@ class Recorder:
         results = [None if o is None else o._array for o in outs]
         if p.view or all(r is None or self.knows(r) for r in results):
             if p.view and tensors[0] is not None:
-                self.ref(arrays[0])  # its memory may be met here for the first time
+                self._operand(tensors[0], arrays[0])  # its memory may be met here for the first time
             return
         inputs = tuple(self._operand(t, a) for t, a in zip(tensors, arrays, strict=True))
         fixed = {k: self._fixed(v, f"{p.name}({k}=)") for k, v in params.items()}
@@ -175,6 +177,8 @@ class Recorder:
         if given is None:
             return None
         if isinstance(given, Tensor):
+            if id(given) in self.before.ids:
+                self.read[id(given)] = given
             ref = self.ref(given._array)
             return ref if array is given._array or array.dtype == ref.dtype else self._cast(ref, array)
         if given.__class__ is Live:

@@ -1,4 +1,4 @@
-"""Library objects with Python state of their own that a run may change: optimizers, schedulers, scalers, modules.
+"""Objects with state of their own that a run may change unseen: optimizers, schedulers, scalers, modules; NumPy's random streams.
 
 Here: their state before and after a run, and the live numbers that stand in optimizers' options while one is recorded.
 Not here: facts about what the program reads of them (guards.py).
@@ -7,6 +7,7 @@ Not here: facts about what the program reads of them (guards.py).
 from __future__ import annotations
 
 import functools
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -16,6 +17,9 @@ from lamina.compiler.capture.guards import is_live_option, is_optimizer
 from lamina.compiler.capture.recorder import Recorder
 from lamina.core.strokes import items
 
+_STREAMS = ("RandomState", "Generator")
+"""NumPy's, whose methods no profile hook sees."""
+
 
 def stateful_classes() -> tuple[type, ...]:
     """The classes of such objects, of what is loaded."""
@@ -24,6 +28,7 @@ def stateful_classes() -> tuple[type, ...]:
         ("lamina.optim.lr_scheduler", "LRScheduler"),
         ("lamina.amp.grad_scaler", "GradScaler"),
         ("lamina.nn.modules.module", "Module"),
+        *(("numpy.random", name) for name in _STREAMS),
     )
     found = (getattr(sys.modules.get(module), name, None) for module, name in places)
     return tuple(cls for cls in found if isinstance(cls, type))
@@ -66,6 +71,7 @@ class Stateful:
             if group.get(key) is put:
                 group[key] = value
         self._groups.clear()
+        self._changed.clear()
 
     def _live(self, optimizer: Any, group: dict[str, Any], key: str, value: Any) -> Any:
         label = f"{type(optimizer).__name__}'s {key}"
@@ -94,6 +100,8 @@ def _state_of(o: Any) -> Any:
     """What of its state a run may change, to compare."""
     if is_optimizer(o):
         return {id(p): tuple(s) if isinstance(s, dict) else id(s) for p, s in o.state.items()}
+    if type(o).__name__ in _STREAMS:
+        return pickle.dumps(o.get_state(legacy=False) if hasattr(o, "get_state") else o.bit_generator.state)
     state = {k: (type(v), v) if isinstance(v, (int, float, str, bool)) else id(v) for k, v in o.__dict__.items()}
     members = [v for k in ("_parameters", "_buffers", "_modules") for v in o.__dict__.get(k, {}).values()]
     return state, [*map(id, members)]

@@ -89,17 +89,19 @@ class Source:
     # ---- which statements stay Python --------------------------------------------------------------------------------
 
     def blame(self, line: int, why: str) -> bool:
-        """The statement at `line` stays Python. Whether that is news."""
-        statements, news = self.tree.body, False
-        while True:
-            s = next((s for s in statements if s.lineno <= line <= (s.end_lineno or 0)), None)
-            if s is None:
-                return news
-            if not isinstance(s, BLOCKS):
-                return self.leave(s, why) or news
-            news |= self.leave(s, why if line < s.body[0].lineno else "")
-            self.opened.add(s)
-            statements = [inner for field in bodies(s) for inner in getattr(s, field)]
+        """The statements at `line` stay Python. Whether that is news."""
+        statements, news = list(self.tree.body), False
+        while statements:
+            s = statements.pop()
+            if not s.lineno <= line <= (s.end_lineno or 0):
+                continue
+            if isinstance(s, BLOCKS):
+                news |= self.leave(s, why if line < s.body[0].lineno else "")
+                self.opened.add(s)
+                statements += [inner for field in bodies(s) for inner in getattr(s, field)]
+            else:
+                news |= self.leave(s, why)
+        return news
 
     def leave(self, s: ast.stmt, why: str) -> bool:
         """`s` stays Python. Whether that is news."""
