@@ -162,6 +162,7 @@ class Facts:
         self._ran = frozenset(read.code for read in reads)
         for label, value in roots:
             self._object(label, value)
+        functions = _living([read.code for read in reads if read.closure])
         for read in reads:
             self._placed(None)
             for name in global_names(read.code):
@@ -171,7 +172,7 @@ class Facts:
                     self._absent(read.globals, name, name)
                 self._placed(reading(read.code, name))
             for name, value in read.closure.items():
-                cell = _cell(read.code, name, value)
+                cell = _cell(functions[id(read.code)], read.code.co_freevars.index(name), value)
                 if cell is None and any(read.code in other.code.co_consts for other in reads):
                     self._object(name, value)  # a function made and forgotten in this run: the variable is its maker's
                 elif cell is None:
@@ -395,13 +396,13 @@ def _functions(value: Any) -> list[FunctionType]:
 
 @lru_cache(512)
 def _library_names(cls: type) -> frozenset[str]:
-    """Names of attributes that the library's own code in a class reads."""
+    """Names of attributes that the library's own code in a class reads, and perhaps others."""
     found: set[str] = {"training"}
     for base in cls.__mro__:
         for value in vars(base).values():
             for f in _functions(value):
                 if is_own(f.__code__.co_filename):
-                    found |= attribute_names(f.__code__)
+                    found.update(f.__code__.co_names)
     return frozenset(found)
 
 
@@ -447,17 +448,24 @@ def _slots(cls: type) -> tuple[str, ...]:
     return (found,) if isinstance(found, str) else tuple(found)
 
 
-def _cell(code: CodeType, name: str, value: Any) -> Any:
-    """The cell of the outer variable `name` of a function with this code, which holds `value`."""
-    at = code.co_freevars.index(name)
-    for function in gc.get_referrers(code):
-        if isinstance(function, FunctionType) and function.__code__ is code and function.__closure__ is not None:
-            cell = function.__closure__[at]
-            try:
-                if cell.cell_contents is value:
-                    return cell
-            except ValueError:
-                continue
+def _living(codes: Iterable[CodeType]) -> dict[int, list[FunctionType]]:
+    """The living functions of each of these codes, by its identity: found in one walk over all objects."""
+    found: dict[int, list[FunctionType]] = {id(code): [] for code in codes}
+    for function in gc.get_referrers(*codes) if found else ():
+        if isinstance(function, FunctionType) and id(function.__code__) in found:
+            found[id(function.__code__)].append(function)
+    return found
+
+
+def _cell(functions: Iterable[FunctionType], at: int, value: Any) -> Any:
+    """The cell of the outer variable number `at` of one of these functions, which holds `value`."""
+    for function in functions:
+        cell = function.__closure__[at] if function.__closure__ is not None else None
+        try:
+            if cell is not None and cell.cell_contents is value:
+                return cell
+        except ValueError:  # it has no value
+            continue
     return None
 
 
