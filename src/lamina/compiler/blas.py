@@ -13,7 +13,7 @@ import numpy as np
 
 from lamina.compiler.available import attempted, available
 from lamina.compiler.costs import coefficients
-from lamina.compiler.emit.code import Code
+from lamina.compiler.runtime.code import Code
 from lamina.core import blas
 from lamina.core.strided import Array
 

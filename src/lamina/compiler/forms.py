@@ -29,6 +29,11 @@ def show(name: str, text: Callable[[], str]) -> None:
         keeper.setdefault(name, []).append(text())
 
 
+def asked() -> bool:
+    """Whether somebody wants to see any form."""
+    return bool(_asked or _keepers)
+
+
 @contextmanager
 def kept() -> Iterator[dict[str, list[str]]]:
     """Within it, the forms of all that is compiled: name of the pass -> texts."""

@@ -157,7 +157,7 @@ class Witness(Recorder):
 def late(replay: Any) -> LateError:
     """The error about what a replay wrote: the kernels that did."""
     values: list[Value] = []
-    for work in replay.program.work:
+    for work in replay.program.stages:
         if isinstance(work, Barrier) and work.late:
             wrong = replay.flags[work.flags].view(np.bool_)
             values.extend(v for n, v in enumerate(work.values) if wrong[n])

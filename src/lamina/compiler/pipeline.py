@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts
 from lamina.compiler.capture.recorder import Recorder
 from lamina.compiler.graph import Graph, Node, Origin, Ref, Value
+from lamina.compiler.kept import Entry
+from lamina.compiler.loops import Work
 from lamina.compiler.lowering import lower
 from lamina.compiler.lowering.shapes import copied
 from lamina.compiler.passes.bounds import asking, bounds
@@ -22,6 +25,10 @@ from lamina.compiler.passes.fuse import fuse
 from lamina.compiler.passes.simplify import simplify
 from lamina.compiler.replay import Effects, Output, Replay
 from lamina.core.strided import address
+
+if TYPE_CHECKING:
+    from lamina.compiler.runtime.code import Code
+    from lamina.compiler.runtime.program import Launch
 
 
 def build(
@@ -47,6 +54,25 @@ def planned(
     """A graph as work in its order, with the place of every value. owned: values that get memory of their own; asks: whether
     indices are to be looked at (else somebody has done so); nan: whether what is left is (barriers.finite); again: as plan.make's.
     """
+    passes = partial(_passes, graph, finals, owned, asks, nan, again)
+    entry = Entry.of(graph, finals, owned, asks, nan, set(again)) if available() else None
+    known = None if entry is None else entry.read()
+    if known is not None:
+        placed, stages, early = known
+        return placed, Stages(placed, stages, early, lambda: passes()[1], entry)
+    placed, work, moves = passes()
+    stages = _stages(work, moves)
+    early = _early(stages, placed)
+    stages = [_launches(stage, placed) if isinstance(stage, list) else stage for stage in stages]
+    if entry is not None:
+        entry.write((placed, stages, early))
+    return placed, Stages(placed, stages, early, lambda: work, entry, moves)
+
+
+def _passes(
+    graph: Graph, finals: dict[Value, Value], owned: list[Value], asks: bool, nan: bool, again: Collection[Value]
+) -> tuple[plan.Plan, list[Any], list[Any]]:
+    """What `planned` makes of a graph, which is changed: the plan, the work in its order, and of that the copies at the end."""
     needed = [*owned, *finals.values(), *(r.value for r in graph.expected)]
     forms.show("graph", graph.__str__)
     eager_bytes = plan.eager_peak(graph.nodes, owned)
@@ -77,7 +103,7 @@ def planned(
     if end == len(items):
         work.extend(moves)
     forms.show("plan", lambda: forms.plan(placed, work))
-    return placed, Stages(work, placed, moves)
+    return placed, work, [] if available() else moves
 
 
 def _end(items: list[Any]) -> int:
@@ -123,6 +149,56 @@ def _moved(source: Value, target: Value) -> Any:
     return made
 
 
+def _stages(work: Sequence[Any], moves: Sequence[Any]) -> list[Any]:
+    """The work without the moves: calls and barriers, and between them lists of what is native."""
+    stages: list[Any] = []
+    apart = {*map(id, moves)}
+    for item in work:
+        if id(item) in apart:
+            continue
+        if not item.native:
+            stages.append(item)
+        elif stages and isinstance(stages[-1], list):
+            stages[-1].append(item)
+        else:
+            stages.append([item])
+    return stages
+
+
+def _point(stages: Sequence[Any]) -> int:
+    """The number of the last stage that may not fail or stop; -1 where that is not a native one."""
+    end = len(stages)
+    while end and not isinstance(stages[end - 1], list) and stages[end - 1].late:
+        end -= 1
+    return end - 1 if end and isinstance(stages[end - 1], list) else -1
+
+
+def _early(stages: Sequence[Any], placed: plan.Plan) -> set[Value]:
+    """What is written before that stage, not to the arena."""
+    point = _point(stages)
+    before = stages[:point] if point >= 0 else stages
+    items = [item for stage in before for item in (stage if isinstance(stage, list) else [stage])]
+    return {v for item in items for v in item.writes() if placed.places[v].slot >= 2}
+
+
+def _launches(items: Sequence[Work], placed: plan.Plan) -> list[Launch]:
+    """Native work as kernels' text, and the places in memory that they work on."""
+    from lamina.compiler.emit import emit  # only where something is compiled
+    from lamina.compiler.runtime.program import Launch
+
+    launches = []
+    codes: dict[Any, Code] = {}  # equal kernels are written once
+    for item in items:
+        kernel, operands = item.kernel()
+        code = codes.get(kernel)
+        if code is None:
+            code = codes[kernel] = emit(kernel)
+        forms.show("emit", lambda code=code, item=item: f"; {item!r}\n{code.ir}")  # type: ignore[misc]
+        places = [(placed.places[v], extra) for v, extra in operands]
+        launches.append(Launch(code, tuple((p.slot, p.offset + extra) for p, extra in places)))
+    return launches
+
+
 class Stages:
     """The work in its order: runs of kernels as segments of one native program, calls between them.
 
@@ -130,34 +206,29 @@ class Stages:
     kernels by copies (`moves`), which are no stage. So whatever interrupts a run, all is written or nothing.
     """
 
-    def __init__(self, work: list[Any], placed: plan.Plan, moves: Sequence[Any] = ()) -> None:
-        self.work, self.plan = work, placed
-        self.moves: list[Call] = [] if available() else list(moves)
-        self.stages: list[Any] = []  # Call, or the list of a segment's Work
-        apart = {*map(id, self.moves)}
-        for item in work:
-            if id(item) in apart:
-                continue
-            if not item.native:
-                self.stages.append(item)
-            elif self.stages and isinstance(self.stages[-1], list):
-                self.stages[-1].append(item)
-            else:
-                self.stages.append([item])
-        self.first_native = next((i for i, stage in enumerate(self.stages) if isinstance(stage, list)), -1)
-        self.calls_python = any(not isinstance(stage, (list, Barrier)) for stage in self.stages)
-        self.draws = any(isinstance(stage, Call) and stage.node.name == "draw" for stage in self.stages)
-        end = len(self.stages)
-        while end and not isinstance(self.stages[end - 1], list) and self.stages[end - 1].late:
-            end -= 1
-        self.point = end - 1 if end and isinstance(self.stages[end - 1], list) else -1
+    def __init__(
+        self, placed: plan.Plan, stages: list[Any], early: set[Value], work: Callable[[], list[Any]], entry: Entry | None,
+        moves: Sequence[Call] = (),
+    ) -> None:  # fmt: skip
+        self.plan, self.moves = placed, moves
+        self.stages = stages  # Call, Barrier, or the list of a segment's launches
+        self.early = early  # what is written before `point`, not to the arena
+        self._work, self._entry = work, entry
+        self.first_native = next((i for i, stage in enumerate(stages) if isinstance(stage, list)), -1)
+        self.calls_python = any(not isinstance(stage, (list, Barrier)) for stage in stages)
+        self.draws = any(isinstance(stage, Call) and stage.node.name == "draw" for stage in stages)
+        self.point = _point(stages)
         self.program: Any = None
 
-    def early(self) -> set[Value]:
-        """What is written before `point`, not to the arena."""
-        before = self.stages[: self.point] if self.point >= 0 else self.stages
-        items = [item for stage in before for item in (stage if isinstance(stage, list) else [stage])]
-        return {v for item in items for v in item.writes() if self.plan.places[v].slot >= 2}
+    @cached_property
+    def work(self) -> list[Any]:
+        """What the passes made, in its order: to explain it, or to search in it."""
+        return self._work()
+
+    def forget(self) -> None:
+        """Let no other process find this program: it computed something else."""
+        if self._entry is not None:
+            self._entry.drop()
 
     def runs(self) -> memoryview:
         """How often `point` ran to its end, as one number that native code counts up."""
@@ -166,25 +237,11 @@ class Stages:
 
     def place(self, replay: Bound) -> None:
         """Compile, and bind what does not move: `replay` knows which slots are given at each call."""
-        native = [stage for stage in self.stages if isinstance(stage, list)]
-        if not native:
+        segments = [stage for stage in self.stages if isinstance(stage, list)]
+        if not segments:
             return
-        from lamina.compiler.emit import emit  # with llvmlite behind it: only where something is compiled
-        from lamina.compiler.runtime.program import Launch, Program
+        from lamina.compiler.runtime.program import Program  # only where native code is
 
-        segments = []
-        codes: dict[Any, Any] = {}  # equal kernels are written once
-        for stage in native:
-            launches = []
-            for item in stage:
-                kernel, operands = item.kernel()
-                places = [(self.plan.places[v], extra) for v, extra in operands]
-                code = codes.get(kernel)
-                if code is None:
-                    code = codes[kernel] = emit(kernel)
-                forms.show("emit", lambda code=code, item=item: f"; {item!r}\n{code.ir}")  # type: ignore[misc]
-                launches.append(Launch(code, tuple((p.slot, p.offset + extra) for p, extra in places)))
-            segments.append(launches)
         given = [2 + k for k in replay.passed]
         self.program = Program(segments, self.plan.slots, 2, [given, *[()] * (len(segments) - 1)])
         self.program.bind(0, address(replay.arena))

@@ -123,7 +123,7 @@ class Replay(Bound):
         shown = {o.ref.value for o in effects.outputs if isinstance(o, Output) and o.ref is not None}
         self.gradients: list[Gradient] = []
         self.other_grads: list[tuple[Tensor, Output]] = []
-        once: set[Value] = program.early()  # a run that stops has written these: new memory each time
+        once: set[Value] = set(program.early)  # a run that stops has written these: new memory each time
         for leaf, out in effects.grads:
             v = None if out.ref is None else out.ref.value
             if v is None or v in shown or v in once or out.ref is None:

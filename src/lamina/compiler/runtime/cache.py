@@ -1,8 +1,8 @@
-"""Machine code on disk, by key: a kernel is compiled once on a machine, not once in a process.
+"""Machine code on disk, by key: a kernel is compiled once on a machine, not once in a process. And whole programs (kept.py), likewise.
 
-A file holds one image (image.py) under a checksum. It is written beside and renamed into place, so that processes may read and write at
-once; it is read only where the folder and the file are the user's own and nobody else can write them, for what is read is run. Whatever
-is wrong here costs a compilation and one warning, never an error. The least recently used files go when a limit is passed.
+A file holds one image (image.py), or one program, under a checksum. It is written beside and renamed into place, so that processes may
+read and write at once; it is read only where the folder and the file are the user's own and nobody else can write them, for what is read
+is run. Whatever is wrong here costs a compilation and one warning, never an error. The least recently used files go when a limit is passed.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lamina.core.warn import warn
 
 from .image import Image
 
 _MAGIC = b"lamina\x01\n"
-_SUFFIX = ".kernel"
+_SUFFIX, _PROGRAM = ".kernel", ".program"
 _DEFAULT_LIMIT = 512 << 20
 _HOUR = 3600.0
+_T = TypeVar("_T")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -96,33 +97,51 @@ class Store:
         self._read_only = limit <= 0
 
     def get(self, keys: Iterable[str]) -> dict[str, Image]:
-        """Of these keys, what is there and sound."""
-        found: dict[str, Image] = {}
+        """Of these keys, the kernels that are there and sound."""
+        return self._get(keys, _SUFFIX, Image.unpacked)
+
+    def put(self, key: str, image: Image) -> None:
+        """Keep a kernel, if that is possible."""
+        self._put(key, _SUFFIX, image.packed())
+
+    def program(self, key: str) -> bytes | None:
+        """The program of this key, if it is there and sound."""
+        return self._get([key], _PROGRAM, bytes).get(key)
+
+    def put_program(self, key: str, data: bytes) -> None:
+        """Keep a program, if that is possible."""
+        self._put(key, _PROGRAM, data)
+
+    def drop_program(self, key: str) -> None:
+        """Forget a program."""
+        with suppress(OSError), self._opened(create=False) as folder:
+            os.unlink(key + _PROGRAM, dir_fd=folder)
+
+    def _get(self, keys: Iterable[str], suffix: str, unpacked: Callable[[bytes], _T]) -> dict[str, _T]:
+        found: dict[str, _T] = {}
         try:
             with self._opened(create=False) as folder:
                 for key in keys:
                     try:
-                        found[key] = self._read(folder, key)
+                        found[key] = unpacked(self._read(folder, key, suffix))
                     except FileNotFoundError:
                         continue
                     except (OSError, ValueError) as error:
                         self._warn(f"holds what is not used ({error})")
                         with suppress(OSError):
-                            os.unlink(key + _SUFFIX, dir_fd=folder)
+                            os.unlink(key + suffix, dir_fd=folder)
         except FileNotFoundError:
             pass  # nothing was ever kept here
         except OSError as error:
             self._warn(f"cannot be read ({error})")
         return found
 
-    def put(self, key: str, image: Image) -> None:
-        """Keep an image, if that is possible."""
+    def _put(self, key: str, suffix: str, data: bytes) -> None:
         if self._read_only:
             return
-        data = image.packed()
         try:
             with self._opened(create=True) as folder:
-                self._write(folder, key, _MAGIC + _digest(key, data) + data)
+                self._write(folder, key, suffix, _MAGIC + _digest(key, data) + data)
                 self._make_room(folder, len(data))
         except OSError as error:
             self._read_only = True  # one attempt is enough: the next would cost time and fail too
@@ -131,12 +150,13 @@ class Store:
     def info(self) -> Info:
         try:
             with self._opened(create=False) as folder:
-                sizes = [size for _, size, _ in _listing(folder)]
+                files = _listing(folder)
         except FileNotFoundError:
             return Info(self.folder, 0, 0, self.limit, "")
         except OSError as error:
             return Info(self.folder, 0, 0, self.limit, str(error))
-        return Info(self.folder, len(sizes), sum(sizes), self.limit, "")
+        kernels = sum(name.endswith(_SUFFIX) for name, _, _ in files)
+        return Info(self.folder, kernels, sum(size for _, size, _ in files), self.limit, "")
 
     def clear(self) -> int:
         count = 0
@@ -144,7 +164,7 @@ class Store:
             for name, _, _ in _listing(folder):
                 with suppress(OSError):  # another process was quicker; or it is no file
                     os.unlink(name, dir_fd=folder)
-                    count += 1
+                    count += name.endswith(_SUFFIX)
         self._written = None
         return count
 
@@ -166,9 +186,9 @@ class Store:
         finally:
             os.close(folder)
 
-    def _read(self, folder: int, key: str) -> Image:
+    def _read(self, folder: int, key: str, suffix: str) -> bytes:
         """Raises FileNotFoundError where there is none, other OSErrors and ValueError where it is not to be used."""
-        name = key + _SUFFIX
+        name = key + suffix
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         with open(file, "rb", buffering=0) as opened:
             status = os.fstat(file)
@@ -182,15 +202,15 @@ class Store:
         if time.time() - status.st_mtime > _HOUR:
             with suppress(OSError):
                 os.utime(name, dir_fd=folder, follow_symlinks=False)  # used: not the next to go
-        return Image.unpacked(data[start:])
+        return data[start:]
 
-    def _write(self, folder: int, key: str, data: bytes) -> None:
+    def _write(self, folder: int, key: str, suffix: str, data: bytes) -> None:
         beside = f".{key}.{os.getpid()}.{secrets.token_hex(4)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
             with open(os.open(beside, flags, 0o600, dir_fd=folder), "wb") as file:
                 file.write(data)
-            os.rename(beside, key + _SUFFIX, src_dir_fd=folder, dst_dir_fd=folder)
+            os.rename(beside, key + suffix, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with suppress(OSError):
                 os.unlink(beside, dir_fd=folder)
@@ -236,17 +256,17 @@ def check_owner(status: os.stat_result, path: Path) -> None:
 
 
 def _listing(folder: int) -> list[tuple[str, int, float]]:
-    """Name, size and time of last use of the files that are ours: kernels, and what a killed process left half written."""
+    """Name, size and time of last use of the files that are ours: kernels, programs, and what a killed process left half written."""
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.endswith(_SUFFIX) and not entry.name.startswith("."):
+            if not entry.name.endswith((_SUFFIX, _PROGRAM)) and not entry.name.startswith("."):
                 continue
             with suppress(FileNotFoundError):
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     continue
-                if entry.name.endswith(_SUFFIX) or time.time() - status.st_mtime > _HOUR:
+                if not entry.name.startswith(".") or time.time() - status.st_mtime > _HOUR:
                     found.append((entry.name, status.st_size, status.st_mtime))
     return found
 

@@ -63,12 +63,12 @@ def load(modules: Sequence[tuple[str, str]]) -> list[Loaded]:
 
 
 def _key(ir: str) -> str:
-    digest = hashlib.blake2b(ir.encode(), digest_size=20, key=_circumstances())
+    digest = hashlib.blake2b(ir.encode(), digest_size=20, key=circumstances())
     return digest.hexdigest()
 
 
 @cache
-def _circumstances() -> bytes:
+def circumstances() -> bytes:
     """Everything but the IR that machine code depends on."""
     text = f"{_FORMAT}\n{own_version}\n{codegen.version()}\n{cpu.host().identity}"
     return hashlib.blake2b(text.encode(), digest_size=32).digest()

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamina.compiler.costs import coefficients
-from lamina.compiler.emit.code import Code
 
 from . import entry, library, pool
+from .code import Code
 from .entry import Entry, Table
 from .guards import GuardTable
 from .memory import aligned
