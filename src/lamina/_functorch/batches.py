@@ -10,7 +10,8 @@ from lamina.autograd import modes
 from lamina.core.tensor import Tensor
 from lamina.func.gradients import checked_argnums
 from lamina.func.vmap import arguments, check_randomness, entry, vmap
-from lamina.primitives.levels import Level, levels_of, value_at
+from lamina.primitives.levels import Level, in_batch, levels_of, value_at
+from lamina.primitives.wrapping import as_given
 from lamina.utils._pytree import _broadcast_to_and_flatten, tree_flatten
 
 
@@ -41,11 +42,15 @@ def restore_vmap(func: Callable[..., Any], in_dims: Any, batch_size: int, random
         with modes.Transforming(), Level(batch_size, randomness) as level:
             entries = [t if d is None else entry(t, d, level) for t, d in zip(flat, dims, strict=True)]
             outs, out_spec = tree_flatten(func(*spec.unflatten(entries), **kwargs))
-        inside = [isinstance(o, Tensor) and level in levels_of(o) for o in outs]
-        values = [value_at(o, level) if i else o for o, i in zip(outs, inside, strict=True)]
-        return out_spec.unflatten(values), out_spec.unflatten([0 if i else None for i in inside])
+        found = [_at(o, level) if isinstance(o, Tensor) and level in levels_of(o) else (o, None) for o in outs]
+        return out_spec.unflatten([value for value, _ in found]), out_spec.unflatten([dim for _, dim in found])
 
     return inner
+
+
+def _at(t: Tensor, level: Level) -> tuple[Tensor, int]:
+    """All entries of a batch at `level`, and along which dimension."""
+    return as_given(t) if in_batch(t, level) else (value_at(t, level), 0)
 
 
 def _slice_argnums(args: tuple[Any, ...], argnums: Any, as_tuple: bool = True) -> Any:

@@ -10,7 +10,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -245,6 +245,7 @@ class Function(metaclass=FunctionMeta):
     clear_saved_tensors_on_access = False
     boxed_grads_call = False
     _backward_cls: type[BackwardCFunction]
+    _generated_cls: type[BackwardCFunction]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warn(
@@ -300,6 +301,8 @@ class Function(metaclass=FunctionMeta):
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args = bound.args
+            if bound.kwargs and kwargs:
+                _refuse_keywords(cls, bound.kwargs)
         elif kwargs:
             args = inspect.signature(cls.forward).bind(None, *args, **kwargs).args[1:]
         mode = modes.current()
@@ -309,7 +312,30 @@ class Function(metaclass=FunctionMeta):
             found = Slots.function(cls, args)
             if found is not NotImplemented:
                 return found
-        return applied(cls, args, new_style, mode, users_place(2))
+        ctx = object.__new__(cls._transformed_cls()) if new_style and modes.transforming() else None
+        return applied(cls, args, new_style, mode, users_place(2), ctx)
+
+    @classmethod
+    def _transformed_cls(cls) -> type[BackwardCFunction]:
+        """The class of its nodes inside a transform of torch.func."""
+        found = vars(cls).get("_generated_cls")
+        if found is None:
+            found = type(
+                f"{cls.__name__}GeneratedBackward",
+                (cls._backward_cls,),
+                {"__slots__": (), "__module__": "torch.autograd.function"},
+            )
+            cls._generated_cls = found
+        return found
+
+
+def _refuse_keywords(cls: Any, given: dict[str, Any]) -> NoReturn:
+    if modes.transforming():
+        raise NotImplementedError(
+            "Run vmap on autograd.Function with kwarg-only Tensor args. Please do not pass kwarg-only Tensors to autograd.Function. "
+            f"Got: {given}"
+        )
+    raise TypeError(f"{cls.forward.__name__}() got an unexpected keyword argument '{next(iter(given))}'")
 
 
 class Error(Node):

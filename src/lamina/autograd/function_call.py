@@ -47,7 +47,7 @@ def applied(
     ctx._code, ctx._lasti = (None, 0) if place is None else place
     if mode is not None and mode.anomaly is not None:
         extra_of(ctx).stack = mode.anomaly.stack()
-    token = modes.set_current(modes.with_grad(mode, False))
+    token = modes.set_current(modes.INSIDE_FUNCTION if mode is None else mode.but(grad=False, forward_level=False))
     try:
         if new_style:
             output = cls.forward(*args)
@@ -70,6 +70,8 @@ def applied(
         _save(ctx, [output], mode)
         return output
     outs = list(output) if isinstance(output, tuple) else [output]
+    if new_style:
+        _refuse_saved_inputs(ctx, tensors, outs)
     ctx._width = len(outs)
     ctx._ends = tuple([(o._array.shape, o._kind, False) if isinstance(o, Tensor) else None for o in outs])
     outs = _Results(ctx, tensors, recorded).all(outs)
@@ -82,6 +84,18 @@ def applied(
     if isinstance(output, tuple):
         return type(output)(*outs) if hasattr(output, "_fields") else tuple(outs)
     return outs[0]
+
+
+def _refuse_saved_inputs(ctx: Any, tensors: list[Tensor], outs: list[Any]) -> None:
+    """Raises RuntimeError where an input that forward returned as it is has been saved: it is another object outside."""
+    marked = {id(t) for t in ctx.dirty_tensors or ()}
+    returned = {id(o) for o in outs} & {id(t) for t in tensors} - marked
+    if any(id(t) in returned for t in (*(ctx.to_save or ()), *(ctx.saved_for_forward or ()))):
+        raise RuntimeError(
+            "An input that has been returned as-is as output is being saved for backward. This is not supported if you override "
+            "setup_context. You should return and save a view of the input instead, e.g. with x.view_as(x) or setup ctx inside the "
+            "forward function itself."
+        )
 
 
 class _Results:

@@ -28,7 +28,8 @@ from lamina.primitives.levels import (
 )
 from lamina.primitives.registry import Slots
 from lamina.primitives.transforms import innermost_tangent
-from lamina.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map
+from lamina.primitives.wrapping import as_given
+from lamina.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map, tree_structure
 
 _MORE = "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
 
@@ -165,8 +166,8 @@ def _with_batch(cls: type[Function], args: tuple[Any, ...], level: Level) -> Any
             f"You tried to vmap over {name}, but it does not have vmap support. Please override and implement the vmap staticmethod or set "
             f"generate_vmap_rule=True. {_MORE}"
         )
-    dims = tree_map(lambda a: 0 if in_batch(a, level) else None, args)
-    values = tree_map(lambda a: a._value if in_batch(a, level) else a, args)
+    dims = tree_map(lambda a: as_given(a)[1] if in_batch(a, level) else None, args)
+    values = tree_map(lambda a: as_given(a)[0] if in_batch(a, level) else a, args)
     info = VmapInfo(level.size or 0, level.randomness)
     token = modes.change(transforms=tuple(other for other in modes.mode().transforms if other is not level))
     try:
@@ -175,16 +176,17 @@ def _with_batch(cls: type[Function], args: tuple[Any, ...], level: Level) -> Any
         modes.reset(token)
     if not (isinstance(result, tuple) and len(result) == 2):
         raise RuntimeError(
-            f"Expected the vmap staticmethod of {name} to have two returns, an output and out_dims with pytree structure compatible with "
-            f"the output. Got a {type(result).__name__}."
+            "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure compatible with the output. "
+            f"Got {f'{len(result)} returns' if isinstance(result, tuple) else f'a {type(result)}'} instead"
         )
     output, out_dims = result
     outs, spec = tree_flatten(output)
     found = _broadcast_to_and_flatten(out_dims, spec, is_leaf=lambda x: x is None)
     if found is None:
         raise RuntimeError(
-            f"The vmap staticmethod for {name} returned out_dims={out_dims}, which is not compatible with the pytree structure of the output "
-            f"({spec})."
+            "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. Expected "
+            f"out_dims={out_dims} to be compatible with the structure of `output`. out_dims has structure {tree_structure(out_dims)} but "
+            f"output has structure {spec}. {_MORE}"
         )
     return spec.unflatten(
         o if d is None or not isinstance(o, Tensor) else batched(o.movedim(d, 0), level)

@@ -98,6 +98,7 @@ def transforming() -> int:
 
 DEFAULT = Mode()
 NO_GRAD = Mode(grad=False)
+INSIDE_FUNCTION = Mode(grad=False, forward_level=False)
 _current: ContextVar[Mode | None] = ContextVar("lamina.mode", default=None)
 current = _current.get
 reset = _current.reset

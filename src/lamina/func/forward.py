@@ -5,7 +5,8 @@ Here: arguments and results. Not here: tangents of operations (primitives/tangen
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
                 raise RuntimeError(f"{call}: Expected {name} to only contain Tensors, got {type(t)}")
     for t, tangent in zip(given, along, strict=True):
         check_dual(t, tangent)
-    with modes.Transforming(), Level() as level:
+    with modes.Transforming(), _carried(), Level() as level:
         duals = [with_tangent(fresh(t), tangent, level) for t, tangent in zip(given, along, strict=True)]
         out, aux = apart(func(*spec.unflatten(duals)), has_aux, call)
     outs, out_spec = tree_flatten(out)
@@ -59,6 +60,16 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
         moved.append(wrap(np.zeros(o._array.shape, o._kind.np), o._kind) if tangent is None else tangent)
     value, derivative = out_spec.unflatten(outs), out_spec.unflatten(moved)
     return (value, derivative, aux) if has_aux else (value, derivative)
+
+
+@contextmanager
+def _carried() -> Iterator[None]:
+    """Tangents go through operations here, whatever is said outside."""
+    token = modes.change(forward_level=True, inference=False)
+    try:
+        yield
+    finally:
+        modes.reset(token)
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:

@@ -57,11 +57,15 @@ class Places:
 
     def outside(self, tensors: Iterable[Any]) -> bool:
         """Whether what made these tensors is to be recorded for others: it depends on what they differentiate by."""
-        return self.outer_grad and reaches_outside([edge_of_value(t) for t in tensors], self.edges)
+        return self.outer_grad and self.reach_outside(tensors)
 
-    def settled(self, t: Any) -> Any:
-        """A result as the caller sees it: with history only where that leads out of this transform."""
-        if not isinstance(t, Tensor) or t._node is None or self.outside([t]):
+    def reach_outside(self, tensors: Iterable[Any]) -> bool:
+        """Whether these tensors depend on what others differentiate by."""
+        return reaches_outside([edge_of_value(t) for t in tensors], self.edges)
+
+    def settled(self, t: Any, record: bool = False) -> Any:
+        """A result as the caller sees it: with history only where that leads out of this transform. record: also where none is wanted."""
+        if not isinstance(t, Tensor) or t._node is None or ((record or self.outer_grad) and self.reach_outside([t])):
             return t
         return without_history(t)
 
@@ -89,12 +93,12 @@ class Places:
                 found = engine.run(pairs, create=create, keep=True, captures=captures, accumulates=False, record=record)
             finally:
                 modes.reset(token)
-        return [self._result(g, t) for g, t in zip(found, self.tensors, strict=True)]
+        return [self._result(g, t, record) for g, t in zip(found, self.tensors, strict=True)]
 
-    def _result(self, g: Any, t: Tensor) -> Tensor:
+    def _result(self, g: Any, t: Tensor, record: bool) -> Tensor:
         if g is None:
             return wrap(np.zeros(t._array.shape, t._kind.np), t._kind)
-        return self.settled(raised(g if isinstance(g, Tensor) else wrap(g), self.levels))  # type: ignore[no-any-return]
+        return self.settled(raised(g if isinstance(g, Tensor) else wrap(g), self.levels), record)  # type: ignore[no-any-return]
 
 
 def _differentiable(t: Any) -> Tensor:
@@ -153,7 +157,7 @@ def apart(out: Any, has_aux: bool, call: str) -> tuple[Any, Any]:
 
 def refuse_nothing(outs: Sequence[Any], call: str) -> None:
     """Raises RuntimeError for a function that returned nothing to differentiate."""
-    if not outs:
+    if not outs or (len(outs) == 1 and outs[0] is None):
         raise RuntimeError(f"{call}: Expected f to be a function that has non-empty output (got output = {outs})")
 
 
@@ -234,7 +238,7 @@ def vjp_by(func: Callable[..., Any], argnums: Any, args: tuple[Any, ...], has_au
             raise RuntimeError(
                 f"vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype {o.dtype}"
             )
-    outside = places.outside(outs)
+    outside = places.reach_outside(outs)
 
     def wrapper(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
         given, given_spec = tree_flatten(cotangents)

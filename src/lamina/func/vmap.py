@@ -41,6 +41,7 @@ def vmap(
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        _check_out_dims(out_dims, func)
         size, dims, flat, spec = arguments(in_dims, args, func)
         if chunk_size is None or size <= chunk_size:
             return run(func, size, dims, flat, spec, out_dims, randomness, kwargs)
@@ -158,19 +159,23 @@ def _front(t: Tensor, dim: int) -> Tensor:
 
 
 def _places(out_dims: Any, out: Any, out_spec: TreeSpec, func: Any) -> list[int | None]:
-    call = f"vmap({name_of(func)}, ..., out_dims={out_dims})"
+    if isinstance(out, Tensor) and isinstance(out_dims, tuple) and len(out_dims) == 1:
+        out_dims = out_dims[0]
     found = _broadcast_to_and_flatten(out_dims, out_spec, is_leaf=lambda x: x is None)
     if found is None:
         raise ValueError(
-            f"{call}(<inputs>): out_dims is not compatible with the structure of `outputs`. out_dims has structure {tree_structure(out_dims)} "
-            f"but outputs has structure {out_spec}."
-        )
-    if not all(isinstance(d, int) or d is None for d in found):
-        raise ValueError(
-            f"{call}: `out_dims` must be an int, None or a python collection of ints representing where in the outputs the vmapped dimension "
-            "should appear."
+            f"vmap({name_of(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`. "
+            f"out_dims has structure {tree_structure(out_dims)} but outputs has structure {out_spec}."
         )
     return found
+
+
+def _check_out_dims(out_dims: Any, func: Any) -> None:
+    if not all(isinstance(d, int) or d is None for d in tree_flatten(out_dims)[0]):
+        raise ValueError(
+            f"vmap({name_of(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing "
+            "where in the outputs the vmapped dimension should appear."
+        )
 
 
 def _unwrapped(out: Any, place: int | None, level: Level, func: Any) -> Any:

@@ -229,6 +229,10 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
     if not isinstance(out, Tensor):
         raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
     mode = modes.current()
+    if mode is not None and mode.transforms and (hasattr(out, "_level") or hasattr(result, "_level")):
+        raise RuntimeError(
+            f"Batching rule not implemented for aten::{name.lstrip('_')}.out; the fallback path doesn't work on out= or view ops."
+        )
     if (mode is None or mode.grad) and (result._node is not None or out._node is not None):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."

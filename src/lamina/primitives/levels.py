@@ -67,7 +67,7 @@ def batch_levels() -> tuple[Level, ...]:
 _ITEM = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to "
     "rewrite what you're doing with other operations. If error is occurring somewhere inside PyTorch internals, please file a bug "
-    "report instead."
+    "report."
 )
 _FLOW = (
     "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please "
@@ -169,7 +169,7 @@ def rebatched(value: Tensor, like: Batched) -> Batched:
 
 def reseat(t: Batched, seen: Any) -> Batched:
     """Let `t` look at its memory as `seen`, a view of it, does."""
-    t._value, t._array = seen._value, seen._array
+    t._value, t._array, t._given_dim = seen._value, seen._array, 0
     return t
 
 

@@ -18,6 +18,7 @@ from lamina.core.warn import warn
 from lamina.primitives import elementary, elementwise
 from lamina.primitives.functions import is_number, is_tensor
 from lamina.primitives.inplace import of_tensors, put_out, with_out
+from lamina.primitives.levels import differs
 from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import no_overload, not_implemented, not_tensor
@@ -219,6 +220,11 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
 @of_tensors
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are close, as in `isclose`."""
+    if differs(input) or differs(other):
+        raise RuntimeError(
+            "vmap over torch.allclose isn't supported yet. Please file an issue at https://github.com/pytorch/pytorch/issues if you need "
+            "this feature."
+        )
     looked_at(input, "allclose()")
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
 
@@ -228,5 +234,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     for i, (name, t) in enumerate((("input", input), ("other", other))):
         if not is_tensor(t):
             raise not_tensor("equal", name, i + 1, t)
+    if differs(input) or differs(other):
+        raise RuntimeError("Batching rule not implemented for aten::equal. We could not generate a fallback.")
     looked_at(input, "equal()")
     return input._array.shape == other._array.shape and bool((input._array == other._array).all())

@@ -57,6 +57,15 @@ def wrapped_text(t: Tensor, around: list[tuple[int, Level | None]]) -> str:
     return text
 
 
+def as_given(t: Any) -> tuple[Tensor, int]:
+    """All entries of a batch, and along which dimension: where they lay in the argument of vmap, if it is one."""
+    d = t._given_dim
+    if not d:
+        return t._value, 0
+    n = t._value._array.ndim
+    return s.permute_(t._value, dims=(*range(1, d + 1), 0, *range(d + 1, n))), d
+
+
 def _order(t: Any) -> tuple[list[int], list[int]]:
     """The dimensions of all entries behind `t` in the order in which they were given, and those of them that one entry has."""
     if t.__class__ is not Batched:

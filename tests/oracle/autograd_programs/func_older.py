@@ -68,3 +68,51 @@ weights, function, names = functional_init(nn.Linear, (2,))(2, 2)
 print([tuple(w.shape) for w in weights], names, vmap(function, (0, None))(weights, (M,)).shape)
 weights, buffers, function, names, others = functional_init_with_buffers(nn.BatchNorm1d, [2])(2)
 print([tuple(w.shape) for w in weights], [tuple(b.shape) for b in buffers], names, others)
+
+
+def tried(call):
+    try:
+        print(call())
+    except Exception as error:
+        print(type(error).__name__, error)
+
+
+def function(forward, keep=lambda ctx, inputs, output: None, **more):
+    """A Function whose backward and jvp are the identity."""
+    parts = {
+        "forward": forward, "setup_context": keep, "backward": lambda ctx, g: g, "jvp": lambda ctx, t: t.view_as(t), **more,
+    }  # fmt: skip
+    return type("Own", (torch.autograd.Function,), {name: staticmethod(part) for name, part in parts.items()})
+
+
+a = torch.tensor(2.0, requires_grad=True)
+for keep in (
+    lambda ctx, inputs, output: ctx.save_for_backward(inputs[0]), lambda ctx, inputs, output: ctx.save_for_forward(output),
+):  # fmt: skip
+    for call in (lambda f: f(a.clone()), lambda f: grad(f)(a), lambda f: f(a.detach()), lambda f: jvp(f, (a,), (a,))):
+        tried(lambda call=call, keep=keep: call(function(lambda x: x, keep).apply))
+tried(lambda: function(lambda x: x * 2, lambda ctx, inputs, output: ctx.save_for_backward(*inputs)).apply(a))
+tried(lambda: type(function(lambda x: x.clone()).apply(a).grad_fn).__name__)
+grad(lambda x: (y := function(lambda x: x.clone()).apply(x), print(type(y.grad_fn).__name__))[0])(a)
+forward_mode = torch.autograd.forward_ad
+grad(function(lambda x: (print(forward_mode._is_fwd_grad_enabled(), torch.is_grad_enabled()), x * 2)[1]).apply)(a)
+tried(lambda: vmap(function(lambda x: x, vmap=lambda info, d, x: (print(info, d), (x, d[0]))[1]).apply, in_dims=1)(M))
+for out in ((torch.zeros(3), (None,)), ([torch.zeros(3)], (None,)), torch.zeros(3), (1, 2, 3)):
+    tried(lambda out=out: vmap(function(lambda x: x, vmap=lambda info, d, x: out).apply)(M))
+for call in (
+    lambda x: torch.abs(x, out=x), lambda x: torch.add(x, x, out=x), lambda x: torch.equal(x, x), lambda x: torch.allclose(x, x),
+    lambda x: x.item(), lambda x: x if x.sum() else x, lambda x: x.tolist(), lambda x: None, lambda x: 1,
+):  # fmt: skip
+    tried(lambda call=call: vmap(call)(M))
+for out_dims in (("a",), (1,), "a", (0, 0), -1):
+    tried(lambda out_dims=out_dims: vmap(lambda x: x, out_dims=out_dims)(M))
+for given in (None, (), [], 1):
+    tried(lambda given=given: vjp(lambda x: given, M))
+    tried(lambda given=given: jvp(lambda x: given, (M,), (M,)))
+with torch.no_grad():
+    out, pull = vjp(lambda x: x**2, a)
+print(out.requires_grad, pull(torch.tensor(1.0)))
+with torch.inference_mode():
+    tried(lambda: jvp(lambda x: (x**2).sum(), (M,), (M,)))
+    tried(lambda: grad(lambda x: (x**2).sum())(M))
+tried(lambda: restore_vmap(lambda x, y: {"a": x, "b": y}, (0, 1), 2, "error")(M[:2], M))
