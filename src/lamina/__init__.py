@@ -82,6 +82,7 @@ from lamina.core.storage import UntypedStorage
 from lamina.core.tensor import Tensor
 from lamina.core.typed_storage import TypedStorage
 from lamina.primitives import methods as _methods
+from lamina.primitives import overridable as _overridable
 from lamina.primitives import primitive as _primitive
 from lamina.primitives import refusals as _refusals
 from lamina.primitives.addmm import addbmm, addmm, addmv, addr, baddbmm
@@ -558,6 +559,15 @@ _ELSEWHERE = {
 """Names at the top level that load a subpackage when first used."""
 
 
+_ASKING_MODES_ALONE = frozenset((
+    "arange", "as_strided", "as_tensor", "asarray", "bartlett_window", "blackman_window", "empty", "empty_permuted", "empty_strided",
+    "eye", "fill", "from_dlpack", "from_file", "frombuffer", "full", "hamming_window", "hann_window", "kaiser_window", "linspace",
+    "logspace", "normal", "ones", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "range",
+    "scalar_tensor", "tril_indices", "triu_indices", "vander", "zeros",
+))  # fmt: skip
+"""Operations in which the classes of arguments have no say (`__torch_function__`)."""
+
+
 _ALIASES = {"serialization": "io.serialization", "storage": "core.typed_storage"}
 """Modules of torch that lie elsewhere in lamina."""
 
@@ -575,6 +585,7 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"lamina.{name}")
     if name in _ELSEWHERE:
         found = getattr(_importlib.import_module(f"lamina.{_ELSEWHERE[name]}"), name)
+        found = _overridable.published(found, __name__, name)
     elif name in _LEGACY:
         found = _LEGACY[name]
     elif name in _WITHOUT_TENSORS:
@@ -593,6 +604,9 @@ def __dir__() -> list[str]:
     return sorted(
         {*globals(), *_SUBPACKAGES, *_ALIASES, *_ELSEWHERE, *_LEGACY, *_WITHOUT_TENSORS, *_refusals.FUNCTIONS}
     )
+
+
+_overridable.publish(globals(), _ASKING_MODES_ALONE)
 
 
 def _first_large(function: _Any, args: _Any, params: _Any) -> _Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 from lamina.autograd import modes
 from lamina.core.tensor import Tensor
-from lamina.primitives.overrides import asks, no_subclass_functions, override
+from lamina.primitives.overridable import asks
+from lamina.primitives.overrides import no_subclass_functions, override
 
 __all__ = [
     "TorchFunctionMode", "enable_reentrant_dispatch", "get_default_nowrap_functions", "handle_torch_function", "has_torch_function",

@@ -15,6 +15,7 @@ from typing import Any
 import lamina
 from lamina.autograd import modes
 from lamina.core.tensor import Tensor
+from lamina.primitives.overridable import overridable
 
 has_lapack = has_spectral = True
 has_mkl = has_openmp = False
@@ -25,6 +26,7 @@ def is_vulkan_available() -> bool:
     return False
 
 
+@overridable
 def is_distributed(input: Tensor) -> bool:
     """False: no tensor lies on several machines."""
     return False

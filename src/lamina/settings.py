@@ -14,6 +14,7 @@ from lamina.core.threads import THREADS
 from lamina.core.threads import get_num_threads as get_num_threads
 from lamina.core.typed_storage import LEGACY as STORAGES
 from lamina.core.warn import always
+from lamina.primitives.overridable import overridable
 
 _state: dict[str, Any] = {
     "interop": None, "deterministic": False, "warn_only": False, "precision": "highest", "flush": False,
@@ -136,31 +137,37 @@ def is_storage(obj: Any) -> bool:
     return isinstance(obj, (TypedStorage, UntypedStorage))
 
 
+@overridable
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is floating."""
     return input.is_floating_point()
 
 
+@overridable
 def is_complex(input: Tensor) -> bool:
     """Whether the dtype is complex."""
     return input.is_complex()
 
 
+@overridable
 def is_conj(input: Tensor) -> bool:
     """Whether the conjugate bit is set: never, lamina conjugates at once."""
     return False
 
 
+@overridable
 def is_neg(input: Tensor) -> bool:
     """Whether the negative bit is set: never."""
     return False
 
 
+@overridable
 def is_inference(input: Tensor) -> bool:
     """Whether the tensor was made in inference mode."""
     return input.is_inference()
 
 
+@overridable
 def numel(input: Tensor) -> int:
     """How many elements `input` has."""
     if not isinstance(input, Tensor):

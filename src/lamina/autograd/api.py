@@ -15,7 +15,7 @@ from lamina.core.size import Size
 from lamina.core.strided import writable
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.warn import warn
-from lamina.primitives import overrides
+from lamina.primitives import overridable, overrides
 from lamina.primitives.creation import ones_like
 from lamina.primitives.levels import Batched, edge_of_value, levels_of, lowered, raised
 
@@ -71,7 +71,7 @@ def grad(
     if names is not None:
         inputs = tuple(inputs.values())
     wanted = (inputs,) if isinstance(inputs, (Tensor, GradientEdge)) else tuple(inputs)
-    if overrides.asks((*outs, *wanted)):
+    if overridable.asked((*outs, *wanted), {}):
         return overrides.override(
             grad, (outs, wanted),
             {"grad_outputs": grad_outputs, "retain_graph": retain_graph, "create_graph": create_graph, "only_inputs": only_inputs,

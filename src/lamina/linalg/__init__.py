@@ -23,6 +23,7 @@ from lamina.primitives.linalg_common import LinAlgError
 from lamina.primitives.matmul import matmul
 from lamina.primitives.matrix_norms import cond, matrix_norm, norm
 from lamina.primitives.norms import vector_norm
+from lamina.primitives.overridable import publish as _publish
 from lamina.primitives.solvers import det, inv, inv_ex, matrix_exp, solve, solve_ex
 from lamina.primitives.solvers import linalg_slogdet as slogdet
 from lamina.primitives.triangular import solve_triangular
@@ -33,3 +34,5 @@ __all__ = [
     "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet",
     "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
+
+_publish(globals())

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import lamina
 from lamina.core.tensor import Tensor
 from lamina.core.warn import warn
+from lamina.primitives.overridable import overridable
 
 __all__ = [
     "calculate_gain",
@@ -75,12 +76,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
 
 
+@overridable
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: lamina.Generator | None = None) -> Tensor:
     """Fill with draws from U(a, b)."""
     with lamina.no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
+@overridable
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: lamina.Generator | None = None) -> Tensor:
     """Fill with draws from N(mean, std**2)."""
     with lamina.no_grad():
@@ -156,6 +159,7 @@ def _thin_uniforms(
     return tensor.copy_(values)
 
 
+@overridable
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with `val`."""
     with lamina.no_grad():
@@ -227,6 +231,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: lamina.Generato
     return normal_(tensor, 0.0, std, generator)
 
 
+@overridable
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0,

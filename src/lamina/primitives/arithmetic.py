@@ -19,6 +19,8 @@ from lamina.primitives.argument_types import type_name
 from lamina.primitives.functions import is_number, is_tensor, number_tensor
 from lamina.primitives.inplace import put_out, with_out
 from lamina.primitives.out_dtypes import NAMES
+from lamina.primitives.overridable import asked, asks_below
+from lamina.primitives.primitive import Slots
 from lamina.primitives.signature import no_overload, not_implemented, not_tensor
 
 
@@ -68,6 +70,12 @@ def _scaled(name: str, op: Any, scaled: Any, input: Any, other: Any, old: tuple[
     return scaled(input, other, alpha)  # type: ignore[no-any-return]
 
 
+def _given(alpha: Any, out: Any) -> dict[str, Any]:
+    """What the caller gave of these, as far as can be told."""
+    return ({} if alpha.__class__ is int and alpha == 1 else {"alpha": alpha}) | ({} if out is None else {"out": out})
+
+
+@asks_below(e._add)
 def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other."""
     if (
@@ -79,6 +87,8 @@ def add(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
         and out is None
     ):
         return e._add(input, other)  # type: ignore[no-any-return]
+    if asked((input, other), {}):
+        return Slots.override(add, (input, other, *old), _given(alpha, out))  # type: ignore[no-any-return]
     result = _scaled("add", e._add, e.add_scaled, input, other, old, alpha)
     return result if out is None else put_out("add", result, out)
 
@@ -87,6 +97,7 @@ add.primitive = e._add.primitive  # type: ignore[attr-defined]  # its in-place f
 add.update = updates.added  # type: ignore[attr-defined]
 
 
+@asks_below(e._sub)
 def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other. Raises RuntimeError for bool."""
     if (
@@ -98,6 +109,8 @@ def sub(input: Any, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = 
         and out is None
     ):
         return e._sub(input, other)  # type: ignore[no-any-return]
+    if asked((input, other), {}):
+        return Slots.override(sub, (input, other, *old), _given(alpha, out))  # type: ignore[no-any-return]
     result = _scaled("sub", e._sub, e.sub_scaled, input, other, old, alpha)
     return result if out is None else put_out("sub", result, out)
 

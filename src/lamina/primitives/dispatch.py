@@ -23,6 +23,7 @@ from lamina.core.size import broadcast
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import UNTRACKED, users_place
+from lamina.primitives.overridable import asks
 from lamina.primitives.primitive import Primitive, Slots
 
 ndarray = np.ndarray
@@ -35,15 +36,12 @@ def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
     mode = current()
     if mode is not None and (mode.function_modes or mode.transforms):
         if mode.function_modes:
-            return Slots.override(p.function, tensors, params)
+            return Slots.override(p.public, tensors, params)
         found = Slots.transform(p, tensors, params)
         if found is not NotImplemented:
             return found
-    if mode is None or not mode.no_overrides:
-        for t in tensors:
-            cls = t.__class__
-            if cls is not Tensor and cls is not Parameter and getattr(cls, "_overrides", False):
-                return Slots.override(p.function, tensors, params)
+    if (mode is None or not mode.no_overrides) and asks(tensors):
+        return Slots.override(p.public, tensors, params)
     fix: Any = None
     given = tensors
     if p.elementwise:

@@ -19,6 +19,7 @@ from lamina.primitives import elementwise as e
 from lamina.primitives import special_functions as s
 from lamina.primitives.dispatch import apply
 from lamina.primitives.inplace import of_tensors, put_out, with_out
+from lamina.primitives.overridable import asks_below
 from lamina.primitives.signature import no_overload, not_tensor
 
 
@@ -89,7 +90,8 @@ def _named(function: Any, plain: Any, op: Any, name: str) -> Any:
         f.__name__ = f.__qualname__ = name
         f.primitive = op.primitive
     function.__wrapped__ = plain
-    return function
+    plain.asks_below = True
+    return asks_below(op)(function)
 
 
 def bare(function: Any) -> Any:

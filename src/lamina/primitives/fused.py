@@ -86,7 +86,8 @@ def fused(
 
         function.fused = body  # type: ignore[attr-defined]
         if ruled is not None:
-            ruled.function, function.primitive = function, ruled  # type: ignore[attr-defined]
+            ruled.function = ruled.public = function
+            function.primitive = ruled  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -107,7 +108,7 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
         return op(*tensors, **params)
 
     function.fused, function.primitive = body, op.primitive  # type: ignore[attr-defined]
-    op.primitive.function = function
+    op.primitive.function = op.primitive.public = function
     return function
 
 

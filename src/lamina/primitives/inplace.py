@@ -24,6 +24,7 @@ from lamina.core.version import UNTRACKED, users_place
 from lamina.core.warn import warn
 from lamina.primitives.argument_types import allows_anything, check_strict, refuse, refuse_attribute, strict_arguments
 from lamina.primitives.out_dtypes import check_cast, check_out_dtype
+from lamina.primitives.overridable import asked
 from lamina.primitives.registry import Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,7 +62,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
             if kind.plain and kind.dtype.category == 2 and (self._node is None or (mode is not None and not mode.grad)):
                 if len(args) == 1:
                     other = args[0]
-                    if isinstance(other, Tensor):
+                    if other.__class__ is Tensor or other.__class__ is Parameter:
                         ready = other._kind is kind and (other._node is None or (mode is not None and not mode.grad))
                         ready = ready and (
                             other._more is None or other._more.base is None
@@ -88,6 +89,8 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                     except BaseException:  # an interrupt comes behind the write
                         counter.bump(label, place)
                         raise
+        if asked((self, *args), kwargs):
+            return Slots.override(method, (self, *args), kwargs)
         try:
             if (
                 plain

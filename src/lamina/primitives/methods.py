@@ -5,6 +5,7 @@ Here: names. Not here: any computing. A name that is here twice is an error.
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from lamina.autograd import tensor_api
@@ -67,6 +68,7 @@ from lamina.primitives import (
 from lamina.primitives import elementwise as e
 from lamina.primitives.functions import bare, reflected
 from lamina.primitives.inplace import inplace
+from lamina.primitives.overridable import overridable
 
 ELEMENTWISE = (
     "abs", "absolute", "neg", "negative", "sign", "sgn", "reciprocal", "sqrt", "rsqrt", "square", "conj_physical", "relu", "exp", "exp2",
@@ -241,12 +243,33 @@ PROPERTIES: dict[str, Any] = {
     "imag": property(conversion.imag, conversion.set_imag),
 }
 
+NOT_ASKED = frozenset((
+    "__iter__", "as_subclass", "new", "new_empty", "new_empty_strided", "new_full", "new_ones", "new_tensor", "new_zeros",
+    "unflatten",
+))  # fmt: skip
+"""Methods that go past `__torch_function__`, as PyTorch's."""
+
+QUICK = frozenset((
+    "__getitem__", "__matmul__", "__setitem__", "add", "backward", "bool", "clone", "contiguous", "copy_", "detach", "div", "double",
+    "expand", "fill_", "flatten", "float", "half", "int", "long", "narrow", "permute", "requires_grad_",
+    "reshape", "select", "squeeze", "sub", "t", "to", "transpose", "unsqueeze", "view", "zero_",
+))  # fmt: skip
+"""Methods that programs call all the time: plain tensors do not ask in them; a subclass that has a say gets asking ones (overrides.py)."""
+
 
 def install(cls: type[Any] = Tensor) -> None:
     """Give `cls` its methods. Raises TypeError for a name that it has already."""
-    tables = (OPERATORS, METHODS, {name: inplace(op, name) for name, op in INPLACE.items()}, PROPERTIES)
-    for table in tables:
+    written = {name: inplace(op, name) for name, op in INPLACE.items()}
+    for table in (OPERATORS, METHODS, written, PROPERTIES):
         for name, function in table.items():
             if name in vars(cls):
                 raise TypeError(f"Tensor.{name} is declared twice")
-            setattr(cls, name, getattr(function, "of_a_tensor", function))
+            function = getattr(function, "of_a_tensor", function)
+            if (
+                function.__class__ is FunctionType
+                and name not in NOT_ASKED
+                and name not in QUICK
+                and table is not written
+            ):
+                function = overridable(function)
+            setattr(cls, name, function)

@@ -1,21 +1,23 @@
 """`__torch_function__`: operations on subclasses of Tensor, on foreign classes, and in TorchFunctionMode.
 
-Here: who is asked, in which order, and what the default answer is. Not here: the transforms of func (transforms.py).
+Here: in which order they are asked, and what the default answer is. Not here: which calls ask (overridable.py); the transforms of func
+(transforms.py).
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 from lamina.autograd import modes
 from lamina.core.parameter import Parameter, UninitializedTensorMixin
 from lamina.core.tensor import Tensor
+from lamina.primitives.overridable import SILENT, asked, has_say, overridable
 from lamina.primitives.registry import Slots
 from lamina.primitives.shape import alias_
-
-_BUILTINS = frozenset((int, float, bool, complex, str, type(None), slice, Tensor, Parameter))
 
 
 def disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -24,49 +26,12 @@ def disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = Non
         return func(*args, **(kwargs or {}))
 
 
-def asks(values: Iterable[Any]) -> bool:
-    """Whether one of the arguments has a say."""
-    for v in values:
-        cls = v.__class__
-        if cls in _BUILTINS:
-            continue
-        if cls is list or cls is tuple:
-            if asks(v):
-                return True
-        elif getattr(cls, "__torch_function__", None) is not None and getattr(cls, "_overrides", True):
-            return True
-    return False
-
-
-def overridable(function: Callable[..., Any]) -> Any:
-    """A public function that lets its arguments' `__torch_function__` answer."""
-
-    @functools.wraps(function)
-    def public(*args: Any, **kwargs: Any) -> Any:
-        for v in args:
-            cls = v.__class__
-            if cls in _BUILTINS:
-                continue
-            if asks((v,)):
-                return override(public, args, kwargs)
-        mode = modes.current()
-        if mode is not None and mode.function_modes:
-            return override(public, args, kwargs)
-        return function(*args, **kwargs)
-
-    return public
-
-
 def _collect(values: Iterable[Any], found: list[Any]) -> None:
     for v in values:
         cls = v.__class__
         if cls is list or cls is tuple:
             _collect(v, found)
-        elif (
-            getattr(cls, "__torch_function__", None) is not None
-            and getattr(cls, "_overrides", True)
-            and cls is not Tensor
-        ):
+        elif cls not in SILENT and has_say(cls):
             if all(type(o) is not cls for o in found):
                 # a subclass is asked before its base
                 at = next((i for i, o in enumerate(found) if issubclass(cls, type(o))), len(found))
@@ -130,6 +95,44 @@ def default_torch_function(cls: type[Tensor], func: Any, types: Any, args: Any =
         result = func(*args, **(kwargs or {}))
     return result if getattr(func, "__name__", "") in _PLAIN_RESULTS else converted(result, cls)
 
+
+def _subclassed(cls: type[Tensor], **options: Any) -> None:
+    """A subclass with a `__torch_function__` of its own gets those members that do not ask on Tensor itself: they are its facts,
+    and cost nothing there."""
+    super(Tensor, cls).__init_subclass__(**options)
+    answer = cls.__torch_function__  # type: ignore[attr-defined]
+    if cls._overrides and getattr(answer, "__func__", None) is not default_torch_function:
+        for name, member in _asking().items():
+            home = next(base for base in cls.__mro__ if name in vars(base))
+            if home is Tensor:
+                setattr(cls, name, member)
+
+
+@functools.cache
+def _asking() -> dict[str, Any]:
+    """What of Tensor is a property, or a method of its class body, in a form that asks first."""
+    made: dict[str, Any] = {}
+    for name, member in vars(Tensor).items():
+        if isinstance(member, property):
+            setters = (member.__set__, member.__delete__)
+            made[name] = property(_asked_as(member.__get__), *(_asked_as(f) for f in setters), member.__doc__)
+        elif member.__class__ is FunctionType and "asks_below" not in vars(member) and not _OWN_AFFAIR(name):
+            made[name] = overridable(member)
+    return made
+
+
+def _asked_as(access: Any) -> Callable[..., Any]:
+    """What a property does for an object, asked as PyTorch does: by the `__get__`, `__set__` or `__delete__` of Tensor's."""
+
+    def public(self: Any, *values: Any) -> Any:
+        return override(access, (self, *values), {}) if asked((self,), {}) else access(self, *values)
+
+    return public
+
+
+_OWN_AFFAIR = re.compile("_[^_]|__(new|init_subclass|dir|hash|iter)__$").match
+"""Methods that belong to classes, or to Tensor alone."""
+Tensor.__init_subclass__ = classmethod(_subclassed)  # type: ignore[assignment]
 
 _WITHOUT_SHAPE = frozenset((
     "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "float", "double", "char", "short", "int", "long", "cuda",

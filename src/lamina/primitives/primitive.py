@@ -28,13 +28,14 @@ class Primitive:
 
     __slots__ = (
         "alone", "batch", "check", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
-        "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "refuses", "restores", "rules", "saves",
+        "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "public", "refuses", "restores", "rules", "saves",
         "variadic", "view", "wraps",
     )  # fmt: skip
 
     name: str
     forward: Callable[..., Any]  # on arrays
     function: Callable[..., Any]  # what is called
+    public: Callable[..., Any]  # what a program calls: the name in which `__torch_function__` is asked
     inputs: tuple[str, ...]
     outputs: int  # 0: as many as the arguments say
     nondiff: tuple[int, ...]  # outputs without gradient

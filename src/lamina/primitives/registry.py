@@ -194,7 +194,8 @@ def primitive(
     op = straight(p, code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
     op.__name__ = op.__qualname__ = name
     op.primitive = p
-    p.function = op
+    p.function = p.public = op
+    op.asks_below = True
     return op
 
 
@@ -225,9 +226,11 @@ def elementwise(
         op = binary(p)
         op.operator = binary(p, apply_operator)
         op.operator.__name__ = op.operator.__qualname__ = name
+        op.operator.asks_below = True
     else:
         op = several(p)
     op.__name__ = op.__qualname__ = name
     op.primitive = p
-    p.function = op
+    p.function = p.public = op
+    op.asks_below = True
     return op

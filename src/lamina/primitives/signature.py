@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.autograd import modes
 from lamina.core.dtype import dtype as dtype_class
 from lamina.core.parameter import Parameter
 from lamina.core.size import wrap_dim, wrap_dims
@@ -19,8 +20,11 @@ from lamina.core.tensor import Tensor
 from lamina.primitives.argument_types import check_strict, refuse, strict_arguments
 from lamina.primitives.inplace import put_out
 from lamina.primitives.out_dtypes import EXACT, NAMES, in_c
+from lamina.primitives.overridable import asked
+from lamina.primitives.primitive import Slots
 
 _PLAIN = frozenset((Tensor, Parameter))
+current = modes.current
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
 
@@ -53,7 +57,7 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
 
     @functools.wraps(function)
     def public(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if out is None and not kwargs and args and args[0].__class__ in _PLAIN:
+        if out is None and not kwargs and args and args[0].__class__ in _PLAIN and current() is None:
             if strict and len(args) > strict[0][0]:
                 args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)
             try:
@@ -63,6 +67,8 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
                 raise
         if kwargs:
             kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
+        if asked(args, kwargs):
+            return Slots.override(public, args, kwargs if out is None else {**kwargs, "out": out})
         given = args[0] if args else kwargs.get(first)
         if not isinstance(given, Tensor) and (args or first in kwargs):
             raise not_tensor(name, first, 1, given)
@@ -79,6 +85,7 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
             _check_out(given, result, out, exact, apart)
         return put_out(name, result, out)
 
+    public.__dict__["asks_below"] = True
     return public
 
 

@@ -31,6 +31,7 @@ from lamina.primitives.functions import (
 from lamina.primitives.functions import (
     unary as _unary,
 )
+from lamina.primitives.overridable import publish as _publish
 from lamina.primitives.reduction import logsumexp
 from lamina.primitives.softmax import log_softmax, softmax
 
@@ -88,3 +89,5 @@ __all__ = [
     "shifted_chebyshev_polynomial_v", "shifted_chebyshev_polynomial_w", "sinc", "softmax", "spherical_bessel_j0", "xlog1py",
     "xlogy", "zeta",
 ]  # fmt: skip
+
+_publish(globals())

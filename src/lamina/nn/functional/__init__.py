@@ -172,6 +172,7 @@ from lamina.nn.functional.vision import (
     upsample_bilinear,
     upsample_nearest,
 )
+from lamina.primitives.overridable import publish as _publish
 from lamina.primitives.rectifiers import hardshrink, prelu
 
 __all__ = [
@@ -310,3 +311,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+_publish(globals())

@@ -15,8 +15,11 @@ from lamina.nn.functional._out import write_out
 from lamina.primitives import fused
 from lamina.primitives.affine import affine
 from lamina.primitives.inplace import of_tensors
+from lamina.primitives.overridable import asked, asks_below
+from lamina.primitives.primitive import Slots
 
 
+@asks_below()
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias.
 
@@ -26,6 +29,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
         quick = affine(input, weight, bias)
         if quick is not None:
             return quick
+    if asked((input, weight, bias), {}):
+        given = (input, weight) if bias is None else (input, weight, bias)
+        return Slots.override(linear, given, {} if out is None else {"out": out})  # type: ignore[no-any-return]
     check_tensor(input, "linear")
     check_tensor(weight, "linear", "weight", 2)
     if bias is None:

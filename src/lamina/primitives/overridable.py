@@ -1,0 +1,127 @@
+"""Public functions that ask first: an argument's class with `__torch_function__`, or a mode, may answer a call in their place.
+
+Here: who has a say, and the decorator. Not here: how they are asked and what Tensor answers (overrides.py). A function that finds out
+below, in the primitive that it calls (such as sum), says `asks_below` and pays nothing here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Container, Iterable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from lamina.autograd import modes
+from lamina.core.device import device
+from lamina.core.dtype import dtype
+from lamina.core.parameter import Parameter
+from lamina.core.size import Size
+from lamina.core.tensor import Tensor
+from lamina.primitives.primitive import Slots
+
+SILENT = frozenset((
+    Tensor, Parameter, int, float, bool, complex, str, type(None), slice, type(...), dtype, device, Size, np.ndarray, FunctionType,
+))  # fmt: skip
+"""Classes of arguments that have no say."""
+current = modes.current
+
+
+def has_say(cls: type) -> bool:
+    """Whether objects of this class are asked."""
+    return getattr(cls, "__torch_function__", None) is not None and getattr(cls, "_overrides", True)
+
+
+def asks(values: Iterable[Any]) -> bool:
+    """Whether one of the arguments, or of what they list, has a say."""
+    for v in values:
+        cls = v.__class__
+        if cls in SILENT:
+            continue
+        if cls is list or cls is tuple:
+            if asks(v):
+                return True
+        elif has_say(cls):
+            return True
+    return False
+
+
+def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call with these arguments is to be answered by somebody else, as modes stand."""
+    mode = current()
+    if mode is not None:
+        if mode.function_modes:
+            return True
+        if mode.no_overrides:
+            return False
+    return asks(args) or asks(kwargs.values())
+
+
+def asks_below(*ops: Any) -> Callable[[Any], Any]:
+    """Decorator: the function's arguments are asked in the primitives `ops`, one of which it calls first, and in its name."""
+
+    def decorate(function: Any) -> Any:
+        for op in ops:
+            if op.primitive.public is op.primitive.function:
+                op.primitive.public = function
+        function.asks_below = True
+        return function
+
+    return decorate
+
+
+def overridable(function: Callable[..., Any], by_arguments: bool = True) -> Any:
+    """The function, asking first. The same each time; a function that asks below is its own. by_arguments=False: modes alone have a say."""
+    facts = getattr(function, "__dict__", {})
+    if "asks_below" in facts:
+        return function
+    if "overridable" in facts:
+        return facts["overridable"]
+
+    @functools.wraps(function)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        if current() is not None:
+            if asked(args, kwargs):
+                return Slots.override(public, args, kwargs)
+            return function(*args, **kwargs)
+        for v in args:
+            if v.__class__ not in SILENT and asks((v,)):
+                return Slots.override(public, args, kwargs)
+        if kwargs and asks(kwargs.values()):
+            return Slots.override(public, args, kwargs)
+        return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        mode = current()
+        if mode is not None and mode.function_modes:
+            return Slots.override(made, args, kwargs)
+        return function(*args, **kwargs)
+
+    chosen = public if by_arguments else made
+    chosen.__dict__["asks_below"] = True
+    function.__dict__["overridable"] = chosen
+    return chosen
+
+
+def publish(namespace: dict[str, Any], silent: Container[str] = ()) -> None:
+    """Let the operations among a module's names be overridable, and known by its name and theirs: so they are shown and pickled.
+
+    silent: those in which arguments have no say.
+    """
+    for name, value in tuple(namespace.items()):
+        namespace[name] = published(value, namespace["__name__"], name, name not in silent)
+
+
+def published(value: Any, room: str, name: str, by_arguments: bool = True) -> Any:
+    """The operation `value` as the name of the module `room`. Anything else is given back."""
+    home = getattr(value, "__module__", None) or ""
+    if value.__class__ is not FunctionType or not home.startswith((_OPERATIONS, _FUNCTIONAL)):
+        return value
+    function = overridable(value, by_arguments)
+    function.__module__, function.__qualname__ = room, name
+    return function
+
+
+_OPERATIONS, _FUNCTIONAL = "lamina.primitives.", "lamina.nn.functional."
