@@ -42,6 +42,7 @@ WORDS |= {name: name for name in ("Any", "Callable", "Iterable", "Iterator", "Ma
 WORDS |= {name: f"_{name}" for name in ("Size", "Tensor", "device", "dtype", "layout", "memory_format")}
 WORDS |= {"dtypes.dtype": "_dtype", "devices.device": "_device", "Self": "_Tensor", "...": "..."}
 # The makers of functions: what they make is annotated nowhere, but returns a Tensor.
+NAMESPACES = ("lamina", "lamina.linalg", "lamina.fft", "lamina.special", "lamina.nn.functional")
 MAKERS = ("lamina.primitives.fast", "lamina.primitives.functions", "lamina.primitives.inplace")
 
 
@@ -56,9 +57,25 @@ def annotation(given: Any) -> str:
     return re.sub(r"[A-Za-z_][\w.]*", lambda match: WORDS[match[0]], text)
 
 
+def home_of(value: Any) -> str | None:
+    """Where a function is made; its `__module__` is the room that it is published in."""
+    plain = published(value)
+    home = getattr(plain, "__module__", None)
+    return _room_of(plain) if home in NAMESPACES else home
+
+
+def published(value: Any) -> Any:
+    """The function that a published one stands before."""
+    return getattr(value, "__wrapped__", value) if _room_of(value) == "lamina.primitives.overridable" else value
+
+
+def _room_of(value: Any) -> str | None:
+    return getattr(value, "__globals__", {}).get("__name__")
+
+
 def function(name: str, value: Callable[..., Any], *, method: bool = False) -> str:
     """The stub of a function or method."""
-    home = getattr(value, "__module__", None)
+    home = home_of(value)
     try:
         # an in-place form takes what the function takes that it is made of
         signature = inspect.signature(INPLACE.get(name, value) if home == "lamina.primitives.inplace" else value)
@@ -69,7 +86,7 @@ def function(name: str, value: Callable[..., Any], *, method: bool = False) -> s
         given = [each for each in given if each.name != "out" or each.kind is not each.KEYWORD_ONLY]
         if name.startswith("__"):  # whose arguments have no names, for type checkers
             given = [each for each in given if each.kind is not each.KEYWORD_ONLY]
-    elif _takes_out(value) and all(each.name != "out" for each in given):
+    elif _takes_out(published(value)) and all(each.name != "out" for each in given):
         at = len(given) - (bool(given) and given[-1].kind is inspect.Parameter.VAR_KEYWORD)
         given.insert(at, inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     parts: list[str] = []

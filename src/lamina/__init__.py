@@ -561,9 +561,9 @@ _ELSEWHERE = {
 
 _ASKING_MODES_ALONE = frozenset((
     "arange", "as_strided", "as_tensor", "asarray", "bartlett_window", "blackman_window", "empty", "empty_permuted", "empty_strided",
-    "eye", "fill", "from_dlpack", "from_file", "frombuffer", "full", "hamming_window", "hann_window", "kaiser_window", "linspace",
+    "eye", "fill", "from_dlpack", "from_numpy", "from_file", "frombuffer", "full", "hamming_window", "hann_window", "kaiser_window", "linspace",
     "logspace", "normal", "ones", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "range",
-    "scalar_tensor", "tril_indices", "triu_indices", "vander", "zeros",
+    "scalar_tensor", "tensor", "tril_indices", "triu_indices", "vander", "zeros",
 ))  # fmt: skip
 """Operations in which the classes of arguments have no say (`__torch_function__`)."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from lamina.autograd import modes
 from lamina.core.tensor import Tensor
 from lamina.primitives.overridable import asks
-from lamina.primitives.overrides import no_subclass_functions, override
+from lamina.primitives.overrides import no_subclass_functions, override, plain_results
 
 __all__ = [
     "TorchFunctionMode", "enable_reentrant_dispatch", "get_default_nowrap_functions", "handle_torch_function", "has_torch_function",
@@ -68,7 +68,7 @@ def is_tensor_method_or_property(func: Callable[..., Any]) -> bool:
 
 def get_default_nowrap_functions() -> set[Any]:
     """Functions whose results keep their class."""
-    return set()
+    return set(plain_results())
 
 
 class TorchFunctionMode:

@@ -181,6 +181,9 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     _put_into(view, at, indices, value, False, "index_put_")
 
 
+getitem.__name__, setitem.__name__ = "__getitem__", "__setitem__"  # so PyTorch names them to `__torch_function__`
+
+
 def _without_leading_ones(value: Tensor) -> Tensor:
     shape = value._array.shape
     first = next((d for d, n in enumerate(shape) if n != 1), len(shape))

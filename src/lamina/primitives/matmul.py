@@ -231,6 +231,9 @@ def matmul_operator(self: Tensor, other: Any) -> Tensor:
     return _matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
+matmul_operator.__name__ = "matmul"  # so PyTorch names it to `__torch_function__`
+
+
 def _matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product; vectors count as one row or column, leading dimensions are broadcast batches."""
     if plain_matrices(input, other) and input._array.shape[1] == other._array.shape[0]:

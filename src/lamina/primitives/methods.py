@@ -272,4 +272,6 @@ def install(cls: type[Any] = Tensor) -> None:
                 and table is not written
             ):
                 function = overridable(function)
+            if function.__class__ is FunctionType and name.startswith("__") and table is METHODS:
+                function.__name__ = name
             setattr(cls, name, function)

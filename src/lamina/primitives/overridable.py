@@ -7,9 +7,10 @@ below, in the primitive that it calls (such as sum), says `asks_below` and pays 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Container, Iterable
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from lamina.core.parameter import Parameter
 from lamina.core.size import Size
 from lamina.core.tensor import Tensor
 from lamina.primitives.primitive import Slots
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 SILENT = frozenset((
     Tensor, Parameter, int, float, bool, complex, str, type(None), slice, type(...), dtype, device, Size, np.ndarray, FunctionType,
@@ -58,14 +61,14 @@ def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return asks(args) or asks(kwargs.values())
 
 
-def asks_below(*ops: Any) -> Callable[[Any], Any]:
+def asks_below(*ops: Any) -> Callable[[F], F]:
     """Decorator: the function's arguments are asked in the primitives `ops`, one of which it calls first, and in its name."""
 
-    def decorate(function: Any) -> Any:
+    def decorate(function: F) -> F:
         for op in ops:
             if op.primitive.public is op.primitive.function:
                 op.primitive.public = function
-        function.asks_below = True
+        function.__dict__["asks_below"] = True
         return function
 
     return decorate
@@ -105,23 +108,42 @@ def overridable(function: Callable[..., Any], by_arguments: bool = True) -> Any:
     return chosen
 
 
-def publish(namespace: dict[str, Any], silent: Container[str] = ()) -> None:
+def publish(namespace: dict[str, Any], silent: Container[str] = (), spelled: Container[str] = ()) -> None:
     """Let the operations among a module's names be overridable, and known by its name and theirs: so they are shown and pickled.
 
-    silent: those in which arguments have no say.
+    silent: those in which arguments have no say. spelled: those that PyTorch writes in Python: who is asked gets all arguments,
+    those with a default by name.
     """
     for name, value in tuple(namespace.items()):
-        namespace[name] = published(value, namespace["__name__"], name, name not in silent)
+        namespace[name] = function = published(value, namespace["__name__"], name, name not in silent)
+        if name in spelled:
+            function.spelled = True
+
+
+def spelled_out(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call as those who are asked get them."""
+    if not getattr(function, "spelled", False):
+        return args, kwargs
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*args, **kwargs)
+    except TypeError:  # the function itself will say so
+        return args, kwargs
+    given.apply_defaults()
+    optional = {n for n, p in signature.parameters.items() if p.default is not p.empty}
+    named = {n: v for n, v in given.arguments.items() if n in optional}
+    return tuple(v for n, v in given.arguments.items() if n not in optional), named
 
 
 def published(value: Any, room: str, name: str, by_arguments: bool = True) -> Any:
     """The operation `value` as the name of the module `room`. Anything else is given back."""
     home = getattr(value, "__module__", None) or ""
-    if value.__class__ is not FunctionType or not home.startswith((_OPERATIONS, _FUNCTIONAL)):
+    if value.__class__ is not FunctionType or not home.startswith(_ROOMS):
         return value
     function = overridable(value, by_arguments)
     function.__module__, function.__qualname__ = room, name
     return function
 
 
-_OPERATIONS, _FUNCTIONAL = "lamina.primitives.", "lamina.nn.functional."
+_ROOMS = ("lamina.primitives.", "lamina.nn.functional.", "lamina.core.factories")
+"""Where operations are written."""

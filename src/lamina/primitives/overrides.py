@@ -15,7 +15,7 @@ from typing import Any
 from lamina.autograd import modes
 from lamina.core.parameter import Parameter, UninitializedTensorMixin
 from lamina.core.tensor import Tensor
-from lamina.primitives.overridable import SILENT, asked, has_say, overridable
+from lamina.primitives.overridable import SILENT, asked, has_say, overridable, spelled_out
 from lamina.primitives.registry import Slots
 from lamina.primitives.shape import alias_
 
@@ -40,7 +40,7 @@ def _collect(values: Iterable[Any], found: list[Any]) -> None:
 
 def override(function: Any, args: Any, kwargs: Any) -> Any:
     """Ask the modes, then the arguments' classes. Raises TypeError when all decline."""
-    kwargs = kwargs or {}
+    args, kwargs = spelled_out(function, args, kwargs or {})
     mode = modes.mode()
     found: list[Any] = []
     _collect((*args, *kwargs.values()), found)
@@ -93,10 +93,10 @@ def default_torch_function(cls: type[Tensor], func: Any, types: Any, args: Any =
         return NotImplemented
     with no_subclass_functions():
         result = func(*args, **(kwargs or {}))
-    return result if getattr(func, "__name__", "") in _PLAIN_RESULTS else converted(result, cls)
+    return result if func in plain_results() else converted(result, cls)
 
 
-def _subclassed(cls: type[Tensor], **options: Any) -> None:
+def _subclassed(cls: type[Tensor], /, **options: Any) -> None:
     """A subclass with a `__torch_function__` of its own gets those members that do not ask on Tensor itself: they are its facts,
     and cost nothing there."""
     super(Tensor, cls).__init_subclass__(**options)
@@ -114,8 +114,8 @@ def _asking() -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, member in vars(Tensor).items():
         if isinstance(member, property):
-            setters = (member.__set__, member.__delete__)
-            made[name] = property(_asked_as(member.__get__), *(_asked_as(f) for f in setters), member.__doc__)
+            read, write, delete = map(_asked_as, (member.__get__, member.__set__, member.__delete__))
+            made[name] = property(read, write, delete, member.__doc__)
         elif member.__class__ is FunctionType and "asks_below" not in vars(member) and not _OWN_AFFAIR(name):
             made[name] = overridable(member)
     return made
@@ -154,7 +154,11 @@ def without_shape(cls: type[Tensor], func: Any, types: Any, args: Any = (), kwar
 
 UninitializedTensorMixin.__torch_function__ = classmethod(without_shape)  # type: ignore[attr-defined]
 
-_PLAIN_RESULTS = frozenset(("as_subclass", "numpy", "item"))
+
+@functools.cache
+def plain_results() -> frozenset[Any]:
+    """Members of Tensor whose results keep their class."""
+    return frozenset((Tensor._base.__get__, Tensor.grad.__get__, Tensor._grad.__get__, Tensor.as_subclass))
 
 
 def converted(result: Any, cls: type[Tensor]) -> Any:

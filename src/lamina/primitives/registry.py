@@ -195,7 +195,6 @@ def primitive(
     op.__name__ = op.__qualname__ = name
     op.primitive = p
     p.function = p.public = op
-    op.asks_below = True
     return op
 
 

@@ -312,4 +312,12 @@ __all__ = [
     "upsample_nearest",
 ]
 
-_publish(globals())
+_WRITTEN_IN_C = frozenset((
+    "adaptive_avg_pool1d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "bilinear", "celu_", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "elu_", "gelu", "hardshrink",
+    "hardtanh_", "leaky_relu_", "linear", "logsigmoid", "native_channel_shuffle", "one_hot", "pairwise_distance", "pdist", "pixel_shuffle",
+    "pixel_unshuffle", "prelu", "relu_", "rrelu_", "scaled_dot_product_attention", "selu_", "softplus", "softshrink", "threshold_",
+))  # fmt: skip
+"""In PyTorch: `__torch_function__` sees their arguments as the caller gave them."""
+
+_publish(globals(), spelled=set(__all__) - _WRITTEN_IN_C)
