@@ -1,6 +1,7 @@
 """DataLoader, datasets, samplers and collation, without a reference."""
 
 import collections
+import multiprocessing
 import os
 import signal
 import time
@@ -393,3 +394,59 @@ def test_options_are_fixed_and_iterables_have_their_own_order():
         ConcatDataset([Count(3)])
     with pytest.raises(AssertionError, match="Size mismatch between tensors"):
         TensorDataset(lamina.zeros(2), lamina.zeros(3))
+
+
+class Interrupt(BaseException):
+    pass
+
+
+@pytest.fixture
+def interrupting():
+    """SIGUSR1 raises Interrupt."""
+
+    def handler(*_):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def children():
+    return {process.pid for process in multiprocessing.active_children()}
+
+
+@pytest.mark.parametrize("where", ["start", "join"])
+def test_an_interrupt_leaves_no_worker(interrupting, monkeypatch, where):
+    """While workers are made the interrupt waits, or the process would be lost; while they end, they are not waited for again."""
+    process = multiprocessing.get_context().Process
+    real, started = getattr(process, where), []
+
+    def interrupted(self, *args):
+        result = real(self, *args)
+        started.append(self.pid)
+        if len(started) == 1:
+            signal.raise_signal(signal.SIGUSR1)
+        return result
+
+    before = children()
+    monkeypatch.setattr(process, where, interrupted)
+    with pytest.raises(Interrupt):
+        list(DataLoader(Squares(10), num_workers=2))
+    assert len(set(started)) == 2
+    assert children() == before
+
+
+def test_signals_reach_a_worker(interrupting):
+    """They were held back when it was made."""
+    assert list(DataLoader(Signalled(), num_workers=1)) == [1]
+
+
+class Signalled(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        with pytest.raises(Interrupt):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return 1

@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from lamina.utils.data._utils.errors import ExceptionWrapper
+from lamina.utils.data._utils.signals import held_back
 from lamina.utils.data._utils.transport import unpacked
 from lamina.utils.data._utils.worker import IterableEnd, Job, Resume, worker_loop
 from lamina.utils.data.iteration import _BaseDataLoaderIter
@@ -42,8 +43,9 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             self, _shut_down, os.getpid(), self._done, self._tasks, self._results, self._workers
         )
         try:
-            for worker_id in range(self._num_workers):
-                self._start(context, loader, worker_id)
+            with held_back():
+                for worker_id in range(self._num_workers):
+                    self._start(context, loader, worker_id)
         except BaseException:
             self._shutdown_workers()
             raise
@@ -180,14 +182,31 @@ def _shut_down(owner: int, done: Any, tasks: list[Any], results: Any, workers: l
     """Tell the workers to end, and wait for them; a forked child leaves them alone."""
     if os.getpid() != owner:
         return
-    done.set()
-    for channel in tasks:
-        channel.put(None)
-    deadline = time.monotonic() + JOIN_TIMEOUT
-    for process in workers:
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.terminate()
+    try:
+        done.set()
+        for channel in tasks:
+            channel.put(None)
+        deadline = time.monotonic() + JOIN_TIMEOUT
+        for process in workers:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                process.terminate()
+                process.join()
+    except BaseException:  # an interrupt: they are not asked again
+        for process in workers:
+            process.kill()
+        for process in workers:
             process.join()
-    for channel in (*tasks, results):
-        channel.close()
+        raise
+    finally:
+        _close((*tasks, results))
+
+
+def _close(channels: tuple[Any, ...]) -> None:
+    try:
+        for channel in channels:
+            channel.close()
+    except BaseException:  # an interrupt: to close twice does no harm
+        for channel in channels:
+            channel.close()
+        raise

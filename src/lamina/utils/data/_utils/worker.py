@@ -11,6 +11,7 @@ import numpy as np
 import lamina
 from lamina.utils.data._utils.errors import ExceptionWrapper
 from lamina.utils.data._utils.fetch import IterableFetcher
+from lamina.utils.data._utils.signals import let_through
 from lamina.utils.data._utils.transport import packed
 
 PARENT_CHECK = 5.0  # seconds after which an idle worker looks whether its parent still lives
@@ -75,6 +76,7 @@ def get_worker_info() -> WorkerInfo | None:
 def worker_loop(job: Job, tasks: Any, results: Any, done: Any) -> None:
     """Answer every (number, indices) of `tasks` with (number, worker, packed data) in `results`, until None comes."""
     global _info
+    let_through()
     parent = os.getppid()
     error = fetcher = None
     ended = False
