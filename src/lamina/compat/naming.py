@@ -1,4 +1,4 @@
-"""The names that lamina's classes show while lamina is `torch`: `<class 'torch.nn.modules.linear.Linear'>`.
+"""The names that lamina's classes and functions show while lamina is `torch`: `<class 'torch.nn.modules.linear.Linear'>`.
 
 Programs print types, look for "torch.nn" in them, and pickle by them. Here: renaming of what is loaded, and of what is loaded
 later. Not here: what an import of a path gives (finder.py, paths.py).
@@ -11,7 +11,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from lamina.compat import named
@@ -47,9 +47,9 @@ MOVED: dict[str, str] = {
 
 
 def install() -> None:
-    """Rename the classes of all modules that are loaded, and from now on those of each one that is loaded."""
+    """Rename the classes and functions of all modules that are loaded, and from now on those of each one that is loaded."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(f"{OWN}."):
+        if name == OWN or name.startswith(f"{OWN}."):
             _rename(module)
     sys.meta_path.insert(0, _Finder())
 
@@ -58,6 +58,8 @@ def _shown(name: str) -> str | None:
     """The path that the classes of a module show; None: they keep their own."""
     if name in MOVED:
         return MOVED[name]
+    if name == OWN:
+        return STAND_IN
     below = name.removeprefix(f"{OWN}.")
     return None if below.split(".")[0] in _INNER else f"{STAND_IN}.{below}"
 
@@ -66,6 +68,8 @@ def _rename(module: ModuleType) -> None:
     name = module.__name__
     shown = _shown(name)
     if shown is not None:
+        for function in [v for v in vars(module).values() if isinstance(v, FunctionType) and v.__module__ == name]:
+            function.__module__ = shown
         classes = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == name]
         for cls in classes:
             line = vars(cls).get("__firstlineno__")  # Python 3.13 forgets it when the module is set

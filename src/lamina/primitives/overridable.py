@@ -136,14 +136,19 @@ def spelled_out(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def published(value: Any, room: str, name: str, by_arguments: bool = True) -> Any:
-    """The operation `value` as the name of the module `room`. Anything else is given back."""
-    home = getattr(value, "__module__", None) or ""
-    if value.__class__ is not FunctionType or not home.startswith(_ROOMS):
+    """The operation `value` as the name of the module `room`. Anything else, and what has been published, is given back."""
+    if (
+        value.__class__ is not FunctionType
+        or value in _PUBLISHED
+        or not value.__globals__["__name__"].startswith(_ROOMS)
+    ):
         return value
     function = overridable(value, by_arguments)
     function.__module__, function.__qualname__ = room, name
+    _PUBLISHED.add(function)
     return function
 
 
+_PUBLISHED: set[Any] = set()
 _ROOMS = ("lamina.primitives.", "lamina.nn.functional.", "lamina.core.factories")
 """Where operations are written."""
