@@ -563,7 +563,8 @@ _ASKING_MODES_ALONE = frozenset((
     "arange", "as_strided", "as_tensor", "asarray", "bartlett_window", "blackman_window", "empty", "empty_permuted", "empty_strided",
     "eye", "fill", "from_dlpack", "from_numpy", "from_file", "frombuffer", "full", "hamming_window", "hann_window", "kaiser_window", "linspace",
     "logspace", "normal", "ones", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "range",
-    "scalar_tensor", "tensor", "tril_indices", "triu_indices", "vander", "zeros",
+    "broadcast_shapes", "get_rng_state", "initial_seed", "manual_seed", "scalar_tensor", "seed", "set_rng_state", "tensor",
+    "tril_indices", "triu_indices", "vander", "zeros",
 ))  # fmt: skip
 """Operations in which the classes of arguments have no say (`__torch_function__`)."""
 

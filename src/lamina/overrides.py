@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 from lamina.autograd import modes
 from lamina.core.tensor import Tensor
-from lamina.primitives.overridable import asks
+from lamina.primitives.methods import NOT_ASKED
+from lamina.primitives.overridable import asks, is_overridable
 from lamina.primitives.overrides import no_subclass_functions, override, plain_results
 
 __all__ = [
-    "TorchFunctionMode", "enable_reentrant_dispatch", "get_default_nowrap_functions", "handle_torch_function", "has_torch_function",
-    "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function",
+    "TorchFunctionMode", "enable_reentrant_dispatch", "get_default_nowrap_functions", "get_ignored_functions",
+    "get_overridable_functions", "get_testing_overrides", "handle_torch_function", "has_torch_function",
+    "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like", "is_tensor_method_or_property", "resolve_name",
+    "wrap_torch_function",
 ]  # fmt: skip
 
 DisableTorchFunctionSubclass = no_subclass_functions
@@ -64,6 +70,55 @@ def is_tensor_like(inp: Any) -> bool:
 def is_tensor_method_or_property(func: Callable[..., Any]) -> bool:
     """Whether `func` is what a name of Tensor stands for."""
     return any(func is value for value in vars(Tensor).values()) or getattr(func, "__name__", "") == "__get__"
+
+
+def get_overridable_functions() -> dict[Any, list[Callable[..., Any]]]:
+    """The functions that ask `__torch_function__`, by the module or class that has them."""
+    found: dict[Any, list[Callable[..., Any]]] = {}
+    for home in ("lamina", "lamina.nn.functional", "lamina.nn.init", "lamina.linalg", "lamina.fft", "lamina.special"):
+        module = importlib.import_module(home)
+        found[module] = [f for n, f in vars(module).items() if not n.startswith("_") and is_overridable(f)]
+    members = {name: inspect.getattr_static(Tensor, name) for name in dir(Tensor) if name not in NOT_ASKED}
+    found[Tensor] = [
+        member.__get__ if isinstance(member, property) else member
+        for name, member in members.items()
+        if isinstance(member, property) or (isinstance(member, FunctionType) and not hasattr(object, name))
+    ]
+    return found
+
+
+def get_ignored_functions() -> set[Callable[..., Any]]:
+    """Public functions in which the classes of arguments have no say: those that make tensors from none, and switches."""
+    asking = {f for functions in get_overridable_functions().values() for f in functions}
+    module = importlib.import_module("lamina")
+    functions = (f for n, f in vars(module).items() if isinstance(f, FunctionType) and not n.startswith("_"))
+    return {f for f in functions if f not in asking} | {getattr(Tensor, name) for name in NOT_ASKED}
+
+
+def get_testing_overrides() -> dict[Callable[..., Any], Callable[..., int]]:
+    """For each function that asks, one of the same signature that returns -1."""
+    return {f: _stand_in(f) for functions in get_overridable_functions().values() for f in functions}
+
+
+def _stand_in(function: Callable[..., Any]) -> Callable[..., int]:
+    def made(*args: Any, **kwargs: Any) -> int:
+        return -1
+
+    if getattr(function, "__name__", "") == "__get__":
+        made.__signature__ = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)])  # type: ignore[attr-defined]
+    else:
+        made.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return made
+
+
+def resolve_name(f: Any) -> str | None:
+    """The path by which programs reach a function that asks; None for any other."""
+    for home, functions in get_overridable_functions().items():
+        if f in functions:
+            path = home.__name__ if home is Tensor else home.__name__.replace("lamina", "torch", 1)
+            name = f.__self__.fget.__name__.lstrip("_") if getattr(f, "__name__", "") == "__get__" else f.__name__
+            return f"torch.Tensor.{name}" if home is Tensor else f"{path}.{name}"
+    return None
 
 
 def get_default_nowrap_functions() -> set[Any]:

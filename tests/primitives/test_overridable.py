@@ -132,3 +132,12 @@ def test_declining_is_an_error_that_names_the_types():
 
     with pytest.raises(TypeError, match="no implementation found for 'torch.relu'.*Declines"):
         lamina.relu(Declines())
+
+
+def test_what_asks_can_be_listed_and_named():
+    listed = lamina.overrides.get_testing_overrides()
+    assert {lamina.add, F.relu, lamina.Tensor.view, lamina.Tensor.shape.__get__} <= set(listed)
+    assert {lamina.ones, lamina.tensor} <= lamina.overrides.get_ignored_functions()
+    assert listed[F.linear](1, 2) == -1
+    assert lamina.overrides.resolve_name(F.relu) == "torch.nn.functional.relu"
+    assert lamina.overrides.resolve_name(len) is None

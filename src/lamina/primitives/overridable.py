@@ -104,8 +104,17 @@ def overridable(function: Callable[..., Any], by_arguments: bool = True) -> Any:
 
     chosen = public if by_arguments else made
     chosen.__dict__["asks_below"] = True
+    if not by_arguments:
+        chosen.__dict__["silent"] = True
     function.__dict__["overridable"] = chosen
     return chosen
+
+
+def is_overridable(function: Any) -> bool:
+    """Whether the classes of this function's arguments have a say."""
+    return (
+        function.__class__ is FunctionType and "asks_below" in function.__dict__ and "silent" not in function.__dict__
+    )
 
 
 def publish(namespace: dict[str, Any], silent: Container[str] = (), spelled: Container[str] = ()) -> None:
