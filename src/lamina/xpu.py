@@ -2,6 +2,8 @@
 
 from typing import Any, NoReturn
 
+from lamina.core.explained import noted
+
 __all__ = [
     "current_device",
     "device_count",
@@ -43,7 +45,9 @@ def empty_cache() -> None:
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
     """Raise the AssertionError of a PyTorch without Intel GPUs."""
-    raise AssertionError("Torch not compiled with XPU enabled: lamina computes on the CPU")
+    raise noted(
+        AssertionError("Torch not compiled with XPU enabled"), ("fix", "lamina computes on the CPU: device='cpu'")
+    )
 
 
 current_device = set_device = synchronize = _refuse

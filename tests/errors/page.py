@@ -14,10 +14,13 @@ HERE = Path(__file__).parent
 PROGRAMS = sorted((HERE / "programs").glob("*.py"))
 PAGE = HERE.parents[1] / "docs" / "errors.md"
 ORDER = (
-    "backward_twice", "modified_in_place", "leaf_in_place", "view_in_place", "non_scalar", "cut_by_detach", "cut_by_no_grad",
-    "cut_by_integer", "cut_by_comparison", "cut_by_item", "cut_by_numpy", "unused_input", "shapes_in_a_module",
-    "shapes_of_operands", "dtypes_of_a_product", "index_out_of_range", "embedding_out_of_range", "grad_of_a_non_leaf",
-    "hook_of_another_shape", "gradients_of_a_function", "tensors_of_inference_mode", "why_no_grad",
+    "backward_twice", "carried_over", "modified_in_place", "written_by_index", "inplace_layer", "step_before_backward",
+    "leaf_in_place", "view_in_place", "non_scalar", "cut_by_detach", "cut_by_no_grad", "cut_by_integer",
+    "cut_by_comparison", "cut_by_item", "cut_by_numpy", "without_create_graph", "unused_input", "shapes_in_a_module",
+    "shapes_between_layers", "tuple_into_a_layer", "view_of_another_size", "shapes_of_operands", "batches_of_matrices",
+    "dtypes_of_a_product", "float64_into_a_layer", "index_out_of_range", "embedding_out_of_range", "grad_of_a_non_leaf",
+    "hook_of_another_shape", "gradients_of_a_function", "non_leaf_in_an_optimizer", "tensors_of_inference_mode",
+    "why_no_grad",
 )  # fmt: skip
 HEAD = """# Errors that explain
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import lamina
+from lamina import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -76,3 +77,54 @@ def test_why_no_grad():
     assert "has a gradient" in lamina.why_no_grad(x)
     with pytest.raises(TypeError):
         lamina.why_no_grad(3)
+
+
+class Misspelt(nn.Module):
+    def foward(self, x):
+        return x
+
+
+class Hurried(nn.Module):
+    def __init__(self):
+        self.fc = nn.Linear(1, 1)
+
+
+class Keeps(lamina.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, k):
+        ctx.save_for_backward(x, k)
+
+
+ADVICE = {
+    "nn.Linear(1, 1).load_state_dict({'module.' + k: v for k, v in nn.Linear(1, 1).state_dict().items()})": "removeprefix('module.')",
+    "lamina.optim.SGD([])": "nn.ModuleList",
+    "lamina.ones(1).cuda()": "device='cpu'",
+    "nn.CrossEntropyLoss(lamina.ones(2, 3), lamina.tensor([0, 1]))": "nn.CrossEntropyLoss()(input, target)",
+    "Misspelt()(lamina.ones(1))": "'foward'",
+    "Hurried()": "first line of Hurried.__init__",
+    "Keeps.apply(lamina.ones(1, requires_grad=True), 3)": "ctx.k = k",
+    "lamina.ones(1).register_hook(print)": "requires_grad_()",
+    "bool(lamina.ones(2) > 0)": ".any()",
+    "lamina.ones(2, dtype=lamina.int64).mean()": ".float()",
+    "lamina.ones(2, 2).gather(1, lamina.tensor([0, 1]))": "unsqueeze",
+    "lamina.stack([lamina.ones(1), lamina.ones(2)])": "pad_sequence",
+    "lamina.cat([lamina.ones(1, 2), lamina.ones(1, 3)])": "[1, 2], [1, 3]",
+}
+
+
+@pytest.mark.parametrize("mistake", ADVICE)
+def test_advice(mistake):
+    """Below PyTorch's sentence stands what to write instead."""
+    with pytest.raises(Exception) as caught:
+        eval(mistake)
+    assert ADVICE[mistake] in "\n".join(caught.value.__notes__)
+    assert ADVICE[mistake] not in str(caught.value)
+
+
+def test_tracebacks_end_at_the_program(tmp_path):
+    """Under `lamina run`, where lamina refuses something."""
+    program = tmp_path / "program.py"
+    program.write_text("import torch\ntorch.nn.Sequential(torch.nn.Linear(2, 1))(torch.ones(1, 3))\n")
+    command = [sys.executable, "-m", "lamina", "run", str(program)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+    assert shown.count("  File ") == 1 and "module    Sequential.0" in shown

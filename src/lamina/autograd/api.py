@@ -106,6 +106,8 @@ def grad(
         results = tuple(None if i in unused else rows.pop(0) for i in range(len(wanted)))
     else:
         results = _run(outs, wanted, grad_outputs, keep, create_graph, allow_unused)
+    if not create_graph:
+        errors.note_left("grad()", 3)
     if materialize_grads:
         if any(r is None and not isinstance(t, Tensor) for r, t in zip(results, wanted, strict=True)):
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd import leaves, modes
+from lamina.autograd import errors, leaves, modes
 from lamina.autograd.graph import Node, Output, make, several
 from lamina.autograd.schedule import Cell, by_heap, discover, nodes_of, prune
 from lamina.core.tensor import LEAF, Tensor, more, wrap
@@ -134,6 +134,9 @@ def run(
             results = value = total = None
         for callback in sums.callbacks:  # they may add more
             callback()
+    except errors.FreedGraphError as error:
+        error.met(order)
+        raise
     finally:  # an interrupt comes behind a call: what follows one is in a `finally` of its own
         _run.sums, inside.place = outer, outer_place
         try:

@@ -20,7 +20,7 @@ from lamina.autograd.graph_errors import (
     UnusedInputError,
     check_unchanged,
 )
-from lamina.autograd.history import Cut, note_cut, note_left, place_of, warn_non_leaf_grad
+from lamina.autograd.history import Cut, cut_rows, maker_of, note_cut, note_left, place_of, warn_non_leaf_grad
 from lamina.autograd.operand_errors import DtypeError, ShapeError, c_type, scalar_name
 from lamina.autograd.write_errors import InferenceInPlaceError, InferenceSavedError, LeafInPlaceError, ViewInPlaceError
 from lamina.core.explained import BroadcastError, Explained, IndexRangeError, where
@@ -29,5 +29,5 @@ __all__ = [
     "BackwardCountError", "BroadcastError", "Cut", "DetachedInPlaceError", "DtypeError", "Explained", "FreedGraphError", "GradientShapeError",
     "HookShapeError", "HookTypeError", "IndexRangeError", "InferenceInPlaceError", "InferenceSavedError", "LeafInPlaceError",
     "ModifiedError", "NoGraphError", "NoGraphInputError", "NonScalarError", "ShapeError", "UnusedInputError", "ViewInPlaceError",
-    "c_type", "check_unchanged", "note_cut", "note_left", "place_of", "scalar_name", "warn_non_leaf_grad", "where",
+    "c_type", "check_unchanged", "cut_rows", "maker_of", "note_cut", "note_left", "place_of", "scalar_name", "warn_non_leaf_grad", "where",
 ]  # fmt: skip

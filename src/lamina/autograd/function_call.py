@@ -11,6 +11,7 @@ from typing import Any
 from lamina.autograd import errors, modes, views
 from lamina.autograd.graph import Output, edge_of, extra_of, next_seq
 from lamina.autograd.saved import Packed, SavedOutput
+from lamina.core.explained import noted
 from lamina.core.tensor import LEAF, Tensor, version, wrap
 from lamina.core.version import Place, users_place
 from lamina.core.warn import warn
@@ -188,8 +189,11 @@ def _save(ctx: Any, outs: list[Any], mode: Any) -> None:
         held = 0
         if t is not None:
             if not isinstance(t, Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but argument {position} is of type {type(t).__name__}"
+                raise noted(
+                    TypeError(
+                        f"save_for_backward can only save variables, but argument {position} is of type {type(t).__name__}"
+                    ),
+                    ("fix", "keep what is no tensor as an attribute: ctx.k = k"),
                 )
             if t._more is not None and t._more.inference:
                 raise errors.InferenceSavedError()

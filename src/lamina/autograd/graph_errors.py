@@ -5,18 +5,31 @@ Not here: writes in place (write_errors.py), operands (operand_errors.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lamina.autograd.history import cut_rows, maker_of, place_of
-from lamina.core.explained import Explained, where, where_defined
-from lamina.core.version import Detached, Version
+from lamina.core.explained import Explained, where, where_defined, write_name
+from lamina.core.version import Detached, Version, line_of
 
 
 class FreedGraphError(Explained, RuntimeError):
     """A graph was run backward again after what it saved was freed."""
 
+    carried = False
+    """Whether the line that recorded the node has run again since: the new graph leads back into the one of an earlier step."""
+
     def __init__(self, node: Any) -> None:
         super().__init__(node)
+
+    def met(self, order: Sequence[Any]) -> None:
+        """Told by the run that met it: the nodes that it goes through."""
+        (node,) = self.fields
+        self.carried = any(
+            other.__class__ is node.__class__ and other._code is node._code and other._lasti == node._lasti
+            and other._seq > node._seq and other._versions is not node._versions
+            for other in order
+        )  # fmt: skip
 
     def sentence(self) -> str:
         return (
@@ -29,9 +42,17 @@ class FreedGraphError(Explained, RuntimeError):
     def story(self) -> list[tuple[str, str]]:
         node = self.fields[0]
         return [
-            ("recorded", where(place_of(node)) + f"  ({node.name()})"),
+            (
+                "recorded",
+                where(place_of(node)) + f"  ({node.name()}{', in an earlier step' if self.carried else ''})",
+            ),
             ("freed", where(node._versions)),
-            ("fix", "retain_graph=True in the first backward, or compute the loss again before the second"),
+            (
+                "fix",
+                "detach() what is carried over from the earlier step (a hidden state, a running total), or go back once, after the last"
+                if self.carried
+                else "one backward for all losses, (a + b).backward(), or retain_graph=True in the first, or compute the loss again",
+            ),
         ]
 
 
@@ -41,16 +62,20 @@ class ModifiedError(Explained, RuntimeError):
     def __init__(self, node: Any, t: Any, saved: int, now: Any, is_output: bool) -> None:
         # the tensor's description is taken now: the tensor itself may be large and need not live as long as the error
         made_by = getattr(t, "_node", None)
+        # of a view, PyTorch tells how it comes from its base as that is now
+        primitive = getattr(getattr(made_by, "node", made_by), "_primitive", None)
+        view = primitive is not None and primitive.view
         shape = list(t._array.shape if hasattr(t, "_array") else t.array.shape)
         super().__init__(
-            node, (t._kind if hasattr(t, "_kind") else t.kind).dtype, shape, saved, now, is_output, made_by
+            node, (t._kind if hasattr(t, "_kind") else t.kind).dtype, shape, saved, now, is_output, made_by, view
         )
 
     def sentence(self) -> str:
-        node, dtype, shape, saved, version, is_output, made_by = self.fields
+        node, dtype, shape, saved, version, is_output, made_by, view = self.fields
         maker = node if is_output else getattr(made_by, "node", made_by)
         nr = getattr(made_by, "nr", 0)
-        origin = f", which is output {nr} of {maker._label()}," if hasattr(maker, "_label") else ""
+        label = "AsStrided" if view else maker._label() if hasattr(maker, "_label") else ""
+        origin = f", which is output {nr} of {label}," if label else ""
         return (
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[torch.{dtype.alias} {shape}]{origin} is at version {version.n}; expected version {saved} instead. Hint: "
@@ -64,7 +89,7 @@ class ModifiedError(Explained, RuntimeError):
         )
 
     def story(self) -> list[tuple[str, str]]:
-        node, _, _, saved, version, is_output, _ = self.fields
+        node, _, _, saved, version, is_output, *_ = self.fields
         rows = [
             (
                 "saved",
@@ -75,9 +100,23 @@ class ModifiedError(Explained, RuntimeError):
         for i, (before, operation, place) in enumerate(writes):
             if before >= saved:
                 after = writes[i + 1][0] if i + 1 < len(writes) else version.n
-                rows.append(("modified", f"{where(place)}  ({operation}: version {before} -> {after})"))
-        rows.append(("fix", "write that line out of place (y = y + 1 for y += 1), or save a clone() before it"))
-        return rows
+                rows.append(
+                    ("modified", f"{where(place)}  ({write_name(operation, place)}: version {before} -> {after})")
+                )
+        return [*rows, ("fix", _without_write([(o, p) for before, o, p in writes if before >= saved]))]
+
+
+def _without_write(writes: Sequence[tuple[str, Any]]) -> str:
+    """What to write in place of the first of these (operation, place)."""
+    operation, place = writes[0] if writes else ("", None)
+    source = "" if place is None else line_of(place)[2]
+    if operation == "step":
+        return "call backward() before that step(), or compute the loss again after it"
+    if write_name(operation, place) != operation:
+        return "y = y.clone() before that line, or torch.where(mask, value, y) in place of it"
+    if operation.endswith("_") and operation[0] != "_" and source and operation not in source:
+        return f"leave out inplace=True there: {operation[:-1]} then makes a new tensor"
+    return "write that line out of place (y = y + 1 for y += 1), or y = y.clone() before it"
 
 
 class DetachedInPlaceError(Explained, RuntimeError):
@@ -121,7 +160,8 @@ class NoGraphError(Explained, RuntimeError):
     def story(self) -> list[tuple[str, str]]:
         rows: list[tuple[str, str]] = self.fields[1]
         return rows or [
-            ("fix", "requires_grad=True on the tensors whose gradient is wanted, before computing with them")
+            ("why", "nothing that it was computed from requires grad (data, frozen parameters, the .grad of a tensor)"),
+            ("fix", "requires_grad=True on the tensors whose gradient is wanted, before computing with them"),
         ]
 
 

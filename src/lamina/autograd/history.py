@@ -43,25 +43,34 @@ _left: ContextVar[tuple[str, Place | None] | None] = ContextVar("lamina.left", d
 """The last call in this thread that took values with history out of the graph: item(), numpy() and their kin."""
 
 
-def note_left(what: str) -> None:
+_PLAIN = (
+    "{} gives plain values: a tensor made of them has no history",
+    "compute with the tensor itself, not with its values",
+)
+_LEFT = {"grad()": ("gradients have a history only with create_graph=True", "create_graph=True in that call")}
+"""What left, and how to keep it; `_PLAIN` for all others."""
+
+
+def note_left(what: str, depth: int = 4) -> None:
     """Remember that values have left the graph: what is made of them has no history."""
-    _left.set((what, users_place(4)))
+    _left.set((what, users_place(depth)))
 
 
-def cut_rows(t: Any) -> list[tuple[str, str]]:
-    """Rows of a story: where the history of `t` ends, and what to write instead; empty where nothing is known."""
+def cut_rows(t: Any, guess: bool = True) -> list[tuple[str, str]]:
+    """Rows of a story: where the history of `t` ends, and what to write instead; empty where nothing is known.
+
+    guess: where the tensor itself does not know, the last call that took values out of a graph is told.
+    """
     about = getattr(t, "_more", None)
     cut = None if about is None else about.cut
     if cut is not None:
         return [("cut", f"{where(cut.place)}  ({cut.reason})"), ("fix", cut.fix)]
-    left = _left.get()
+    left = _left.get() if guess else None
     if left is None:
         return []
     what, place = left
-    return [
-        ("perhaps", f"{where(place)}  ({what} gives plain values: a tensor made of them has no history)"),
-        ("fix", "compute with the tensor itself, not with its values"),
-    ]
+    reason, fix = _LEFT.get(what, _PLAIN)
+    return [("perhaps", f"{where(place)}  ({reason.format(what)})"), ("fix", fix)]
 
 
 def warn_non_leaf_grad(t: Any) -> None:

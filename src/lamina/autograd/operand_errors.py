@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.autograd.history import maker_of
-from lamina.core.explained import MODULES, Explained, operands, where
+from lamina.core.explained import MODULES, Explained, where
 from lamina.core.version import users_place
 
 
@@ -33,31 +33,34 @@ _C_TYPES = {
 
 
 class ShapeError(Explained, RuntimeError):
-    """Two matrices whose shapes do not fit a product. transposed: the second is a weight, used as its transpose."""
+    """Two matrices, or batches of them, whose shapes do not fit a product. sentence: PyTorch's, where it is another than of mm."""
 
-    def __init__(self, first: Any, second: Any, transposed: bool = False) -> None:
+    def __init__(self, first: Any, second: Any, sentence: str = "") -> None:
         shape, other = tuple(first._array.shape), tuple(second._array.shape)
-        super().__init__(shape, other, transposed, users_place(3), maker_of(first), maker_of(second))
+        super().__init__(shape, other, sentence, users_place(3), maker_of(first), maker_of(second))
 
     def sentence(self) -> str:
-        shape, other, transposed, *_ = self.fields
-        seen = other[:-2] + other[-2:][::-1] if transposed else other
-        return f"mat1 and mat2 shapes cannot be multiplied ({_matrix(shape)} and {_matrix(seen, row=False)})"
+        shape, other, sentence, *_ = self.fields
+        return (
+            sentence or f"mat1 and mat2 shapes cannot be multiplied ({_matrix(shape)} and {_matrix(other, row=False)})"
+        )
 
     def story(self) -> list[tuple[str, str]]:
-        shape, other, transposed, place, first, second = self.fields
+        shape, other, _, place, first, second = self.fields
         last = (shape or (1,))[-1]
-        wanted = (other or (1,))[-1 if transposed or len(other) < 2 else -2]
-        if transposed or MODULES in self.__dict__:  # a layer was called: the second operand is its own
-            names, second = [(operands(place, 1) or ["the input"])[0], "the weight"], None
-        else:
-            names = operands(place, 2) or ["mat1", "mat2"]
-        return [
+        wanted = (other or (1,))[-1 if len(other) < 2 else -2]
+        names = self._operands(place, ("mat1", "mat2"))
+        in_layer = MODULES in self.__dict__
+        rows = [
             ("at", where(place)),
             ("mat1", _described(names[0], shape, first)),
-            ("mat2", _described(names[1], other, second)),
-            ("expected", f"{wanted} as the last dimension of {names[0]}, not {last}"),
+            ("mat2", _described(names[1] + ", transposed" * in_layer, other, None if in_layer else second)),
         ]
+        if last == wanted:
+            return [*rows, ("expected", f"{list(shape[:-2])} matrices in each, not {list(other[:-2])} in {names[1]}")]
+        if not in_layer and shape[:-2] == other[:-2] and shape[-1:] == other[-1:]:
+            return [*rows, ("fix", f"{names[0]} @ {names[1]}.transpose(-2, -1), where the second is to be turned")]
+        return [*rows, ("expected", f"{wanted} as the last dimension of {names[0]}, not {last}")]
 
 
 def _described(name: str, what: Any, maker: Any) -> str:
@@ -95,10 +98,21 @@ class DtypeError(Explained, RuntimeError):
 
     def story(self) -> list[tuple[str, str]]:
         _, first, second, place, one, two = self.fields
-        names = operands(place, 2)
+        names = self._operands(place, ("the first", "the second"))
+        in_layer = MODULES in self.__dict__
         return [
             ("at", where(place)),
-            ("first", _described(names[0] if names else "", first, one).strip()),
-            ("second", _described(names[1] if names else "", second, two).strip()),
-            ("fix", f"convert one of them: .to({first}) or .to({second})"),
+            ("first", _described(names[0], first, one)),
+            ("second", _described(names[1], second, None if in_layer else two)),
+            ("fix", _conversion(names, first, second, in_layer)),
         ]
+
+
+def _conversion(names: list[str], first: Any, second: Any, in_layer: bool) -> str:
+    """What to convert: integers to the other's dtype; a layer's input to the layer's (NumPy's numbers are float64)."""
+    if in_layer:
+        whole = f", or the network, model.to({first})" if first.category == 2 else ""
+        return f"convert the data, {'.to' if names[0] == 'the input' else names[0] + '.to'}({second}){whole}"
+    if first.category < 2:
+        return f"{names[0]}.to({second})"
+    return f"{names[1]}.to({first})" + (f", or {names[0]}.to({second})" if second.category > 1 else "")

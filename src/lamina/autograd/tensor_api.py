@@ -30,6 +30,7 @@ from lamina.autograd.handles import RemovableHandle
 from lamina.autograd.leaves import forgotten
 from lamina.core.device import CPU
 from lamina.core.dtype import float32
+from lamina.core.explained import noted
 from lamina.core.size import Size
 from lamina.core.tensor import LEAF, Slots, Tensor, more, version, wanted_grad_dtype, wrap
 from lamina.core.version import Detached, Version
@@ -386,7 +387,7 @@ def register_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(grad)` when this tensor's gradient is known; what it returns, unless None, replaces the gradient."""
     node = self._node
     if node is None:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        raise _no_hook(self)
     edge_of(self)  # raises for a view whose history is lost
     if node is LEAF or node is NOWHERE:
         about = more(self)
@@ -425,13 +426,23 @@ def _set_backward_hooks(self: Tensor, hooks: Any) -> None:
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(leaf)` after a gradient has been accumulated into this leaf."""
     if self._node is None:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        raise _no_hook(self)
     if _get_grad_fn(self) is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     about = more(self)
     if about.post_hooks is None:
         about.post_hooks = OrderedDict()
     return RemovableHandle(about.post_hooks, hook)
+
+
+def _no_hook(t: Tensor) -> RuntimeError:
+    return noted(
+        RuntimeError("cannot register a hook on a tensor that doesn't require gradient"),
+        *(
+            errors.cut_rows(t, guess=False)
+            or [("fix", "requires_grad_() on it, or on what it is computed from, before")]
+        ),
+    )
 
 
 def retain_grad(self: Tensor) -> None:

@@ -207,6 +207,9 @@ class CopySlices(Node):
     _holds = INSIDE
     _family = "torch::autograd::"
 
+    def _label(self) -> str:
+        return self.name()
+
     @property
     def _shown(self) -> Sequence[int | None]:
         return self.inner._shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.autograd.history import maker_of, place_of
-from lamina.core.explained import Explained, operands, where
+from lamina.core.explained import Explained, operands, where, write_name
 from lamina.core.version import Untracked, users_place
 
 
@@ -23,9 +23,10 @@ class LeafInPlaceError(Explained, RuntimeError):
     def story(self) -> list[tuple[str, str]]:
         operation, view, place, maker = self.fields
         name = (operands(place, 2) or operands(place, 1) or [""])[0]
+        wrote, made = where(place), where(maker) if view else ""
         return [
-            ("in-place", f"{where(place)}  ({operation}{' on ' + name if name else ''})"),
-            ("view", where(maker) if view else ""),
+            ("in-place", f"{wrote}  ({write_name(operation, place)}{' on ' + name if name else ''})"),
+            ("view", made if made != wrote else ""),
             ("fix", "with torch.no_grad(): ... to change its value, or compute a new tensor out of place"),
         ]
 
@@ -99,7 +100,7 @@ class InferenceInPlaceError(Explained, RuntimeError):
     """A tensor made in inference mode was written to outside of it."""
 
     def __init__(self, t: Any, operation: str) -> None:
-        super().__init__(operation)
+        super().__init__(operation, users_place(3))
 
     def sentence(self) -> str:
         return (
@@ -108,7 +109,11 @@ class InferenceInPlaceError(Explained, RuntimeError):
         )
 
     def story(self) -> list[tuple[str, str]]:
-        return [("in-place", self.fields[0])]
+        operation, place = self.fields
+        return [
+            ("in-place", f"{where(place)}  ({operation})"),
+            ("fix", "write to a clone() of that tensor, or make it under no_grad in place of inference_mode"),
+        ]
 
 
 class InferenceSavedError(Explained, RuntimeError):

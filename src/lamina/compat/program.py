@@ -12,11 +12,13 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
+from dis import opmap
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import NoReturn
 
 from lamina.compat.finder import install
+from lamina.core.version import is_own
 
 _CHILDREN = str(Path(__file__).with_name("children"))
 
@@ -138,6 +140,20 @@ class _HideFramesBefore:
         def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
             while trace is not None and trace.tb_frame.f_globals is not self.main.__dict__:
                 trace = trace.tb_next
+            if not sys.flags.dev_mode:
+                _end_at_the_program(trace)
             show(kind, error.with_traceback(trace), trace)
 
         return excepthook
+
+
+def _end_at_the_program(trace: TracebackType | None) -> None:
+    """Cut off lamina's own frames below the program's last one where lamina has refused something (`raise`), as PyTorch's
+    kernels have no frames. What went wrong inside of lamina, and all under `python -X dev`, is shown whole."""
+    last = end = trace
+    while trace is not None:
+        if is_own(trace.tb_frame.f_code.co_filename) not in (1, 3):
+            last = trace
+        end, trace = trace, trace.tb_next
+    if last is not None and end is not None and end.tb_frame.f_code.co_code[end.tb_lasti] == opmap["RAISE_VARARGS"]:
+        last.tb_next = None

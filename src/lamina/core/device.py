@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from lamina.core.dtype import DTYPES, UNSUPPORTED, dtype
+from lamina.core.explained import noted
 
 _KNOWN = "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone"
 
@@ -74,6 +75,9 @@ def _device(name: str) -> device:
     return device(name)
 
 
+NO_CUDA = ("fix", "lamina computes on the CPU: device='cpu', or ask torch.cuda.is_available() first")
+"""What is said below PyTorch's sentence."""
+
 cpu = device("cpu")
 meta = device("meta")
 
@@ -89,7 +93,7 @@ def as_device(given: Any) -> device:
         return meta
     if found.type == "cuda":
         # programs match on this sentence to fall back to the CPU
-        raise AssertionError("Torch not compiled with CUDA enabled. lamina computes on the CPU: pass device='cpu'")
+        raise noted(AssertionError("Torch not compiled with CUDA enabled"), NO_CUDA)
     raise RuntimeError(f"lamina has no device '{found}': it has 'cpu' and 'meta'; pass device='cpu'")
 
 

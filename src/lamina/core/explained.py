@@ -8,12 +8,17 @@ autograd's errors (autograd/errors.py).
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import Any, TypeVar
 
 from lamina.core.version import Place, line_of, users_place
 
 MODULES = "_lamina_modules"
 """Where nn.Module leaves the modules that an exception has passed: (class name, name in the module around it), innermost first."""
+DIRECT = "_lamina_direct"
+"""And whether the user's line called the innermost of them itself, so that the line's operands are that module's."""
+
+
+Raised = TypeVar("Raised", bound=BaseException)
 
 
 def where(place: Place | None) -> str:
@@ -42,6 +47,15 @@ def _shown(file: str, line: int, text: str) -> str:
     if "/ipykernel_" in file or name.startswith("<ipython-input"):
         name = "cell"
     return f"{name}:{line}" + (f"  {text if len(text) <= 90 else text[:87] + '...'}" if text else "")
+
+
+def write_name(operation: str, place: Place | None) -> str:
+    """What wrote to a tensor: PyTorch's name of it, or how the program says it."""
+    if operation in ("copy_", "index_put_", "fill_") and place is not None:
+        text = line_of(place)[2]
+        if text and operation not in text:
+            return "x[...] = value"
+    return operation
 
 
 def operands(place: Place | None, count: int) -> list[str]:
@@ -84,6 +98,19 @@ def operands(place: Place | None, count: int) -> list[str]:
     return texts if len(texts) == count and all(len(t) <= 40 for t in texts) else []
 
 
+def row(word: str, text: str) -> str:
+    """One line of a story, as a note shows it."""
+    return f"  {word:9} {text}"
+
+
+def noted(error: Raised, *rows: tuple[str, str]) -> Raised:
+    """`error`, PyTorch's own type and text, with rows of a story below it."""
+    for word, text in rows:
+        if text:
+            error.add_note(row(word, text))
+    return error
+
+
 class Explained(Exception):
     """An exception whose text is made when it is printed; it pickles as that text. Mixed with the type that PyTorch raises."""
 
@@ -112,7 +139,7 @@ class Explained(Exception):
         notes = self.__dict__.get("notes")
         if notes is None:
             rows = [("module", self._module()), *self.story()]
-            notes = self.__dict__["notes"] = [f"  {word:9} {text}" for word, text in rows if text]
+            notes = self.__dict__["notes"] = [row(word, text) for word, text in rows if text]
         return notes
 
     def _module(self) -> str:
@@ -121,6 +148,12 @@ class Explained(Exception):
         if not path:
             return ""
         return ".".join([path[-1][0], *(name or type_name for type_name, name in reversed(path[:-1]))])
+
+    def _operands(self, place: Place | None, names: tuple[str, str]) -> list[str]:
+        """How the program spells two operands. A layer's second one is its own, its first perhaps another layer's result."""
+        if MODULES not in self.__dict__:
+            return operands(place, 2) or list(names)
+        return [((self.__dict__.get(DIRECT) and operands(place, 1)) or ["the input"])[0], "the weight"]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr(builtins, type(self).__name__), (str(self),)
@@ -131,6 +164,7 @@ class BroadcastError(Explained, RuntimeError):
 
     def __init__(self, a: int, b: int, dim: int, first: tuple[int, ...], second: tuple[int, ...]) -> None:
         super().__init__(a, b, dim, list(first), list(second), users_place(3))
+        self.__suppress_context__ = True  # NumPy's words for the same
 
     def sentence(self) -> str:
         a, b, dim, *_ = self.fields

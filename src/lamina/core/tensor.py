@@ -18,6 +18,7 @@ from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core import strided
 from lamina.core.device import CPU, Kind
+from lamina.core.explained import noted
 from lamina.core.size import Size, size_of, wrap_dim
 from lamina.core.storage import UntypedStorage, storage_of
 from lamina.core.strided import Array
@@ -291,7 +292,10 @@ class Tensor(TensorBase, metaclass=TensorType):
         if self._array.size != 1:
             if self._array.size == 0:
                 raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+            raise noted(
+                RuntimeError("Boolean value of Tensor with more than one value is ambiguous"),
+                ("fix", ".any() or .all() of the comparison; where(condition, a, b) to choose element by element"),
+            )
         return bool(self.item())
 
     def __float__(self) -> float:

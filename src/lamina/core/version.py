@@ -121,6 +121,15 @@ def users_place(depth: int = 2) -> Place | None:
     return None if packaged is None else (packaged.f_code, packaged.f_lasti)
 
 
+def users_place_of(frame: FrameType | None) -> Place | None:
+    """Where the program called what runs in `frame`, or below it."""
+    while frame is not None:
+        if not is_own(frame.f_code.co_filename):
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
 def line_of(place: Place) -> tuple[str, int, str]:
     """File, line and source text of a place; the text is empty where there is no file (exec, -c)."""
     import linecache  # only for messages

@@ -8,7 +8,9 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import Any, NoReturn
 
+from lamina.core.device import NO_CUDA
 from lamina.core.device import device as Device
+from lamina.core.explained import noted
 from lamina.cuda import jiterator as jiterator
 
 _NOT_COMPILED = "Torch not compiled with CUDA enabled"
@@ -16,7 +18,7 @@ _NOT_COMPILED = "Torch not compiled with CUDA enabled"
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
     """Raise the AssertionError of a PyTorch without CUDA."""
-    raise AssertionError(f"{_NOT_COMPILED}: lamina computes on the CPU; ask torch.cuda.is_available() first")
+    raise noted(AssertionError(_NOT_COMPILED), NO_CUDA)
 
 
 current_device = get_device_name = get_device_properties = get_device_capability = _refuse

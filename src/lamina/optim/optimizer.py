@@ -11,7 +11,9 @@ from itertools import chain
 from typing import Any, ClassVar, TypeAlias
 
 import lamina
+from lamina.autograd.errors import maker_of
 from lamina.autograd.leaves import forgotten
+from lamina.core.explained import noted, where
 from lamina.core.tensor import Tensor
 from lamina.core.warn import warn
 from lamina.optim._extension_names import (
@@ -127,7 +129,11 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         groups: list[Any] = list(params)
         if not groups:
-            raise ValueError("optimizer got an empty parameter list")
+            raise noted(
+                ValueError("optimizer got an empty parameter list"),
+                ("perhaps", "a generator such as model.parameters() was gone through before: it gives its items once"),
+                ("perhaps", "layers are kept in a plain list or dict: use nn.ModuleList or nn.ModuleDict"),
+            )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -252,7 +258,11 @@ class Optimizer:
                     f"optimizer can only optimize Tensors, but one of the params is {lamina.typename(param)}"
                 )
             if not self.defaults.get("differentiable") and not (param.is_leaf or param.retains_grad):
-                raise ValueError("can't optimize a non-leaf Tensor")
+                raise noted(
+                    ValueError("can't optimize a non-leaf Tensor"),
+                    ("made", where(maker_of(param))),
+                    ("fix", "give the leaf: compute first, then .detach().requires_grad_()"),
+                )
 
         for name, default in self.defaults.items():
             if default is required and name not in param_group:

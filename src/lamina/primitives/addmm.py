@@ -131,9 +131,11 @@ def _batches(batch1: Tensor, batch2: Tensor) -> tuple[int, int, int]:
             raise RuntimeError(f"batch{i} must be a 3D tensor")
     b, n, m = batch1._array.shape
     if batch2._array.shape[:2] != (b, m):
-        raise RuntimeError(
+        raise errors.ShapeError(
+            batch1,
+            batch2,
             f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: "
-            f"[{batch2._array.shape[0]}, {batch2._array.shape[1]}]."
+            f"[{batch2._array.shape[0]}, {batch2._array.shape[1]}].",
         )
     return b, n, batch2._array.shape[2]
 

@@ -87,9 +87,10 @@ class Folded(PrimitiveNode):
     def saved_values(self, create: bool) -> list[Any]:
         try:
             return super().saved_values(create)
-        except RuntimeError:  # written to since: told of the transpose, as PyTorch does
-            self._parted().saved_values(create)
-            raise
+        except RuntimeError as error:
+            written = error
+        self._parted().saved_values(create)  # it was written to since: told of the transpose, as PyTorch does
+        raise written
 
 
 affine_ = primitive(

@@ -108,9 +108,9 @@ def without_history(p: Primitive, out: Tensor, tensors: Sequence[Any], mode: Any
                 place = users_place(3)
                 if mode is not None and not mode.grad:
                     cut = errors.Cut(
-                        "computed while gradients were off: no_grad or inference_mode",
+                        "computed while gradients were off: no_grad, inference_mode, set_grad_enabled(False)",
                         place,
-                        "compute it outside of that block",
+                        "compute it where gradients are on",
                     )
                 else:
                     cut = errors.Cut(f"{p.name} has no gradient", place, "compute the loss from what comes before it")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.explained import IndexRangeError
+from lamina.core.explained import IndexRangeError, noted
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 
@@ -65,7 +65,10 @@ def check_along(self: Tensor, index: Tensor, dim: int, name: str, other: Tensor 
         return
     whom = "input" if name == "gather" else "self"
     if len(shape) != len(given):
-        raise RuntimeError(f"Index tensor must have the same number of dimensions as {whom} tensor")
+        raise noted(
+            RuntimeError(f"Index tensor must have the same number of dimensions as {whom} tensor"),
+            ("fix", "index.unsqueeze(dim): one index for each row, as in q.gather(1, actions.unsqueeze(1))"),
+        )
     if other is not None and len(other._array.shape or (1,)) != len(given):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     wrong = next((d for d, (i, n) in enumerate(zip(given, shape, strict=True)) if d != dim and i > n), None)

@@ -16,6 +16,7 @@ from lamina.autograd.graph import Output
 from lamina.autograd.saved import SavedOutput
 from lamina.core import device as devices
 from lamina.core import strided
+from lamina.core.explained import noted
 from lamina.core.parameter import Parameter
 from lamina.core.promotion import common_dtype
 from lamina.core.strided import Array
@@ -237,8 +238,11 @@ def store(out: Tensor, result: Tensor, name: str = "out") -> Tensor:
             f"Batching rule not implemented for aten::{name.lstrip('_')}.out; the fallback path doesn't work on out= or view ops."
         )
     if (mode is None or mode.grad) and (result._node is not None or out._node is not None):
-        raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        raise noted(
+            RuntimeError(
+                f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+            ),
+            ("fix", "the function's result in place of out=; or no_grad, where no gradient is wanted"),
         )
     if (result._more is not None and result._more.tangents) or (out._more is not None and out._more.tangents):
         raise NotImplementedError(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core.explained import noted
 from lamina.core.promotion import common_dtype
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
@@ -77,9 +78,15 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         for k, (a, b) in enumerate(zip(first, shape, strict=True)):
             if a != b and k != d:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {d}. Expected size {a} but got size {b} for tensor number {i} in "
-                    "the list."
+                raise noted(
+                    RuntimeError(
+                        f"Sizes of tensors must match except in dimension {d}. Expected size {a} but got size {b} for tensor number {i} in "
+                        "the list."
+                    ),
+                    (
+                        "shapes",
+                        f"{', '.join(str(list(t._array.shape)) for t in given[:8])}{', ...' * (len(given) > 8)}",
+                    ),
                 )
     return s.cat_(*(x if x._kind.dtype is shared else x.to(shared) for x in kept), dim=d)  # type: ignore[no-any-return]
 
@@ -99,8 +106,11 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     shape = given[0]._array.shape
     for i, x in enumerate(given):
         if x._array.shape != shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x._array.shape)} at entry {i}"
+            raise noted(
+                RuntimeError(
+                    f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x._array.shape)} at entry {i}"
+                ),
+                ("fix", "pad them to one size (nn.utils.rnn.pad_sequence; of a DataLoader: in its collate_fn)"),
             )
     d = wrap_dim(dim if axis is None else axis, len(shape) + 1)
     kind = given[0]._kind

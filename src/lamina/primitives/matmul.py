@@ -163,9 +163,11 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
         raise RuntimeError(f"batch{1 if input._array.ndim != 3 else 2} must be a 3D tensor")
     b, n, m = input._array.shape
     if mat2._array.shape[:2] != (b, m):
-        raise RuntimeError(
+        raise errors.ShapeError(
+            input,
+            mat2,
             f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: "
-            f"[{mat2._array.shape[0]}, {mat2._array.shape[1]}]."
+            f"[{mat2._array.shape[0]}, {mat2._array.shape[1]}].",
         )
     check_same("bmm", input, mat2)
     return bmm_(input, mat2)  # type: ignore[no-any-return]
@@ -265,8 +267,10 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         if m == 2 or n == 2:  # computed as one product of long matrices
             raise errors.ShapeError(input, other)
         size = math.prod(broadcast(input._array.shape[:-2], other._array.shape[:-2]))
-        raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{size}, {rows}] but got: [{size}, {columns}]."
+        raise errors.ShapeError(
+            input,
+            other,
+            f"Expected size for first two dimensions of batch2 tensor to be: [{size}, {rows}] but got: [{size}, {columns}].",
         )
     check_same("bmm", input, other)
     if n == m == 3 and input._array.shape[0] == other._array.shape[0]:

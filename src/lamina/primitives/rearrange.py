@@ -11,6 +11,7 @@ from typing import Any
 
 from lamina.core import device as devices
 from lamina.core.dtype import dtype as dtype_class
+from lamina.core.explained import noted
 from lamina.core.size import Size, broadcast, listed, shape_of, wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
 from lamina.core.warn import warn_once
@@ -40,8 +41,9 @@ def _inferred(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
 
 
-def _target(given: tuple[Any, ...], function: str, numel: int) -> tuple[int, ...]:
-    """The shape that the arguments of `function` say for `numel` elements."""
+def _target(given: tuple[Any, ...], function: str, t: Tensor) -> tuple[int, ...]:
+    """The shape that the arguments of `function` say for the elements of `t`."""
+    numel = t._array.size
     dims = given[0] if len(given) == 1 and given[0].__class__ is tuple else given
     count = 1
     for n in dims:
@@ -51,7 +53,15 @@ def _target(given: tuple[Any, ...], function: str, numel: int) -> tuple[int, ...
     else:
         if count == numel:
             return dims
-    return _inferred(shape_of(given, function), numel)
+    shape = shape_of(given, function)
+    try:
+        return _inferred(shape, numel)
+    except RuntimeError as error:
+        size = list(t._array.shape)
+        first = len(shape) == 2 and shape[0] == -1 and len(size) > 1
+        keeps = f".flatten(1) keeps the first dimension: [{size[0]}, {math.prod(size[1:])}]" if first else ""
+        noted(error, ("tensor", f"{size}"), ("fix", keeps))
+        raise
 
 
 def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
@@ -62,7 +72,7 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
         return view_dtype(self, dtype or shape[0])
     if not shape or size is not None:
         shape = listed(shape, size, "view", "size")
-    return s.view_(self, _target(shape, "view", self._array.size))  # type: ignore[no-any-return]
+    return s.view_(self, _target(shape, "view", self))  # type: ignore[no-any-return]
 
 
 @of_tensors
@@ -77,7 +87,7 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
         raise TypeError(f"reshape(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if not sizes or shape is not None:
         sizes = listed(sizes, shape, "reshape", "shape")
-    dims = _target(sizes, "reshape", input._array.size)
+    dims = _target(sizes, "reshape", input)
     array = input._array
     if array.flags.c_contiguous:
         return s.view_(input, dims)  # type: ignore[no-any-return]

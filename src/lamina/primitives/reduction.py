@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina.core import dtype as dtypes
 from lamina.core.dtype import dtype as dtype_class
+from lamina.core.explained import noted
 from lamina.core.size import listed, shape_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
@@ -184,9 +185,12 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     d = dtype or input._kind.dtype
     if d.category < 2:
         what = "Input" if dtype is None else "Optional"
-        raise RuntimeError(
-            f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. "
-            f"Got: {scalar_name(d)}"
+        raise noted(
+            RuntimeError(
+                f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. "
+                f"Got: {scalar_name(d)}"
+            ),
+            ("fix", ".float().mean(), or mean(dtype=torch.float32)"),
         )
     if d is not input._kind.dtype:
         input = input.to(d)

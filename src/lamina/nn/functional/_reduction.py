@@ -18,8 +18,8 @@ def check_reduction(reduction: str) -> None:
 def resolve_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     """The reduction asked for; the deprecated pair wins over `reduction`, with a warning, where either is given."""
     if size_average is not None or reduce is not None:
-        averaged = size_average is None or size_average
-        reduction = "none" if reduce is False else "mean" if averaged else "sum"
+        averaged, reduced = (True if given is None else given for given in (size_average, reduce))
+        reduction = "mean" if averaged and reduced else "sum" if reduced else "none"
         warn(
             f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
         )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from lamina.core.explained import noted
 from lamina.core.tensor import Tensor
-from lamina.core.warn import warn
+from lamina.nn.functional._reduction import resolve_reduction
 from lamina.nn.modules.module import Module
 
 
-def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+def _reduction_of(size_average: bool | None, reduce: bool | None, reduction: str, layer: str) -> str:
     """`reduction`, or what the two arguments that it replaced mean."""
     if size_average is None and reduce is None:
         return reduction
-    if reduce is False:
-        meant = "none"
-    else:
-        meant = "sum" if size_average is False else "mean"
-    warn(f"size_average and reduce args will be deprecated, please use reduction='{meant}' instead.")
-    return meant
+    try:
+        return resolve_reduction(size_average, reduce, reduction)
+    except RuntimeError as error:  # a tensor that means neither True nor False
+        raise noted(
+            RuntimeError(str(error)), ("fix", f"make the layer first, then call it: nn.{layer}()(input, target)")
+        ) from None
 
 
 class _Loss(Module):
@@ -24,7 +25,7 @@ class _Loss(Module):
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = _reduction_of(size_average, reduce, reduction)
+        self.reduction = _reduction_of(size_average, reduce, reduction, type(self).__name__)
 
 
 class _WeightedLoss(_Loss):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from difflib import get_close_matches
 from types import FunctionType
 from typing import Any, Self, TypeVar
 
 import lamina
 from lamina.autograd.leaves import forgotten
 from lamina.core.changes import changes
+from lamina.core.explained import noted
 from lamina.core.parameter import Buffer, Parameter
 from lamina.core.tensor import Tensor
 from lamina.nn.modules import hooks
@@ -69,7 +71,12 @@ T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
 def _forward_unimplemented(self: Any, *input: Any) -> None:
     """What a module computes; to be defined by each subclass."""
-    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+    own = [name for name in dir(type(self)) if name not in vars(Module)]
+    meant = get_close_matches("forward", own, 1)
+    raise noted(
+        NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function'),
+        ("perhaps", f"its method '{meant[0]}' is meant to be 'forward'" if meant else ""),
+    )
 
 
 class Module(Convertible, Stateful, Hooked):
@@ -205,7 +212,7 @@ class Module(Convertible, Stateful, Hooked):
                 return
         elif isinstance(value, Module):
             if "_modules" not in state:
-                raise AttributeError("cannot assign module before Module.__init__() call")
+                raise _uncalled("cannot assign module before Module.__init__() call", self)
             if name in state["_parameters"]:
                 raise _wrong_kind(name, value, "parameter", "torch.nn.Parameter or None")
             _forget(state, name, "_buffers")
@@ -228,13 +235,13 @@ class Module(Convertible, Stateful, Hooked):
 
     def _set_parameter(self, state: dict[str, Any], name: str, value: Parameter) -> None:
         if "_parameters" not in state:
-            raise AttributeError("cannot assign parameters before Module.__init__() call")
+            raise _uncalled("cannot assign parameters before Module.__init__() call", self)
         _forget(state, name, "_buffers", "_modules")
         self.register_parameter(name, value)
 
     def _set_buffer(self, state: dict[str, Any], name: str, value: Tensor) -> None:
         if "_buffers" not in state:
-            raise AttributeError("cannot assign buffer before Module.__init__() call")
+            raise _uncalled("cannot assign buffer before Module.__init__() call", self)
         if name in state["_parameters"]:
             raise _wrong_kind(name, value, "parameter", "torch.nn.Parameter or None")
         if name in state["_modules"]:
@@ -364,7 +371,15 @@ def _check_name(module: Module, kind: str, name: Any, own: dict[str, Any]) -> No
 
 
 def _wrong_kind(name: str, value: Any, kind: str, expected: str) -> TypeError:
-    return TypeError(f"cannot assign '{lamina.typename(value)}' as {kind} '{name}' ({expected} expected)")
+    sentence = f"cannot assign '{lamina.typename(value)}' as {kind} '{name}' ({expected} expected)"
+    as_parameter = isinstance(value, Tensor) and kind == "parameter"
+    return noted(TypeError(sentence), ("fix", "nn.Parameter(...) around the tensor" if as_parameter else ""))
+
+
+def _uncalled(sentence: str, module: Module) -> AttributeError:
+    return noted(
+        AttributeError(sentence), ("fix", f"super().__init__() as the first line of {type(module).__name__}.__init__")
+    )
 
 
 def _forget(state: dict[str, Any], name: str, *members: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lamina
+from lamina.core.explained import noted
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
 from lamina.core.warn import warn
@@ -184,7 +185,10 @@ class Stateful(Tree):
                     errors.insert(0, f"{what} key(s) in state_dict: {quoted}. ")
         if errors:
             listed = "\n\t".join(errors)
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}")
+            raise noted(
+                RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{listed}"),
+                ("fix", _renaming(missing, unexpected)),
+            )
         return _IncompatibleKeys(missing, unexpected)
 
     def _load_from_state_dict(
@@ -270,3 +274,16 @@ def _load_tensor(module: Any, name: str, param: Any, key: str, value: Any, assig
             f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} and whose '
             f"dimensions in the checkpoint are {value.size()}, an exception occurred : {error.args}."
         )
+
+
+def _renaming(missing: list[str], unexpected: list[str]) -> str:
+    """What makes the names fit, where they differ by a prefix alone (as of a model that was saved inside a wrapper)."""
+    for names, others, fix in (
+        (missing, unexpected, "{{k.removeprefix({!r}): v for k, v in state_dict.items()}}"),
+        (unexpected, missing, "{{{!r} + k: v for k, v in state_dict.items()}}"),
+    ):
+        if names and others and others[0].endswith("." + names[0]):
+            prefix = others[0].removesuffix(names[0])
+            if sorted(prefix + name for name in names) == sorted(others):
+                return fix.format(prefix)
+    return ""
