@@ -52,3 +52,21 @@ def test_resized_and_copied():
 def test_refused(call, error):
     with pytest.raises(error):
         call()
+
+
+REFUSED = {
+    "No positional arguments": lambda: lamina.FloatStorage(0, wrap_storage=lamina.UntypedStorage(4)),
+    "Argument 'wrap_storage' must be UntypedStorage": lambda: lamina.FloatStorage(wrap_storage=lamina.ones(1)),
+    "Keyword argument 'dtype' cannot be specified": lambda: lamina.FloatStorage(dtype=lamina.float64),
+    "Argument 'dtype' must be specified": lambda: lamina.TypedStorage(wrap_storage=lamina.UntypedStorage(4)),
+    "Argument type not recognized": lambda: lamina.TypedStorage(1.5),
+    "Too many positional arguments": lambda: lamina.TypedStorage(1, 2),
+    "Expected a Storage of type Long": lambda: lamina.tensor(lamina.FloatStorage(1), dtype=lamina.int64),
+    "Expected a Storage of type long int": lambda: lamina.tensor([1]).set_(lamina.FloatStorage(2)),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_refused_in_pytorchs_words(sentence):
+    with pytest.raises((RuntimeError, TypeError), match=sentence):
+        REFUSED[sentence]()

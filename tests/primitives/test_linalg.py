@@ -125,9 +125,12 @@ REFUSALS: list[tuple[str, Any, type[Exception], str]] = [
     ("einsum", lambda: lamina.einsum("ij,jk", lamina.ones(2, 3), lamina.ones(2, 3)), RuntimeError,
      "einsum(): subscript j has size 2 for operand 1 which does not broadcast with previously seen size 3"),
     ("fft", lambda: fft.fft(lamina.ones(0)), RuntimeError, "Invalid number of data points (0) specified"),
-    ("window", lambda: lamina.stft(lamina.ones(10), 4), RuntimeError,
+    ("window", lambda: lamina.stft(lamina.ones(10), 4, window=lamina.ones(4)), RuntimeError,
      "stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a "
      "future PyTorch release."),
+
+    ("out", lambda: linalg.inv(lamina.eye(2), out=lamina.eye(2).double()), RuntimeError,
+     "Expected out tensor to have dtype float, but got double instead"),
 ]  # fmt: skip
 
 
@@ -145,6 +148,25 @@ def test_a_loss_that_depends_on_the_phase_has_no_gradient(decompose: Any, dtype:
     vectors = decompose(a + a.mH if decompose is linalg.eigh else a)[0 if decompose is linalg.svd else 1]
     with pytest.raises(RuntimeError, match="specified up to multiplication by e"):
         vectors.real.sum().backward()
+
+
+COLUMN_BY_COLUMN: dict[str, Any] = {
+    "svd": lambda a, b: linalg.svd(a)[::2], "qr": lambda a, b: linalg.qr(a), "eigh": lambda a, b: linalg.eigh(a)[1:],
+    "eig": lambda a, b: linalg.eig(a)[1:], "inv": lambda a, b: [linalg.inv(a)], "cholesky": lambda a, b: [linalg.cholesky(a)],
+    "lu_factor": lambda a, b: linalg.lu_factor(a)[:1], "solve": lambda a, b: [linalg.solve(a, b)],
+    "solve_triangular": lambda a, b: [linalg.solve_triangular(a, b, upper=True)], "lstsq": lambda a, b: linalg.lstsq(a, b)[:1],
+    "cholesky_solve": lambda a, b: [lamina.cholesky_solve(b, linalg.cholesky(a))],
+    "householder_product": lambda a, b: [linalg.householder_product(*lamina.geqrf(a))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("name", COLUMN_BY_COLUMN)
+def test_matrices_lie_as_lapack_leaves_them(name: str, device: str) -> None:
+    a, b = draw((2, 3, 3), "float64"), draw((2, 3, 2), "float64")
+    a, b = (a @ a.mT + lamina.eye(3)).to(device), b.to(device)
+    for made in COLUMN_BY_COLUMN[name](a, b):
+        assert made.stride()[1:] == (1, 3)
 
 
 EQUATIONS = [

@@ -26,12 +26,16 @@ class device:
             return type
         self = object.__new__(cls)
         if isinstance(type, int) and not isinstance(type, bool):
+            if type < 0:
+                raise RuntimeError("Device index must not be negative")
             type, index = "cuda", type
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
+        if not type:
+            raise RuntimeError("Device string must not be empty")
         match = re.fullmatch(r"([a-z_]+)(?::(0|[1-9]\d*))?", type)
         if match is None or match[1] not in _KNOWN.split(", "):
-            if match is None and type.split(":")[0] in _KNOWN.split(", "):
+            if match is None and type.split(":")[0].strip() in _KNOWN.split(", "):
                 raise RuntimeError(f"Invalid device string: '{type}'")
             raise RuntimeError(
                 f"Expected one of {_KNOWN} device type at start of device string: {match[1] if match else type}"

@@ -17,6 +17,7 @@ from lamina.core.nested import array_of, refuse_order
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
 from lamina.core.tensor import LEAF, Slots, Tensor, meta_array, more, version, wrap
+from lamina.core.typed_storage import TypedStorage
 from lamina.core.version import UNTRACKED
 from lamina.core.warn import warn
 
@@ -98,11 +99,22 @@ def tensor(
             "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
         )
         array = np.array(data._array, None if kind is None else kind.np)
+    elif isinstance(data, (UntypedStorage, TypedStorage)):
+        array = _elements(data, dtypes.get_default_dtype() if kind is None else kind.dtype).copy()
     else:
         array = array_of(data, None if kind is None else kind.dtype)
     if kind is None:
         kind = kind_of(dtypes.from_numpy_dtype(array.dtype), device)
     return leaf_like(Tensor, place_on(array, kind)._array, kind, requires_grad)  # type: ignore[no-any-return]
+
+
+def _elements(storage: Any, d: dtypes.dtype) -> Array:
+    """What a storage holds, as `d`; a typed one must be of it. Raises RuntimeError."""
+    own = getattr(storage, "dtype", d)
+    if own is not d:
+        wanted, got = (t.alias.removesuffix("Tensor") for t in (d, own))
+        raise RuntimeError(f"Expected a Storage of type {wanted} or an UntypedStorage, but got {got}")
+    return storage.untyped()._bytes.view(d.np)  # type: ignore[no-any-return]
 
 
 def from_numpy(ndarray: Array) -> Tensor:
@@ -127,7 +139,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         kind = kind_of(dtype if dtype is not None else data.dtype, device if device is not None else data.device)
         return data if data._kind is kind else data.to(device=kind.device, dtype=kind.dtype)
-    if isinstance(data, UntypedStorage):
+    if isinstance(data, UntypedStorage) and dtype is None:
         return as_tensor(wrap(data._bytes), dtype, device)
     if isinstance(data, np.ndarray):
         t = from_numpy(data)

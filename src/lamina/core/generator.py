@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from lamina.core.device import as_device
 from lamina.core.strokes import attributes
 
 DEFAULT_SEED = 67280421310721
@@ -51,7 +52,7 @@ class Generator:
     touched: Callable[[str], None] | None = None  # while a run is recorded: the stream is set, or its state read
 
     def __init__(self, device: Any = "cpu") -> None:
-        self._device = device
+        self._device = as_device(device)
         self.lock = threading.RLock()
         # NumPy's engine is made at the first draw: numpy.random costs more to import than all of this file's users.
         self._bits: Any = None

@@ -80,11 +80,18 @@ def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
     try:
         return tuple(map(operator.index, dims))
     except TypeError:
-        bad = next(d for d in dims if not hasattr(d, "__index__"))
+        place, bad = next((i, d) for i, d in enumerate(dims) if not _is_whole(d))
         raise TypeError(
-            f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(bad).__name__} "
-            f"at pos {list(map(id, dims)).index(id(bad))}"
+            f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(bad).__name__} at pos {place}"
         ) from None
+
+
+def _is_whole(d: Any) -> bool:
+    try:
+        operator.index(d)
+    except TypeError:
+        return False
+    return True
 
 
 def wrap_dim(dim: Any, ndim: int) -> int:

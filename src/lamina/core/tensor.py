@@ -23,7 +23,7 @@ from lamina.core.size import Size, size_of, wrap_dim
 from lamina.core.storage import UntypedStorage, storage_of
 from lamina.core.strided import Array
 from lamina.core.tensor_base import TensorBase
-from lamina.core.typed_storage import TypedStorage
+from lamina.core.typed_storage import DEPRECATED, TypedStorage
 from lamina.core.version import UNTRACKED, Version
 from lamina.core.warn import warn_once
 
@@ -239,6 +239,7 @@ class Tensor(TensorBase, metaclass=TensorType):
         return storage_of(strided.owner_of(self._array))
 
     def storage(self) -> TypedStorage:
+        warn_once(DEPRECATED)
         return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype)
 
     _typed_storage = storage

@@ -16,6 +16,41 @@ from lamina.core.dtype import DTYPES, get_default_dtype
 from lamina.core.dtype import dtype as DType
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
+from lamina.core.warn import warn_once
+
+DEPRECATED = (
+    "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This should only "
+    "matter to you if you are using storages directly.  To access UntypedStorage directly, use tensor.untyped_storage() instead of "
+    "tensor.storage()"
+)
+
+_TYPED_FORMS = """TypedStorage.__init__ received an invalid combination of arguments. Expected one of:
+ * (*, torch.device device, torch.dtype dtype)
+ * (int size, *, torch.device device, torch.dtype dtype)
+ * (Sequence data, *, torch.device device, torch.dtype dtype)
+ * (*, UntypedStorage wrap_storage, torch.dtype dtype)
+"""
+_LEGACY_FORMS = """{} received an invalid combination of arguments. Expected one of:
+ * no arguments
+ * (int size)
+ * (Sequence data)
+ * (*, UntypedStorage wrap_storage)
+"""
+
+
+def _check(forms: str, args: tuple[Any, ...], wrapped: Any) -> None:
+    """Refuse what no form of the constructor takes. Raises TypeError, RuntimeError."""
+    if wrapped is not None:
+        if args:
+            raise RuntimeError(f"{forms}No positional arguments should be given when using 'wrap_storage'")
+        if not isinstance(wrapped, UntypedStorage):
+            raise TypeError(f"{forms}Argument 'wrap_storage' must be UntypedStorage, but got {type(wrapped)}")
+    elif len(args) > 1:
+        raise RuntimeError(f"{forms}Too many positional arguments")
+    elif args and isinstance(args[0], str):
+        raise TypeError(f"new(): invalid data type '{type(args[0]).__name__}'")
+    elif args and not isinstance(args[0], (int, Sequence)):
+        raise TypeError(f"{forms}Argument type not recognized: {type(args[0])}")
 
 
 class TypedStorage:
@@ -34,20 +69,25 @@ class TypedStorage:
         device: Any = None,
         _internal: bool = False,
     ) -> None:
+        _check(_TYPED_FORMS, args, wrap_storage)
+        if wrap_storage is not None:
+            for wrong, error, text in (
+                (dtype is None, RuntimeError, "Argument 'dtype' must be specified"),
+                (not isinstance(dtype, DType), TypeError, f"Argument 'dtype' must be torch.dtype, not {type(dtype)}"),
+                (
+                    device is not None,
+                    RuntimeError,
+                    "Argument 'device' should not be specified when 'wrap_storage' is given",
+                ),
+            ):
+                if wrong:
+                    raise error(_TYPED_FORMS + text)
         devices.as_device(device)
         self.dtype = get_default_dtype() if dtype is None else dtype
         if wrap_storage is not None:
-            if args:
-                raise RuntimeError("torch.TypedStorage: no arguments may be given beside `wrap_storage`")
             self._untyped_storage = wrap_storage
             return
-        if len(args) > 1:
-            raise RuntimeError(
-                f"{type(self)}.__new__ received an invalid combination of arguments. Expected one of: no arguments, (int size), (Sequence data)"
-            )
         given = args[0] if args else 0
-        if isinstance(given, str) or not isinstance(given, (int, Sequence)):
-            raise TypeError(f"new(): invalid data type '{type(given).__name__}'")
         count = given if isinstance(given, int) else len(given)
         self._untyped_storage = UntypedStorage(count * self.dtype.itemsize)
         if not isinstance(given, int):
@@ -185,13 +225,30 @@ class _LegacyMeta(type):
         return isinstance(instance, TypedStorage) and instance.dtype is cls.dtype
 
 
+class _LegacyStorage:
+    """What FloatStorage and its kin are subclasses of."""
+
+    __module__ = "torch.storage"
+
+    def __new__(cls, *args: Any, **named: Any) -> Any:
+        raise RuntimeError("Only child classes of _LegacyStorage can be instantiated")
+
+
 def _legacy(kind: Any) -> Any:
-    def make(cls: Any, *args: Any, wrap_storage: Any = None) -> TypedStorage:
-        if len(args) > 1:
-            raise RuntimeError(
-                f"{cls}.__new__ received an invalid combination of arguments. Expected one of: no arguments, (int size), (Sequence data)"
-            )
+    def make(cls: Any, *args: Any, wrap_storage: Any = None, **named: Any) -> TypedStorage:
+        forms = _LEGACY_FORMS.format(f"{cls}.__new__")
+        for name in named:
+            if name in ("device", "dtype"):
+                raise RuntimeError(f"{forms}Keyword argument '{name}' cannot be specified")
+            raise TypeError(f"TypedStorage.__new__() got an unexpected keyword argument '{name}'")
+        _check(forms, args, wrap_storage)
+        warn_once(DEPRECATED)
         return TypedStorage(*args, wrap_storage=wrap_storage, dtype=kind)
+
+    def new_shared(cls: Any, size: int) -> TypedStorage:
+        made = TypedStorage(size, dtype=kind).fill_(0)
+        made.untyped().share_memory_()
+        return made
 
     def from_buffer(
         cls: Any, buffer: Any, byte_order: str = "native", count: int = -1, offset: int = 0
@@ -205,9 +262,9 @@ def _legacy(kind: Any) -> Any:
 
     facts = {
         "__module__": "torch", "dtype": kind, "__new__": make, "from_buffer": classmethod(from_buffer),
-        "from_file": classmethod(from_file),
+        "from_file": classmethod(from_file), "_new_shared": classmethod(new_shared),
     }  # fmt: skip
-    return _LegacyMeta(kind.alias.replace("Tensor", "Storage"), (), facts)
+    return _LegacyMeta(kind.alias.replace("Tensor", "Storage"), (_LegacyStorage,), facts)
 
 
 LEGACY: dict[str, Any] = {
@@ -216,6 +273,14 @@ LEGACY: dict[str, Any] = {
     if not d.name.startswith(("float8", "uint16", "uint32", "uint64"))
 }
 """torch.FloatStorage and its kin, by name."""
+
+
+def _dtype_to_storage_type_map() -> dict[DType, str]:
+    return {storage.dtype: name for name, storage in LEGACY.items()}
+
+
+def _storage_type_to_dtype_map() -> dict[str, DType]:
+    return {name: storage.dtype for name, storage in LEGACY.items()}
 
 
 def _conversion(kind: Any) -> Callable[[Any], TypedStorage]:

@@ -41,7 +41,7 @@ def _check_alpha(name: str, alpha: Any, *operands: Any) -> None:
     if not is_number(alpha) and not (isinstance(alpha, Tensor) and alpha._array.ndim == 0):
         raise TypeError(f"{name}(): argument 'alpha' must be Number, not {type_name(alpha)}")
     d = common_dtype(operands)
-    if d.category == 0 and not isinstance(alpha, bool):
+    if d.category == 0 and isinstance(alpha, float):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     if alpha is True and d.category > 0:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")

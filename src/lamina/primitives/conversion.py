@@ -19,6 +19,7 @@ from lamina.core.strided import Array, element_strides
 from lamina.core.tensor import Tensor, wrap
 from lamina.core.warn import warn
 from lamina.primitives.inplace import of_tensors
+from lamina.primitives.out_dtypes import NAMES
 from lamina.primitives.registry import apply, primitive
 
 
@@ -306,14 +307,12 @@ def _bytes_as(x: Array, to: Any) -> Array:
         return x.view(to)
     if to.itemsize == x.itemsize:
         return x.view(to)
+    ends = " as ".join(NAMES[BY_NUMPY[d].dtype.name] for d in (x.dtype, to)) + " (different element sizes)"
     if x.strides[-1] != x.itemsize and x.shape[-1] != 1:
-        raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {BY_NUMPY[x.dtype].dtype} as {BY_NUMPY[to].dtype} (different element sizes), but got {x.strides[-1] // x.itemsize}"  # noqa: E501
-        )
+        raise RuntimeError(f"self.stride(-1) must be 1 to view {ends}, but got {x.strides[-1] // x.itemsize}")
     if x.shape[-1] * x.itemsize % to.itemsize:
         raise RuntimeError(
-            f"self.size(-1) must be divisible by {to.itemsize // x.itemsize} to view {BY_NUMPY[x.dtype].dtype} as {BY_NUMPY[to].dtype} "
-            f"(different element sizes), but got {x.shape[-1]}"
+            f"self.size(-1) must be divisible by {to.itemsize // x.itemsize} to view {ends}, but got {x.shape[-1]}"
         )
     return x.view(to)
 

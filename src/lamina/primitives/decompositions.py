@@ -25,6 +25,7 @@ from lamina.primitives.linalg_common import (
     column_major,
     diagonal_matrix,
     diagonal_of,
+    discourage,
     first_bad,
     like,
     numpy_dtype,
@@ -98,6 +99,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 @parsed
 def legacy_cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """L of A = L L^H: the older form of linalg.cholesky."""
+    discourage("torch.cholesky")
     return _factored(legacy_cholesky_, input, upper, "cholesky")[0]  # type: ignore[no-any-return]
 
 
@@ -170,6 +172,7 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
 @parsed
 def legacy_qr(input: Tensor, some: bool = True) -> Any:
     """Q and R: the older form of linalg.qr."""
+    discourage("torch.qr")
     return return_types.qr(_orthogonalized(input, "reduced" if some else "complete"))
 
 
@@ -313,6 +316,7 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
 @loosely
 def legacy_lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """LU in one matrix and pivots; with get_infos=True the info too."""
+    discourage("torch.lu")
     _check_lu(A, pivot, "torch.lu_factor")
     found = lu_factor_(A)
     found = return_types._lu_with_info(found) if get_infos else found[:2]

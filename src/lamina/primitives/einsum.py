@@ -206,7 +206,7 @@ def _pair(x: Tensor, xl: Labels, y: Tensor, yl: Labels, kept: set[int]) -> tuple
     if not inner:
         left = _ordered(x, xl, [*batch, *rows]).reshape((*(sizes[v] for v in (*batch, *rows)), *(1,) * len(columns)))
         right = _ordered(y, yl, [*batch, *columns]).reshape(
-            *(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns)
+            (*(sizes[v] for v in batch), *(1,) * len(rows), *(sizes[v] for v in columns))
         )
         return e.mul(left, right), out
     if x._kind.dtype is not y._kind.dtype:

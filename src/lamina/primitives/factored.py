@@ -22,6 +22,7 @@ from lamina.primitives.linalg_common import (
     check_same,
     check_square,
     column_major,
+    discourage,
     numpy_dtype,
     values,
 )
@@ -89,6 +90,7 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoin
 @parsed
 def legacy_lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """X of A X = b: the older form of linalg.lu_solve."""
+    discourage("torch.lu_solve")
     return lu_solve(LU_data, LU_pivots, b)  # type: ignore[no-any-return]
 
 

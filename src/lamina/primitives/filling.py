@@ -21,6 +21,7 @@ from lamina.primitives.functions import number_tensor
 from lamina.primitives.index_checks import number_as
 from lamina.primitives.inplace import is_direct, write, written_directly
 from lamina.primitives.nodes import of_number, overload
+from lamina.primitives.out_dtypes import NAMES, in_c
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import unbroadcast
 
@@ -163,6 +164,12 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
         else:
             return set_(self, source.untyped_storage(), storage_offset, size, stride)
     else:
+        held = self._kind.dtype
+        theirs = getattr(source, "dtype", held)
+        if theirs is not held:
+            raise RuntimeError(
+                f"Expected a Storage of type {in_c(held)} or an UntypedStorage, but got type {NAMES[theirs.name]} for argument 1 'storage'"
+            )
         storage: UntypedStorage = source.untyped()
         shape = (storage.nbytes() // self.itemsize,) if size is None else tuple(size)
         steps = strided.contiguous_strides(shape) if stride is None else tuple(stride)

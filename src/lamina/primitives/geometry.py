@@ -117,7 +117,12 @@ def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
 def _called(name: str, self: Tensor, function: Callable[..., Any], *others: Tensor) -> Tensor:
     if any(t._node is not None for t in (self, *others)):
         raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
-    arrays = [np.broadcast_to(t._array, self._array.shape).reshape(-1).tolist() for t in (self, *others)]
+    for t in others:
+        if t._kind is not self._kind:
+            raise TypeError(
+                f"{name}: expected torch.{self._kind.dtype.alias} for 'other' (got torch.{t._kind.dtype.alias})"
+            )
+    arrays = [rearrange.expand(t, self._array.shape)._array.reshape(-1).tolist() for t in (self, *others)]
     values = (
         np.array([function(*v) for v in zip(*arrays, strict=True)]).astype(self._kind.np).reshape(self._array.shape)
     )

@@ -14,6 +14,7 @@ import numpy as np
 from lamina.core.size import wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn_once
 from lamina.primitives import elementwise as e
 from lamina.primitives import rearrange
 from lamina.primitives.contractions import vdot
@@ -198,4 +199,8 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         if not found:
             raise RuntimeError("no dimension of size 3 in input")
         dim = found[0]
+        warn_once(
+            "Using torch.cross without specifying the dim arg is deprecated.\n"
+            "Please either pass the dim explicitly or simply use torch.linalg.cross, whose default, the last dimension, it will take."
+        )
     return linalg_cross(input, other, dim=dim)  # type: ignore[no-any-return]

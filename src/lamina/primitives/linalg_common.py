@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core import device as devices
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.core.warn import warn_once
 from lamina.primitives.expected import expect_none
 from lamina.primitives.shape import diagonal_adjoint
 from lamina.primitives.signature import not_implemented, scalar_name
@@ -84,12 +86,33 @@ def check_fit(a: Tensor, b: Tensor, left: bool, function: str) -> None:
 
 def first_bad(info: Tensor) -> tuple[str, int] | None:
     """The place ("(Batch element 1): " in a batch) and the code of the first matrix that failed; None where none did."""
+    if info._kind.device is devices.meta:
+        return None
     expect_none(lambda: info)
     codes = values(info)
     if not codes.any():
         return None
     at = int(np.flatnonzero(codes)[0])
     return (f"(Batch element {at}): " if codes.ndim else ""), int(codes.reshape(-1)[at])
+
+
+_OLDER = {
+    "torch.lu": ("torch.linalg.lu_factor / torch.linalg.lu_factor_ex", "LU, pivots = torch.linalg.lu_factor(A, compute_pivots)"),
+    "torch.qr": ("torch.linalg.qr", "Q, R = torch.linalg.qr(A, 'reduced' if some else 'complete')"),
+    "torch.cholesky": ("torch.linalg.cholesky", "L = torch.linalg.cholesky(A), or U = torch.linalg.cholesky(A).mH for upper=True"),
+    "torch.lu_solve": ("torch.linalg.lu_solve", "X = torch.linalg.lu_solve(LU, pivots, B)"),
+    "torch.triangular_solve": ("torch.linalg.solve_triangular", "X = torch.linalg.solve_triangular(A, B), which gives no copy of A"),
+}  # fmt: skip
+"""Older functions: what took their place, and how it is called."""
+
+
+def discourage(function: str) -> None:
+    """Say once that an older function has a successor."""
+    instead, call = _OLDER[function]
+    warn_once(
+        f"{function} is deprecated in favor of {instead} and will be removed in a future PyTorch release.\n"
+        f"It should be replaced with\n{call}"
+    )
 
 
 # ---- arrays and Tensors alike ----------------------------------------------------------------------------------------

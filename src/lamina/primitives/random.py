@@ -186,7 +186,7 @@ def randperm(
     kind = kind_of(dtype if dtype is not None else dtypes.int64, device)
     n = _whole(n)
     if n < 0:
-        raise RuntimeError(f"n must be non-negative, got {n}")
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     source = generator_of(generator)
     return _new(
         (n,), kind, lambda _: draws_discrete.randperm(source, n, dtype=kind.np), requires_grad, out, one_by_one=True

@@ -393,7 +393,10 @@ def hermitian(self: Tensor) -> Tensor:
     """The conjugate transpose of a matrix."""
     n = self._array.ndim
     if n not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.")
+        batches = " For batches of matrices, consider using tensor.mH" if n > 2 else ""
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.{batches}")
+    if not n:
+        warn_once("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
     return (transpose(self, 0, 1) if n else self).conj()
 
 

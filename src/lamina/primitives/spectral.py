@@ -10,7 +10,7 @@ import numpy as np
 from lamina.core.device import KINDS
 from lamina.core.factories import place_on
 from lamina.core.tensor import Tensor, wrap
-from lamina.core.warn import warn
+from lamina.core.warn import warn, warn_once
 from lamina.primitives import elementwise as e
 from lamina.primitives import rearrange
 from lamina.primitives.conversion import view_as_real
@@ -51,6 +51,11 @@ def _centred(window: Tensor, n_fft: int) -> Tensor:
     return window if n == n_fft else constant_pad(window, pad=((left, n_fft - n - left),), value=0)
 
 
+_SUPPRESS = (
+    "To suppress this warning and use a rectangular window, explicitly set `window=torch.ones(n_fft, device=<device>)`."
+)
+
+
 @parsed
 def stft(
     input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None, window: Tensor | None = None,
@@ -66,6 +71,12 @@ def stft(
         if align_to_window is not None:
             raise RuntimeError("stft align_to_window should only be set when center = false")
         input = _extended(input, n_fft // 2, pad_mode)
+    if window is None:
+        warn_once(
+            "A window was not provided. A rectangular window will be applied,which is known to cause spectral leakage. Other windows such "
+            "as torch.hann_window or torch.hamming_window are recommended to reduce spectral leakage."
+            f"{_SUPPRESS}"
+        )
     hop = n_fft // 4 if hop_length is None else hop_length
     size = n_fft if win_length is None else win_length
     has_complex = input.is_complex() or (window is not None and window.is_complex())
@@ -132,6 +143,11 @@ def istft(
 
     Shapes: (frequencies, frames) or (B, frequencies, frames) -> (L) or (B, L). length: cut, or filled with zeros, to this length.
     """
+    if window is None:
+        warn_once(
+            "A window was not provided. A rectangular window will be applied.Please provide the same window used by stft to make the "
+            f"inversion lossless.{_SUPPRESS}"
+        )
     hop = n_fft // 4 if hop_length is None else hop_length
     size = n_fft if win_length is None else win_length
     shown_window = "None" if window is None else f"{_type(window)}{{{list(window._array.shape)}}}"

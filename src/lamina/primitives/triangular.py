@@ -14,7 +14,14 @@ from lamina.core.size import broadcast
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
 from lamina.primitives.kernels import factorizations as kernels
-from lamina.primitives.linalg_common import check_fit, check_floating, check_kernel, check_square, column_major
+from lamina.primitives.linalg_common import (
+    check_fit,
+    check_floating,
+    check_kernel,
+    check_square,
+    column_major,
+    discourage,
+)
 from lamina.primitives.masking import tril_, triu_
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import parsed, scalar_name
@@ -86,6 +93,7 @@ def triangular_solve(
     b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Any:
     """X of A X = b and a copy of A: the older form of linalg.solve_triangular."""
+    discourage("torch.triangular_solve")
     for name, t in (("b", b), ("A", A)):
         if t._array.ndim < 2:
             raise RuntimeError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn_once
 from lamina.nn.functional._checks import check_tensor, int_list
 from lamina.primitives import convolution as kernels
 from lamina.primitives import fused
@@ -55,6 +56,9 @@ def _same_padding(
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     totals = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
     if any(total % 2 for total in totals):
+        warn_once(
+            "Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the input be created"
+        )
         uneven = [side for total in reversed(totals) for side in (0, total % 2)]
         input = lamina.constant_pad_nd(input, uneven, 0)
     return input, [total // 2 for total in totals]

@@ -198,7 +198,7 @@ def _check_nll_shapes(input: Tensor, target: Tensor) -> None:
         if target.dim() > 1:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
         if input.dim() == 1 and target.dim() == 1 and target.size(0) != 1:
-            raise RuntimeError(f"For 1D input, 1D target must have size 1, but got target size: {target.size(0)}")
+            raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {target.size(0)}")
         return
     if input.dim() == 4:
         if target.dim() != 3:
