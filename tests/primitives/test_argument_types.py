@@ -73,3 +73,27 @@ def test_numpy_and_zero_dimensional_tensors_are_numbers():
     x = lamina.arange(6).reshape(2, 3)
     assert lamina.kthvalue(x, np.int64(1)).values.tolist() == lamina.kthvalue(x, lamina.tensor(1)).values.tolist()
     assert lamina.topk(x, 1, largest=np.bool_(False)).values.tolist() == [[0], [3]]
+
+
+@pytest.mark.parametrize(
+    "name, argument, value, shape",
+    [
+        ("permute", "dims", (1, 0), (3, 2)),
+        ("reshape", "shape", (3, 2), (3, 2)),
+        ("view", "size", (6,), (6,)),
+        ("expand", "size", (4, 2, 3), (4, 2, 3)),
+        ("repeat", "repeats", (2, 1), (4, 3)),
+        ("flip", "dims", (0,), (2, 3)),
+        ("sum_to_size", "size", (1, 3), (1, 3)),
+        ("resize_", "size", (3,), (3,)),
+    ],
+)
+def test_sizes_are_given_one_by_one_together_and_by_name(name, argument, value, shape):
+    for call in (
+        lambda method: method(*value),
+        lambda method: method(value),
+        lambda method: method(**{argument: value}),
+    ):
+        assert call(getattr(lamina.zeros(2, 3), name)).shape == shape
+    with pytest.raises(TypeError, match=f'missing 1 required positional arguments: "{argument}"'):
+        getattr(lamina.zeros(2, 3), name)()
