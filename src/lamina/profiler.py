@@ -8,6 +8,7 @@ import enum
 import time
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
@@ -78,14 +79,37 @@ def tensorboard_trace_handler(*args: Any, **kwargs: Any) -> Callable[[Any], None
     return lambda profiler: None
 
 
-class EventList(dict[str, tuple[int, float]]):
-    """By label: how often it ran, and for how many seconds in all."""
+@dataclass
+class EventAverage:
+    """All runs of a label; times in microseconds."""
+
+    key: str
+    count: int = 0
+    cpu_time_total: float = 0.0
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """The same as `cpu_time_total`: labels are not told apart from what runs inside of them."""
+        return self.cpu_time_total
+
+    @property
+    def cpu_time(self) -> float:
+        """The mean of one run."""
+        return self.cpu_time_total / self.count if self.count else 0.0
+
+
+class EventList(list[EventAverage]):
+    """One entry for each label."""
 
     def table(self, *args: Any, **kwargs: Any) -> str:
         """The labels as text, the longest first."""
-        rows = sorted(self.items(), key=lambda item: -item[1][1])
-        lines = [f"{name:40} {1e3 * seconds:12.3f} ms {count:8d} calls" for name, (count, seconds) in rows]
-        return "\n".join(lines) or "no record_function label ran"
+        rows = sorted(self, key=lambda event: -event.cpu_time_total)
+        lines = [f"{'Name':40} {'CPU total':>14} {'CPU time avg':>14} {'# of Calls':>11}"]
+        lines += [f"{e.key:40} {e.cpu_time_total:12.3f}us {e.cpu_time:12.3f}us {e.count:11d}" for e in rows]
+        return "\n".join(lines) if rows else "no record_function label ran"
+
+    def __str__(self) -> str:
+        return self.table()
 
 
 _running: ContextVar[tuple["profile", ...]] = ContextVar("lamina.profilers", default=())
@@ -129,12 +153,19 @@ class profile:
 
     def add(self, name: str, seconds: float) -> None:
         """Count one run of a label."""
-        count, total = self._times.get(name, (0, 0.0))
-        self._times[name] = (count + 1, total + seconds)
+        event = next((e for e in self._times if e.key == name), None)
+        if event is None:
+            self._times.append(event := EventAverage(name))
+        event.count += 1
+        event.cpu_time_total += 1e6 * seconds
 
     def key_averages(self, *args: Any, **kwargs: Any) -> EventList:
         """The labels and their times."""
         return self._times
+
+    def table(self, *args: Any, **kwargs: Any) -> str:
+        """`key_averages().table()`."""
+        return self._times.table(*args, **kwargs)
 
     def __enter__(self) -> "profile":
         self.start()

@@ -97,3 +97,10 @@ def test_sizes_are_given_one_by_one_together_and_by_name(name, argument, value, 
         assert call(getattr(lamina.zeros(2, 3), name)).shape == shape
     with pytest.raises(TypeError, match=f'missing 1 required positional arguments: "{argument}"'):
         getattr(lamina.zeros(2, 3), name)()
+
+
+@pytest.mark.parametrize("name, missing", [("softmax", '"dim"'), ("mm", '"mat2"'), ("gather", '"dim", "index"')])
+def test_what_is_missing_is_named_as_by_pytorchs_parser(name, missing):
+    count = missing.count(",") + 1
+    with pytest.raises(TypeError, match=rf"^{name}\(\) missing {count} required positional arguments: {missing}$"):
+        getattr(lamina.zeros(2, 2), name)()

@@ -154,6 +154,8 @@ def _run(
     captures: dict[Any, int] = {}
     places = []
     for t in wanted:
+        if not isinstance(t, (Tensor, GradientEdge)):
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
         edge = tensor_api.input_edge(t)
         if edge is None and t._node is None:
             raise errors.NoGraphInputError(t)

@@ -258,6 +258,9 @@ class set_grad_enabled(Scoped):
         self.mode, self.before = bool(mode), is_grad_enabled()
         change(grad=self.mode)
 
+    def __repr__(self) -> str:
+        return f"{self.__module__}.set_grad_enabled(mode={self.mode})"
+
     def __call__(self, function: Any) -> Any:
         change(grad=self.before)  # as a decorator it changes nothing now
         return super().__call__(function)

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import lamina
+from lamina.core.explained import noted
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
 from lamina.io import rebuild
@@ -83,7 +84,16 @@ def file_name(found: Any) -> tuple[str, str] | None:
         home = _imported("lamina" + tail)
         if home is not None and _attribute(home, name) is found:
             return "torch" + tail, name
-    raise pickle.PicklingError(f"Can't pickle {found!r}: it's not found as {module}.{name}")
+    raise unreachable(found)
+
+
+def unreachable(found: Any) -> Exception:
+    """What pickle raises for a function or class that no import finds."""
+    name, module = getattr(found, "__qualname__", None) or found.__name__, found.__module__
+    error: Exception = pickle.PicklingError(f"Can't pickle {found!r}: attribute lookup {name} on {module} failed")
+    if "<locals>" in name:
+        error = AttributeError(f"Can't pickle local object {name!r}")
+    return noted(error, ("fix", "def or class at the top of a module; or save the state_dict() in place of the module"))
 
 
 def loaded_object(module: str, name: str, *, importing: bool) -> Any:

@@ -80,7 +80,12 @@ def make_pickler(pickle_module: Any, file: IO[bytes], protocol: int, table: Stor
         def save_global(self, found: Any, name: str | None = None) -> None:
             full_name = names.file_name(found)
             if full_name is None:
-                super().save_global(found, name)
+                try:
+                    super().save_global(found, name)
+                except pickle.PicklingError as error:
+                    if "not the same object" in str(error):
+                        raise
+                    raise names.unreachable(found) from None
                 return
             module, name = full_name
             if self.proto >= 4:

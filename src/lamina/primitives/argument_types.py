@@ -6,6 +6,7 @@ Not here: shapes, dtypes and values, which the functions look at themselves.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -146,9 +147,17 @@ _TOO_LARGE = ("array is too big", "Maximum allowed dimension exceeded", "negativ
 """How NumPy's words begin where PyTorch finds a size that no storage has."""
 
 
-def refuse(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
-    """Raise what PyTorch raises where a call of `function` has raised `error`, unless that is it."""
+def refuse(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception, parsed: bool = True
+) -> None:
+    """Raise what PyTorch raises where a call of `function` has raised `error`, unless that is it. parsed: by its argument parser."""
     check_arguments(function, args, kwargs)
+    if parsed and error.__class__ is TypeError and str(error).startswith(f"{function.__qualname__}() missing "):
+        if names := re.findall(r"'(\w+)'", str(error)):  # Python's sentence, not yet PyTorch's
+            listed = ", ".join(f'"{name}"' for name in names)
+            raise TypeError(
+                f"{function.__name__}() missing {len(names)} required positional arguments: {listed}"
+            ) from None
     if error.__class__ is ValueError and str(error).startswith(_TOO_LARGE):
         raise RuntimeError(f"{function.__name__}(): {error}") from None
 

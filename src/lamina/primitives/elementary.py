@@ -201,7 +201,7 @@ def _sinc_slope(x: Any) -> Any:
     for c in _NEAR_ZERO:
         series = series * square + c
     far = (np.cos(turned) - np.sin(turned) / turned) / x
-    return np.where(np.abs(turned) < 0.5, series * turned * math.pi, far).astype(x.dtype)
+    return np.where(np.abs(turned) < 0.5, series * turned * math.pi + 0.0, far).astype(x.dtype)
 
 
 def _emit_sinc_slope(b: Any, x: Any) -> Any:
@@ -210,7 +210,7 @@ def _emit_sinc_slope(b: Any, x: Any) -> Any:
     for c in _NEAR_ZERO:
         series = b.add(b.mul(series, square), c)
     far = b.div(b.sub(b.cos(turned), b.div(b.sin(turned), turned)), x)
-    return b.select(b.lt(b.abs(turned), 0.5), b.mul(b.mul(series, turned), math.pi), far)
+    return b.select(b.lt(b.abs(turned), 0.5), b.add(b.mul(b.mul(series, turned), math.pi), 0.0), far)
 
 
 _DEGREE = math.pi / 180
@@ -317,7 +317,8 @@ signbit = elementwise(
 
 # ---- complex numbers -------------------------------------------------------------------------------------------------
 
-conj_ = elementwise("conj_physical", np.conjugate, grads=(lambda g: conj_(g),), emit=lambda b, x: x, holomorphic=False)
+conj_ = elementwise(
+    "conj_physical", np.conjugate, grads=(lambda g: conj_(g),), emit=lambda b, x: x, holomorphic=False, node="Conj")  # fmt: skip
 
 
 def _turn(g: Any, x: Any) -> Any:

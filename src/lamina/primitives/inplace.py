@@ -326,7 +326,7 @@ def loosely(function: F) -> F:
             return function(*args, **kwargs)
         except Exception as error:
             refuse_attribute(args, kwargs, error)
-            refuse(function, args, kwargs, error)
+            refuse(function, args, kwargs, error, parsed=False)
             raise
 
     return cast(F, public)

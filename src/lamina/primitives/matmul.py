@@ -279,8 +279,8 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
     return matmul_(input, other)  # type: ignore[no-any-return]
 
 
+_matmul.__name__ = _matmul.__qualname__ = "matmul"  # what errors call it
 matmul = with_out(_matmul)
-matmul.__name__ = matmul.__qualname__ = "matmul"
 
 
 @with_out

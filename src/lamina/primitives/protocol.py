@@ -87,7 +87,7 @@ def text(self: Tensor, *, tensor_contents: str | None = None) -> str:
         suffixes.append("grad_fn=<Invalid>")
     if node is not None:
         suffixes.append(f"grad_fn=<{node.name().rpartition('::')[2]}>")
-    elif self._node is LEAF and not suffixes:
+    elif self._node is not None and not suffixes:  # a leaf, or a view of one that was made while gradients were off
         suffixes.append("requires_grad=True")
     default = dtypes.get_default_dtype()
     if self._more is not None and self._more.tangents:

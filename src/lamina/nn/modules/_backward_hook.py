@@ -64,7 +64,8 @@ class BackwardHook:
     def _without_inputs(self, grad_outputs: Grads) -> None:
         warn(
             "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
-            "require gradients.",
+            "require gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html"
+            "#torch.nn.Module.register_full_backward_hook for more details.",
         )
         nothing = (None,) * self.n_inputs
         for hook in self.user_hooks:
