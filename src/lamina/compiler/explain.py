@@ -16,7 +16,7 @@ import numpy as np
 from lamina.compiler import accounts, explain_page
 from lamina.compiler.calls import Call
 from lamina.compiler.capture.guards import Facts
-from lamina.compiler.capture.pieces import Piece
+from lamina.compiler.capture.pieces import Opened, Piece
 from lamina.compiler.graph import Value
 from lamina.compiler.loops import Work
 from lamina.compiler.plan import Plan
@@ -70,14 +70,20 @@ class Explanation(str):
         return place
 
 
-def explained(compiled: Any, profile: bool = False) -> Explanation:
-    """What was recorded by `compiled` (api.Compiled) and how it runs. profile: measure each kernel, on stand-ins for the arguments."""
+def explained(compiled: Any, profile: bool = False, whole: bool = True) -> Explanation:
+    """What was recorded by `compiled` (api.Compiled) and how it runs. profile: measure each kernel, on stand-ins for the arguments.
+    whole: also what its lines of Python call.
+    """
     lines = [f"{compiled.__name__}: {_counts(compiled)}"]
     programs: list[tuple[str, list[Step]]] = []
     if compiled.split is not None:
         lines.append(f"runs in stretches, with its Python between them, because {compiled.eager}")
         for text in _stretches(compiled.split, compiled.split.items, profile, programs):
             lines.append(f"  {text}")
+        for one in compiled.split.inner.made.values() if whole else ():
+            found = explained(one, profile, whole=False)
+            lines.extend(f"  {text}" for text in ("called by its Python, and compiled by itself:", *found.splitlines()))
+            programs.extend((f"{one.__name__}, {name}", steps) for name, steps in found.programs)
         return Explanation.of(compiled.__name__, "\n".join(lines), programs)
     if compiled.eager is not None:
         lines.append(f"stays eager: {compiled.eager}")
@@ -121,11 +127,11 @@ def _stretches(
             yield from (f"  {text}" for text in found.splitlines()[1:])
             programs.extend((f"{title}, {name}", steps) for name, steps in found.programs)
             continue
-        statement, inner = item if isinstance(item, tuple) else (item, {})
+        statement, inner = item if isinstance(item, Opened) else (item, ())
         why = split.source.plain.get(statement) or "it holds such lines"
         text = linecache.getline(split.source.code.co_filename, statement.lineno).strip()
         yield f"line {statement.lineno}: Python: {why}   # {text}"
-        for body in inner.values():
+        for _, _, body in inner:
             yield from (f"  {text}" for text in _stretches(split, body, profile, programs))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from threading import RLock
 from types import FunctionType, MethodType
 from typing import Any
+from weakref import ref
 
 from lamina.compiler.capture.guards import is_module
 from lamina.compiler.capture.lines import Lines
@@ -19,7 +20,7 @@ from lamina.compiler.capture.stretches import Source
 from lamina.core.version import is_own
 
 MOST = 64
-"""How often a function is split anew."""
+"""How often a function is split anew, and how many functions that it calls are compiled by themselves."""
 
 
 class Target:
@@ -56,11 +57,43 @@ def target_of(called: Any) -> Target:
     return (Method if isinstance(called, MethodType) else Target)(called)
 
 
+class Inner:
+    """What lines that stay Python call, as a table: functions and modules of the program's are compiled by themselves."""
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+        self.made: dict[int, Any] = {}  # id of what is called -> the compiled one, which holds it
+        self._met: dict[int, Any] = {}  # functions seen once: those made at each call are not worth it
+
+    def __call__(self, called: Any) -> Any:
+        """What to call instead: what was compiled of it, or itself."""
+        if isinstance(called, MethodType):
+            function = self(called.__func__)
+            return called if function is called.__func__ else MethodType(function, called.__self__)
+        one = self.made.get(id(called))
+        if one is None:
+            if not self._worth(called):
+                return called
+            one = self.made[id(called)] = self._make(called)
+        return called if one.eager is not None and one.split is None else one
+
+    def _worth(self, called: Any) -> bool:
+        if len(self.made) >= MOST:
+            return False
+        if is_module(called):
+            return not hasattr(called, "_compiled")
+        if not isinstance(called, FunctionType) or is_own(called.__code__.co_filename):
+            return False
+        met = self._met.get(id(called))
+        self._met[id(called)] = ref(called)
+        return met is not None and met() is called
+
+
 class Split:
     """How a function runs in stretches. `run`: what is called in its place."""
 
-    def __init__(self, target: Target, source: Source, lines: Lines, make: Callable[..., Any]) -> None:
-        self.target, self.source, self._make = target, source, make
+    def __init__(self, target: Target, source: Source, lines: Lines, make: Callable[..., Any], inner: Inner) -> None:
+        self.target, self.source, self._make, self.inner = target, source, make, inner
         self.function = source.function
         self._fits = (source.code, self.function.__defaults__, self.function.__kwdefaults__)
         self.items: list[Any] = []
@@ -74,11 +107,12 @@ class Split:
 
     @staticmethod
     def of(
-        target: Target, lines: Lines, make: Callable[..., Any], names: AbstractSet[str], watched: bool
+        target: Target, lines: Lines, make: Callable[..., Any], inner: Inner, names: AbstractSet[str], watched: bool
     ) -> Split | None:
         """The function split at the lines that stood in the way of a replay; None where it cannot be, or where nothing would be left.
 
         names: lines that read these are such too. make: makes a compiled function of a piece's function, its piece and the split.
+        inner: what its lines of Python call.
         """
         function = target.now()
         if function is None or not (lines.troubles or names) or is_own(function.__code__.co_filename):
@@ -86,10 +120,10 @@ class Split:
         source = Source.of(function)
         if source is None:
             return None
-        split = Split(target, source, lines, make)
+        split = Split(target, source, lines, make, inner)
         split.watched = watched
         troubles = lines.troubles | source.reading(names, "what it reads is another at each call", source.tree.body)
-        return split if split.blame(troubles) and split.made and split.fits() else None
+        return split if split.blame(troubles) and (split.made or source.calls()) and split.fits() else None
 
     def fits(self) -> bool:
         """Whether the function is still the one that was split."""
@@ -137,5 +171,5 @@ class Split:
                 found = self._make(self.source.piece_of(piece), key, self)
             made[key] = called[piece.name] = found
         self._usable = not (self.watched and self.source.computes())
-        self.run = self.target.instead(self.source.function_of(items, called))
+        self.run = self.target.instead(self.source.function_of(items, called, self.inner))
         self.items, self.made = items, made

@@ -6,8 +6,9 @@ Here: the form of a piece, its body, its call. Not here: which statements are in
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from lamina.compiler.effects import UNBOUND
 
 _UNBOUND, _RESULT, _ENDS, _NO_VALUE = "<unbound>", "<result>", "<ends>", "<UnboundLocalError>"
 """No name of a program's looks like these."""
+INSTEAD = "<instead>"
+"""What gives the function that is called in the place of one that the program names."""
 OWN = {_UNBOUND: UNBOUND, _NO_VALUE: UnboundLocalError}
 
 
@@ -45,6 +48,23 @@ class Piece(NamedTuple):
     @property
     def lines(self) -> tuple[int, int]:
         return self.statements[0].lineno, self.statements[-1].end_lineno or 0
+
+
+class Opened(NamedTuple):
+    """A block that stays Python, and what becomes of its bodies: (see `statements.bodies`) and their items."""
+
+    statement: ast.stmt
+    bodies: list[tuple[Any, str, list[Any]]]
+
+    def written(self, calls: Callable[[ast.stmt], bool]) -> ast.stmt:
+        copies: dict[Any, Any] = {holder: copy.copy(holder) for holder, _, _ in self.bodies}
+        made = copies.setdefault(self.statement, copy.copy(self.statement))
+        for holder, field, items in self.bodies:
+            setattr(copies[holder], field, list(written(items, calls)))
+        for field in ("handlers", "cases"):
+            if hasattr(made, field):
+                setattr(made, field, [copies.get(holder, holder) for holder in getattr(made, field)])
+        return made  # type: ignore[no-any-return]
 
 
 def arguments(names: Sequence[str]) -> ast.arguments:
@@ -88,18 +108,31 @@ def _forget(name: str) -> ast.stmt:
     return ast.If(test, [ast.Delete([ast.Name(name, ast.Del())])], [])
 
 
-def written(items: Sequence[Any]) -> Iterator[ast.stmt]:
-    """Items as statements that call the pieces."""
+def written(items: Sequence[Any], calls: Callable[[ast.stmt], bool]) -> Iterator[ast.stmt]:
+    """Items as statements that call the pieces. calls: whether a statement that stays Python calls what may be compiled by itself."""
     for item in items:
         if isinstance(item, Piece):
             yield from placed(item.statements[0], *_called(item))
-        elif isinstance(item, tuple):
-            block = copy.copy(item[0])
-            for field, inner in item[1].items():
-                setattr(block, field, list(written(inner)))
-            yield block
+        elif isinstance(item, Opened):
+            yield item.written(calls)
         else:
-            yield item
+            yield _Instead().visit(copy.deepcopy(item)) if calls(item) else item
+
+
+class _Instead(ast.NodeTransformer):
+    """`f(x)` becomes `instead(f)(x)`, where it is called here and now, and f is not one of Python's own functions."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if not (isinstance(node.func, ast.Name) and node.func.id in vars(builtins)):
+            node.func = ast.copy_location(ast.Call(_load(INSTEAD), [node.func], []), node.func)
+            ast.fix_missing_locations(node)
+        return node
+
+    def visit_Lambda(self, node: Any) -> Any:
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda
 
 
 def _called(piece: Piece) -> Iterator[ast.stmt]:

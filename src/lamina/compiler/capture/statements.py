@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
+BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 """Statements that can run as Python while runs of statements inside them are native."""
 _CONSUMERS = frozenset(("sum", "any", "all", "max", "min", "list", "tuple", "set", "sorted", "dict"))
 _LOOKS_AROUND = frozenset(("locals", "vars", "eval", "exec", "dir"))
@@ -185,14 +185,19 @@ def header(statement: ast.stmt) -> list[ast.AST]:
             return [statement.iter, statement.target]
         case ast.With():
             return [*statement.items]
+        case ast.Match():
+            return [
+                statement.subject,
+                *(part for case in statement.cases for part in (case.pattern, case.guard) if part),
+            ]
     return []
 
 
-def bodies(statement: ast.stmt) -> Iterator[str]:
-    """The fields of a block's bodies that may be looked into."""
-    yield "body"
-    if not isinstance(statement, (ast.With, ast.Try)) and getattr(statement, "orelse", None):
-        yield "orelse"
+def bodies(statement: ast.stmt) -> Iterator[tuple[Any, str]]:
+    """Where the bodies of a block stand: (the block, or a handler or case of it; the field)."""
+    holders = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
+    for holder in holders:
+        yield from ((holder, field) for field in ("body", "orelse", "finalbody") if getattr(holder, field, None))
 
 
 def flow(statements: Sequence[ast.stmt], sure: frozenset[str]) -> tuple[set[str], frozenset[str] | None]:
@@ -270,6 +275,14 @@ def binds_at_once(s: ast.stmt) -> bool:
     return all(
         isinstance(t, ast.Name) for t in (target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target])
     )
+
+
+def stored(s: ast.Assign, name: str) -> list[ast.stmt]:
+    """An assignment to one target by way of a variable: `v = value`, and `target, v = v, None`."""
+    value = ast.Assign([ast.Name(name, ast.Store())], s.value)
+    both = ast.Tuple([s.targets[0], ast.Name(name, ast.Store())], ast.Store())
+    store = ast.Assign([both], ast.Tuple([ast.Name(name, ast.Load()), ast.Constant(None)], ast.Load()))
+    return [ast.fix_missing_locations(ast.copy_location(part, s)) for part in (value, store)]
 
 
 def spelled(statements: Iterable[ast.AST]) -> Counter[str]:

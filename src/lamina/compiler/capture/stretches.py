@@ -11,13 +11,13 @@ import __future__
 import ast
 import copy
 import linecache
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from lamina.compiler.capture.lines import Lines
-from lamina.compiler.capture.pieces import OWN, Piece, arguments, declared, inside, placed, written
+from lamina.compiler.capture.pieces import INSTEAD, OWN, Opened, Piece, arguments, declared, inside, placed, written
 from lamina.compiler.capture.statements import (
     BLOCKS,
     binds_at_once,
@@ -27,6 +27,7 @@ from lamina.compiler.capture.statements import (
     in_loops,
     looks_around,
     spelled,
+    stored,
     uses,
 )
 
@@ -62,11 +63,16 @@ class Source:
         self.cuts: set[ast.stmt] = set()  # no piece goes on behind these
         self.lines = Lines(None)  # of the run that decided
         every = uses(*tree.body)
-        self.locals = frozenset(self.code.co_varnames + self.code.co_cellvars)
+        self._named = frozenset(self.code.co_varnames + self.code.co_cellvars)
+        self.values: set[str] = set()  # variables of our own, between an expression and where its value is stored
         self.deferred = frozenset(every.deferred) & self.locals
         self.rebound, self.binds, self.looped = every.rebound, every.binds, in_loops(tree.body)
         self.spelled = spelled(tree.body)
         self.parameters = frozenset(self.code.co_varnames[: _count(self.code)])
+
+    @property
+    def locals(self) -> frozenset[str]:
+        return self._named | self.values
 
     @staticmethod
     def of(function: FunctionType) -> Source | None:
@@ -90,18 +96,41 @@ class Source:
 
     def blame(self, line: int, why: str) -> bool:
         """The statements at `line` stay Python. Whether that is news."""
-        statements, news = list(self.tree.body), False
-        while statements:
-            s = statements.pop()
-            if not s.lineno <= line <= (s.end_lineno or 0):
+        return self._blame(self.tree.body, line, why)
+
+    def _blame(self, statements: list[ast.stmt], line: int, why: str) -> bool:
+        news = False
+        for s in tuple(statements):
+            if not _covers(s, line):
                 continue
             if isinstance(s, BLOCKS):
-                news |= self.leave(s, why if line < s.body[0].lineno else "")
+                inner = [getattr(holder, field) for holder, field in bodies(s)]
+                inside = any(_covers(one, line) for body in inner for one in body)
+                news |= self.leave(s, "" if inside else why)
                 self.opened.add(s)
-                statements += [inner for field in bodies(s) for inner in getattr(s, field)]
+                for body in inner:
+                    news |= self._blame(body, line, why)
+            elif parts := self._parted(s):
+                statements[(at := statements.index(s)) : at + 1] = parts
+                news |= self.leave(parts[-1], why)
             else:
                 news |= self.leave(s, why)
         return news
+
+    def _parted(self, s: ast.stmt) -> list[ast.stmt]:
+        """`box.x = f(y)` as two statements: at first only the store is to blame. Empty where it is no such store."""
+        if not isinstance(s, ast.Assign) or s in self.plain:
+            return []
+        if not any(isinstance(n, (ast.Call, ast.BinOp)) for n in ast.walk(s.value)):
+            return []
+        if len(s.targets) > 1 or (isinstance(t := s.targets[0], ast.Name) and t.id in self.locals):
+            return []
+        name = f"<value {len(self.values)}>"
+        self.values.add(name)
+        parts = stored(s, name)
+        if s in self.cuts:
+            self.cuts.add(parts[-1])
+        return parts
 
     def leave(self, s: ast.stmt, why: str) -> bool:
         """`s` stays Python. Whether that is news."""
@@ -116,6 +145,10 @@ class Source:
         found = (n for n in every if (n.id if isinstance(n, ast.Name) else n.attr) in names)
         return {n.lineno: why for n in found if isinstance(n.ctx, ast.Load)}
 
+    def calls(self) -> bool:
+        """Whether what stays Python calls what may be compiled by itself."""
+        return any(self._calls(s) for s in self.plain if s not in self.opened)
+
     def computes(self) -> bool:
         """Whether what stays Python computed tensors in the run that decided."""
         return any(self._work([s]) for s in self.plain if s not in self.opened)
@@ -129,7 +162,7 @@ class Source:
         return self._list(self.tree.body, context, pieces), pieces
 
     def _list(self, statements: Sequence[ast.stmt], at: Context, pieces: list[Piece]) -> list[Any]:
-        """Items: a Piece, a statement, or (a block, {field: items})."""
+        """Items: a Piece, a statement that stays Python, or a block that does."""
         here = [self._context(statements, i, at) for i in range(len(statements) + 1)]
         cuts = {i for i, s in enumerate(statements) if s in self.cuts}
         while True:
@@ -159,10 +192,7 @@ class Source:
         after = at.after | uses(*statements[i:]).reads | self.deferred
         return at._replace(sure=at.sure if sure is None else sure, before=before, after=after)
 
-    def _block(
-        self, s: ast.stmt, at: Context, behind: Context, pieces: list[Piece]
-    ) -> tuple[ast.stmt, dict[str, list[Any]]]:
-        """A block that stays Python, and what becomes of its bodies."""
+    def _block(self, s: ast.stmt, at: Context, behind: Context, pieces: list[Piece]) -> Opened:
         whole = uses(s)
         loop, after, shared = at.loop, behind.after, at.shared
         if isinstance(s, (ast.For, ast.While)):
@@ -171,9 +201,10 @@ class Source:
             rest = [n for field in ("handlers", "orelse", "finalbody") for n in getattr(s, field, ())]
             after = after | uses(*rest).reads
             shared = shared | after
-        sure = at.sure.union(uses(*header(s)).binds) - whole.deletes
+        bound = () if isinstance(s, ast.Match) else uses(*header(s)).binds
+        sure = at.sure.union(bound) - whole.deletes
         inner = Context(sure, at.before.union(whole.binds), after, loop, shared)
-        return s, {field: self._list(getattr(s, field), inner, pieces) for field in bodies(s)}
+        return Opened(s, [(h, field, self._list(getattr(h, field), inner, pieces)) for h, field in bodies(s)])
 
     def _examine(self, statements: Sequence[ast.stmt], i: int, j: int, here: list[Context], cuts: set[int]) -> None:
         """Take out of the piece statements[i:j] what cannot be in it, or need not; or cut it in two."""
@@ -212,11 +243,16 @@ class Source:
 
     def _ran(self, statements: Sequence[ast.stmt]) -> bool:
         ran = self.lines.ran or ()
-        return any(s.lineno <= line <= (s.end_lineno or 0) for s in statements for line in ran)
+        return any(_covers(s, line) for s in statements for line in ran)
 
     def _work(self, statements: Sequence[ast.stmt]) -> int:
         work = self.lines.work.items()
-        return sum(n for line, n in work if any(s.lineno <= line <= (s.end_lineno or 0) for s in statements))
+        return sum(n for line, n in work if any(_covers(s, line) for s in statements))
+
+    def _calls(self, s: ast.stmt) -> bool:
+        """Whether functions of the program's that compute tensors ran under a statement."""
+        under = {line for lines in self.lines.under.values() for line in lines}
+        return any(_covers(s, line) for line in under) and self._work([s]) >= LEAST
 
     def _idle(self, s: ast.stmt) -> bool:
         if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant):
@@ -249,11 +285,13 @@ class Source:
 
     # ---- code --------------------------------------------------------------------------------------------------------
 
-    def function_of(self, items: list[Any], made: dict[str, Any]) -> FunctionType:
-        """The function that calls the pieces. made: name of a piece -> what is called."""
+    def function_of(self, items: list[Any], made: dict[str, Any], instead: Callable[[Any], Any]) -> FunctionType:
+        """The function that calls the pieces. made: name of a piece -> what is called. instead: what is called for a function that
+        a line of Python calls."""
         tree = copy.copy(self.tree)
-        tree.body = [*written(items), *placed(self.tree.body[-1], *declared(self.locals - self.parameters))]
-        names = {**OWN, **made}
+        body = written(items, self._calls)
+        tree.body = [*body, *placed(self.tree.body[-1], *declared(self.locals - self.parameters))]
+        names = {**OWN, **made, INSTEAD: instead}
         return self._bound(
             self.compiled(tree, tuple(names)), names, self.function.__defaults__, self.function.__kwdefaults__
         )
@@ -291,6 +329,10 @@ class Source:
         made = FunctionType(code, own.__globals__, own.__name__, defaults, closure)
         made.__kwdefaults__, made.__qualname__, made.__module__ = keywords, own.__qualname__, own.__module__
         return made
+
+
+def _covers(s: ast.stmt, line: int) -> bool:
+    return s.lineno <= line <= (s.end_lineno or 0)
 
 
 def _groups(plain: Sequence[bool], cuts: set[int]) -> Iterator[tuple[int, int]]:
