@@ -30,7 +30,8 @@ conv_ = primitive(
                g, w, shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
            lambda g, x, w_shape, stride, padding, dilation, groups: conv_weight_(
                g, x, shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)),
-    meta=lambda x, w, *, stride, padding, dilation, groups: _shape_only(x, w, stride, padding, dilation), node="Convolution", large=True)  # fmt: skip
+    meta=lambda x, w, *, stride, padding, dilation, groups: _shape_only(x, w, stride, padding, dilation),
+    node="Convolution", large=True, follows=True)  # fmt: skip
 
 conv_input_ = primitive(
     "conv_input",
@@ -41,7 +42,7 @@ conv_input_ = primitive(
            lambda h, g, w_shape, stride, padding, dilation, groups: conv_weight_(
                g, h, shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)),
     meta=lambda g, w, *, shape, stride, padding, dilation, groups: np.broadcast_to(np.zeros((), g.dtype), shape),
-    node="Convolution", large=True)  # fmt: skip
+    node="Convolution", large=True, follows=True)  # fmt: skip
 
 conv_weight_ = primitive(
     "conv_weight",
@@ -70,7 +71,7 @@ conv_bias_ = primitive(
         kernels.conv_forward(x, w, stride, padding, dilation, groups), b),
     grads=(*conv_.primitive.rules, lambda g: _bias_grad(g)),
     meta=lambda x, w, b, *, stride, padding, dilation, groups: _shape_only(x, w, stride, padding, dilation),
-    node="Convolution", large=True)  # fmt: skip
+    node="Convolution", large=True, follows=True)  # fmt: skip
 
 conv_input_bias_ = primitive(
     "conv_input_bias",
@@ -78,7 +79,7 @@ conv_input_bias_ = primitive(
         kernels.conv_input_grad(np.ascontiguousarray(g), w, shape, stride, padding, dilation, groups), b),
     grads=(*conv_input_.primitive.rules, lambda h: _bias_grad(h)),
     meta=lambda g, w, b, *, shape, stride, padding, dilation, groups: np.broadcast_to(np.zeros((), g.dtype), shape),
-    node="Convolution", large=True)  # fmt: skip
+    node="Convolution", large=True, follows=True)  # fmt: skip
 
 
 def _outputs(space: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Ints:

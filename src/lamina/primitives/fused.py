@@ -13,11 +13,13 @@ from typing import Any
 
 from lamina.autograd import engine, errors, modes
 from lamina.autograd.graph import INSIDE, Node, Output, edge_of, make
+from lamina.core.device import channels_last, channels_last_3d, contiguous_format
 from lamina.core.dtype import float32
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import Place, users_place
 from lamina.primitives import registry
 from lamina.primitives.conversion import to
+from lamina.primitives.formats import channels_last_rank
 from lamina.primitives.saved_names import CODES
 from lamina.primitives.second import recorded
 from lamina.primitives.transforms import alias
@@ -130,7 +132,7 @@ def _argument(node: FusedNode, name: str) -> Any:
 def _seen_through(p: Any, node_class: type, body: Body, tensors: Any, params: dict[str, Any], mode: Any) -> Any:
     """What the kernel would give, computed by the body, with one node: ruled by `p` where the body gives all that its rules save.
 
-    As the kernel's, its results lie row by row.
+    As the kernel's, its results lie row by row, or (images that follow others) channels innermost.
     """
     low = next((t._kind.dtype for t in tensors if t is not None and t._kind.dtype.is_low), None)
     given = dict(zip(body.__code__.co_varnames, tensors, strict=False)) | params
@@ -138,7 +140,12 @@ def _seen_through(p: Any, node_class: type, body: Body, tensors: Any, params: di
     token = modes.set_current(modes.with_grad(mode, False))
     try:
         result = _run(body, given, low)
-        outs = [o if o is None else o.contiguous() for o in (result if isinstance(result, tuple) else (result,))]
+        rank = p.follows and channels_last_rank(t if t is None else t._array for t in tensors)
+        formats = {rank: {4: channels_last, 5: channels_last_3d}[rank]} if rank else {}
+        outs = [
+            o if o is None else o.contiguous(memory_format=formats.get(o._array.ndim, contiguous_format))
+            for o in (result if isinstance(result, tuple) else (result,))
+        ]
     finally:
         modes.reset(token)
     if recorded and any(o is None for o in outs):

@@ -27,7 +27,7 @@ class Primitive:
     """All that is declared about one operation."""
 
     __slots__ = (
-        "alone", "batch", "check", "elementwise", "emit", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
+        "alone", "batch", "check", "elementwise", "emit", "follows", "forward", "function", "holds", "holomorphic", "inputs", "jvp", "meta", "name",
         "native", "node", "node_name", "nondiff", "number", "outputs", "picks", "promote", "public", "refuses", "restores", "rules", "saves",
         "variadic", "view", "wraps",
     )  # fmt: skip
@@ -48,6 +48,7 @@ class Primitive:
     holomorphic: bool  # the registry conjugates around the rules
     elementwise: bool
     promote: str
+    follows: bool  # images lie as those given do
     restores: bool  # cotangents are brought to the shape and dtype of their inputs
     wraps: bool  # the rules need Tensors
     view: bool

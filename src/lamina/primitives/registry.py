@@ -19,6 +19,7 @@ import numpy as np
 from lamina.autograd.graph import Node
 from lamina.primitives.dispatch import apply, record
 from lamina.primitives.fast import apply_operator, binary, unary
+from lamina.primitives.formats import channels_last, following, untouched_channels_last
 from lamina.primitives.large import large_elementwise, large_forward, large_rule
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, name_saved, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
@@ -66,6 +67,7 @@ def declare(
     promote: str = "same",
     elementwise: bool = False,
     large: Any = False,
+    follows: bool = False,
     restores: bool = False,
     wraps: bool = False,
     number: str | None = None,
@@ -86,13 +88,16 @@ def declare(
         batch,
     )
     p.promote, p.elementwise, p.restores, p.wraps = promote, elementwise, restores or elementwise, wraps
-    p.native, p.alone, p.check = native, False, check
+    p.native, p.alone, p.check, p.follows = native, False, check, follows
     p.refuses = {c: (NotImplementedError, m) if isinstance(m, str) else m for c, m in (refuses or {}).items()}
     _rules(p, () if grads is None else (grads,) if callable(grads) else tuple(grads))
     if large:
         again = (lambda: p.function) if large is True else (lambda: large)
         p.forward = (large_elementwise if elementwise else large_forward)(forward, again)
         p.rules = tuple(map(large_rule, p.rules))
+    if follows:
+        p.forward = following(p.forward, len(inputs), channels_last)
+        p.meta = meta and following(meta, len(inputs), untouched_channels_last)
     p.node_name = _node_name(node or "".join(part.capitalize() for part in name.split("_")))
     p.node = node_class(p, family)
     p.number = _number_form(p, number) if elementwise and len(p.rules) == 2 and p.rules[0] is not None else None
@@ -185,6 +190,7 @@ def primitive(
     forward: arrays (positional) and parameters (keyword only) -> array, or a tuple of `outputs` arrays. grads: a rule for each
     tensor input, or, with variadic=True, one rule that returns all. view=True: the result looks at the first input's memory.
     large=True: large arrays may leave for native kernels (large.py), to be made of the function itself, or of the function given.
+    follows=True: images lie as those given do (formats.py).
     Returns the function that applies it.
     """
     code = forward.__code__

@@ -30,12 +30,12 @@ def _resizing(name: str, node: str, mode: str) -> Any:
         lambda g, *, inputs, align_corners, scales: resize.resize_grad(g, mode, inputs, align_corners, scales),
         grads=(lambda h, g_shape, align_corners, scales: forth(
             h, outputs=g_shape[2:], align_corners=align_corners, scales=scales),),
-        meta=lambda g, *, inputs, align_corners, scales: _spaced(g, inputs), node=f"{node}BackwardBackward0")  # fmt: skip
+        meta=lambda g, *, inputs, align_corners, scales: _spaced(g, inputs), node=f"{node}BackwardBackward0", follows=True)  # fmt: skip
     forth = primitive(
         name, lambda x, *, outputs, align_corners, scales: resize.resize(x, mode, outputs, align_corners, scales),
         grads=(lambda g, x_shape, align_corners, scales, outputs: back(  # (outputs: shown to users)
             g, inputs=x_shape[2:], align_corners=align_corners, scales=scales),),
-        meta=lambda x, *, outputs, align_corners, scales: _spaced(x, outputs), node=node)  # fmt: skip
+        meta=lambda x, *, outputs, align_corners, scales: _spaced(x, outputs), node=node, follows=True)  # fmt: skip
     return forth
 
 

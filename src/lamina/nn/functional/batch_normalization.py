@@ -59,7 +59,7 @@ def _training_grads(g: Any, x: Any, weight: Any, out_1: Any, out_2: Any, needs: 
 
 
 @fused(
-    "NativeBatchNorm", kernel=_training_kernel, grads=_training_grads, variadic=True, outputs=4, nondiff=(1, 2, 3),
+    "NativeBatchNorm", kernel=_training_kernel, grads=_training_grads, variadic=True, outputs=4, nondiff=(1, 2, 3), follows=True,
     native=True,
 )  # fmt: skip
 def _batch_norm_training(
@@ -101,7 +101,7 @@ def _eval_grads(g: Any, x: Any, weight: Any, mean: Any, var: Any, needs: Needs, 
     return [None if dx is None else dx.reshape(x.shape), dw, db, None, None]
 
 
-@fused("NativeBatchNorm", kernel=_eval_kernel, grads=_eval_grads, variadic=True, native=True)
+@fused("NativeBatchNorm", kernel=_eval_kernel, grads=_eval_grads, variadic=True, native=True, follows=True)
 def _batch_norm_eval(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor, running_var: Tensor, *, eps: float
 ) -> Tensor:

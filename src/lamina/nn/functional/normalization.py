@@ -234,7 +234,7 @@ def _group_norm_grads(
 
 
 @fused(
-    "NativeGroupNorm", kernel=_group_norm_kernel, grads=_group_norm_grads, variadic=True, outputs=3, native=True,
+    "NativeGroupNorm", kernel=_group_norm_kernel, grads=_group_norm_grads, variadic=True, outputs=3, native=True, follows=True,
 )  # fmt: skip
 def _group_norm(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, *, batch: int, channels: int, groups: int, eps: float
