@@ -1,6 +1,6 @@
 """Errors that explain: the page shows every one as it is printed, and they degrade sensibly where there is no source."""
 
-import io
+import io  # noqa: F401 (in a mistake)
 import pickle
 import re
 import subprocess
@@ -76,6 +76,17 @@ def test_why_no_grad():
     assert "dtype" in lamina.why_no_grad(lamina.ones(2, dtype=lamina.int64))
     y.sum().backward()
     assert "has a gradient" in lamina.why_no_grad(x)
+    loss = x.exp().sum()
+    loss.backward()
+    x.grad = None
+    assert "test_errors.py:" in lamina.why_no_grad(x, loss) and "zero_grad()" in lamina.why_no_grad(x, loss)
+    assert "frozen" in lamina.why_no_grad(nn.Linear(1, 1).requires_grad_(False).weight)
+    with lamina.no_grad():
+        assert "its base" in lamina.why_no_grad(x[:1])
+    with lamina.inference_mode():
+        assert "inference mode" in lamina.why_no_grad(lamina.ones(1))
+    lamina.autograd.grad(x.exp().sum(), x)
+    assert "leaves .grad as it is" in lamina.why_no_grad(x)
     with pytest.raises(TypeError):
         lamina.why_no_grad(3)
 

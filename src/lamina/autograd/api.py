@@ -154,10 +154,10 @@ def _run(
     captures: dict[Any, int] = {}
     places = []
     for t in wanted:
-        if not isinstance(t, (Tensor, GradientEdge)):
+        if not isinstance(t, Tensor) and not isinstance(t, GradientEdge):
             raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
         edge = tensor_api.input_edge(t)
-        if edge is None and t._node is None:
+        if edge is None and t._node is None:  # type: ignore[union-attr]
             raise errors.NoGraphInputError(t)
         places.append(captures.setdefault(t if edge is None else edge, len(captures)))
     now = modes.current()

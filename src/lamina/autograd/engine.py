@@ -56,7 +56,7 @@ def run(
     sums.keep, sums.order, sums.roots = keep, order, [edge for edge, _ in roots]
     place = users_place(3)
     if place is not None:
-        _run.last = place
+        _run.last, _run.fills = place, captures is None or accumulates
     now = modes.current()
     if now is not None and now.listener is not None:
         now.listener.went_back(node for node in order if node not in stops)
@@ -164,6 +164,7 @@ class _Run(local):
 
     sums: Any = None  # the innermost backward
     last: Any = None  # where the program started the last one
+    fills: bool = True  # and whether that one filled `.grad`
 
 
 _run = _Run()
@@ -197,9 +198,9 @@ def queue_callback(callback: Callable[[], Any]) -> None:
     _run.sums.callbacks.append(callback)
 
 
-def last_backward() -> Any:
-    """Where this thread's program started its last backward; None before the first."""
-    return _run.last
+def last_backward() -> tuple[Any, bool]:
+    """Where this thread's program started its last backward, and whether that one filled `.grad`."""
+    return _run.last, _run.fills
 
 
 def current_run() -> Any:

@@ -5,12 +5,15 @@ Here: one question asked of a tensor, and of the loss that it should belong to. 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import CodeType
 from typing import Any
 
 from lamina.autograd.engine import last_backward
-from lamina.autograd.graph import Node, edge_of, node_of
+from lamina.autograd.graph import NOWHERE, Node, edge_of, node_of
 from lamina.autograd.history import cut_rows, maker_of
 from lamina.core.explained import where
+from lamina.core.parameter import Parameter
 from lamina.core.tensor import LEAF, Tensor
 
 __all__ = ["why_no_grad"]
@@ -51,6 +54,16 @@ def _never_recorded(t: Any) -> list[tuple[str, str]]:
     about = t._more
     if about is not None and about.cut is not None:
         return [("", "it does not require grad: its history was cut"), *cut_rows(t)]
+    if about is not None and about.inference:
+        return [
+            ("", "it was made in inference mode: such tensors have no gradients"),
+            ("fix", "no_grad in place of inference_mode, or a clone() of it outside, and requires_grad_() on that"),
+        ]
+    if isinstance(t, Parameter):
+        return [
+            ("", "it is frozen: a parameter whose requires_grad is False"),
+            ("fix", "requires_grad_() on it before the forward pass"),
+        ]
     return [
         ("", "it does not require grad: nothing before it does, and nobody asked"),
         ("fix", "requires_grad=True where it is made (or .requires_grad_()), before computing with it"),
@@ -59,6 +72,11 @@ def _never_recorded(t: Any) -> list[tuple[str, str]]:
 
 def _not_a_leaf(t: Any, retains: bool) -> list[tuple[str, str]]:
     made = where(maker_of(t))
+    if t._node is NOWHERE:
+        return [
+            ("", "it is a view that was made while gradients were off: its base gets the gradient"),
+            ("fix", "read .grad of the base, or make the view where gradients are on"),
+        ]
     if retains:
         return [("", "it keeps its gradient, but no backward has passed it yet"), ("made", made), ("last", _last())]
     return [
@@ -78,9 +96,18 @@ def _leaf(t: Any, loss: Any) -> list[tuple[str, str]]:
                 ("loss", where(maker_of(loss))),
                 ("fix", "compute the loss with this very tensor; a copy, .detach() or .data of it is another one"),
             ]
+        ran = _ran(loss)
+        if ran is not None:
+            return [
+                ("", "the loss depends on it and has been gone back from, but no gradient has come here or stayed"),
+                ("ran", where(ran)),
+                ("perhaps", "zero_grad() or .grad = None came after that"),
+                ("perhaps", "autograd.grad() (it returns gradients), backward(inputs=...) or a Function left it out"),
+            ]
         return [
             ("", "the loss depends on it, but backward() of that loss has not run (or .grad was reset since)"),
             ("last", _last()),
+            ("fix", "loss.backward()"),
         ]
     last = _last()
     if not last:
@@ -93,24 +120,32 @@ def _leaf(t: Any, loss: Any) -> list[tuple[str, str]]:
 
 
 def _last() -> str:
-    place = last_backward()
-    return f"{where(place)}  (the last backward of this thread)" if place is not None else ""
+    place, fills = last_backward()
+    left = "" if fills else "; it returns gradients and leaves .grad as it is"
+    return f"{where(place)}  (the last backward of this thread{left})" if place is not None else ""
+
+
+def _ran(loss: Any) -> Any:
+    """Where a backward went through the graph of `loss`, as far as it has freed something there."""
+    return next((node._versions for node in _nodes(loss) if node._saved is None and _is_place(node._versions)), None)
+
+
+def _is_place(held: Any) -> bool:
+    return isinstance(held, tuple) and len(held) == 2 and isinstance(held[0], CodeType)
 
 
 def _reaches(loss: Any, leaf: Any) -> bool:
+    return edge_of(loss) is leaf or any(edge is leaf for node in _nodes(loss) for edge in node._edges)
+
+
+def _nodes(loss: Any) -> Iterator[Node]:
+    """The graph of a loss."""
     start = edge_of(loss)
-    if start is leaf:
-        return True
-    todo: list[Any] = [node_of(start)]
+    todo: list[Any] = [] if isinstance(start, Tensor) else [node_of(start)]
     seen: set[Node] = set()
     while todo:
         node = todo.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        for edge in node._edges:
-            if edge is leaf:
-                return True
-            if edge is not None and not isinstance(edge, Tensor):
-                todo.append(node_of(edge))
-    return False
+        if node not in seen:
+            seen.add(node)
+            yield node
+            todo += [node_of(edge) for edge in node._edges if edge is not None and not isinstance(edge, Tensor)]
