@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 from lamina.core.explained import BroadcastError
@@ -94,6 +94,39 @@ def _is_whole(d: Any) -> bool:
     return True
 
 
+INT64_MAX = 2**63 - 1
+
+
+def fits(n: int) -> bool:
+    """Whether PyTorch's integers hold `n`."""
+    return -INT64_MAX - 1 <= n <= INT64_MAX
+
+
+def check_room(shape: Sequence[int], itemsize: int) -> None:
+    """Raises RuntimeError for a tensor of more bytes than can be counted."""
+    if math.prod(shape) * itemsize > INT64_MAX:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
+
+
+_UNCOUNTED = (
+    "array is too big",
+    "Maximum allowed",
+    "maximum supported dimension",
+    "negative dimensions",
+    "cannot reshape array of size 0",
+)
+
+
+def refused(error: Exception) -> Exception:
+    """What PyTorch raises where NumPy refuses a size or a number that the program gave; any other error as it is."""
+    text = str(error)
+    if error.__class__ is OverflowError and "too large to convert" in text:
+        return ValueError("Overflow when unpacking long long")
+    if error.__class__ is ValueError and text.startswith(_UNCOUNTED):
+        return RuntimeError(f"Storage size calculation overflowed: {text}")
+    return error
+
+
 def wrap_dim(dim: Any, ndim: int) -> int:
     """`dim` counted from the front. A 0-d tensor accepts 0 and -1. Raises IndexError, TypeError, ValueError."""
     try:
@@ -102,7 +135,7 @@ def wrap_dim(dim: Any, ndim: int) -> int:
         raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}") from None
     n = ndim or 1
     if not -n <= d < n:
-        if d.bit_length() > 63:
+        if not fits(d):
             raise ValueError("Overflow when unpacking long long")
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})")
     return d + n if d < 0 else d

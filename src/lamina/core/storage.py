@@ -40,6 +40,8 @@ class UntypedStorage:
                         f"torch.UntypedStorage(): tried to construct a storage from a sequence ({type(size).__name__}), but one of the "
                         f"items was of type {type(item).__name__} instead of int"
                     )
+        elif size < 0:
+            raise RuntimeError(f"a storage cannot have a negative number of bytes: {size}")
         self._bytes = np.array(list(size), np.uint8) if not isinstance(size, int) else np.empty(size, np.uint8)
         self._owner = self._bytes
         self._shared = False

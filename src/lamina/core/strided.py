@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core.size import check_room
+
 Array = np.ndarray[Any, Any]
 
 
@@ -81,6 +83,10 @@ def over_bytes(data: Array, kind: np.dtype[Any], shape: Sequence[int], strides: 
     """An array of `kind` over `data` (uint8, 1-d); strides and offset in elements. Raises RuntimeError when out of bounds."""
     if any(n < 0 for n in shape):
         raise RuntimeError(f"as_strided: negative dimensions are not allowed, got sizes: {list(shape)}")
+    if any(s < 0 for s in strides):
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}")
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     item = kind.itemsize
     need = 0 if 0 in shape else (offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1) * item
     if need > data.nbytes:
@@ -175,6 +181,12 @@ def empty_as(array: Array, kind: np.dtype[Any] | None = None) -> Array:
     for place, d in enumerate(order):
         back[d] = place
     return np.empty([array.shape[d] for d in order], kind).transpose(back)
+
+
+def counted(n: int, kind: Any = np.int64) -> Array:
+    """0, 1 ... n - 1. Raises RuntimeError for a length that cannot be: NumPy's arange gives an empty array for some of them."""
+    check_room((n,), 8)
+    return np.arange(n, dtype=kind)
 
 
 def untouched(shape: Sequence[int], kind: np.dtype[Any], strides: Sequence[int] | None = None) -> Array:

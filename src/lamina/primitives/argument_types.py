@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.dtype import BY_TYPE, dtype
-from lamina.core.size import Size
+from lamina.core.size import Size, refused
 from lamina.core.tensor import Tensor
 
 Number = bool | int | float | complex
@@ -139,12 +139,8 @@ def check_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
             raise TypeError(
                 f"{function.__name__}(): argument '{name}'{place} must be {text}, not {type_name(value)}"
             ) from None
-        if wanted == "int" and value.__class__ is int and value.bit_length() > 63:
+        if wanted == "int" and value.__class__ is int and not fits(value):
             raise ValueError("Overflow when unpacking long long") from None
-
-
-_TOO_LARGE = ("array is too big", "Maximum allowed dimension exceeded", "negative dimensions are not allowed")
-"""How NumPy's words begin where PyTorch finds a size that no storage has."""
 
 
 def refuse(
@@ -158,8 +154,9 @@ def refuse(
             raise TypeError(
                 f"{function.__name__}() missing {len(names)} required positional arguments: {listed}"
             ) from None
-    if error.__class__ is ValueError and str(error).startswith(_TOO_LARGE):
-        raise RuntimeError(f"{function.__name__}(): {error}") from None
+    found = refused(error)
+    if found is not error:
+        raise found from None
 
 
 def refuse_attribute(args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:

@@ -181,6 +181,8 @@ def _check(
         raise RuntimeError("non-positive stride is not supported")
     if any(p < 0 for p in padding):
         raise RuntimeError("negative padding is not supported")
+    if any(o < 0 for o in output_padding):
+        raise RuntimeError("negative output_padding is not supported")
     if any(d <= 0 for d in dilation):
         shown = f", but got {[1, *dilation] if n == 1 else list(dilation)}" if min(dilation) == 0 else ""
         raise RuntimeError(f"dilation should be greater than zero{shown}")

@@ -16,7 +16,7 @@ from lamina.core import dtype as dtypes
 from lamina.core import factories, strided
 from lamina.core.device import Kind
 from lamina.core.factories import kind_of, leaf_like
-from lamina.core.size import shape_of
+from lamina.core.size import INT64_MAX, check_room, refused, shape_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.conversion import in_order
@@ -41,7 +41,7 @@ def sized(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
         raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
     dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
     for i, n in enumerate(dims):
-        if n.__class__ is int:
+        if n.__class__ is int and n <= INT64_MAX:
             continue
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             what = type(n).__name__
@@ -50,6 +50,10 @@ def sized(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
             raise TypeError(
                 f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got "
                 f'{what}"'
+            )
+        if int(n) > INT64_MAX:
+            raise TypeError(
+                f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"Overflow when unpacking long long\""
             )
     shape = shape_of((dims,), name)
     if any(n < 0 for n in shape):
@@ -87,7 +91,10 @@ def allocate(shape: tuple[int, ...], kind: Kind, fill: Any = None, order: Any = 
         if fill.__class__ is int and not fill:
             return np.zeros(shape, kind.np)
         return np.full(shape, fill, kind.np)
-    except (MemoryError, ValueError):
+    except ValueError as error:
+        check_room(shape, kind.np.itemsize)
+        raise refused(error) from None
+    except MemoryError:
         need = math.prod(shape) * kind.np.itemsize
         raise RuntimeError(
             f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {need} bytes for a tensor of shape {list(shape)}"
@@ -283,6 +290,7 @@ def laid_out(shape: tuple[int, ...], steps: tuple[int, ...], kind: Kind) -> Arra
     if kind.device is devices.meta:
         return meta_array(shape, kind, steps)
     reach = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True))
+    check_room((reach,), kind.np.itemsize)
     return strided.over_bytes(np.empty(reach * kind.np.itemsize, np.uint8), kind.np, shape, steps, 0)
 
 

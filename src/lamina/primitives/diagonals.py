@@ -11,8 +11,8 @@ import numpy as np
 
 from lamina.core import dtype as dtypes
 from lamina.core.factories import kind_of, place_on
-from lamina.core.size import wrap_dim
-from lamina.core.strided import Array
+from lamina.core.size import check_room, wrap_dim
+from lamina.core.strided import Array, counted
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
 from lamina.primitives.index_checks import number_as
@@ -134,8 +134,15 @@ def _triangle(name: str, lower: bool) -> Any:
         kind = kind_of(dtype, device)
         if kind.dtype.name not in ("int64", "int32"):
             raise not_implemented(name, kind.dtype)
-        mask = np.tri(row, col, offset if lower else offset - 1, dtype=bool)
-        return place_on(np.stack(np.nonzero(mask if lower else ~mask)).astype(kind.np), kind)
+        offset = max(-row, min(offset, col))
+        # those rows that have any element, how many, and where they begin
+        rows = counted(row + min(offset, 0)) - min(offset, 0) if lower else counted(min(row, col - offset))
+        starts = np.zeros_like(rows) if lower else np.maximum(rows + offset, 0)
+        counts = (np.minimum(rows + offset + 1, col) if lower else col) - starts
+        check_room((2, int(counts.sum(dtype=np.float64))), 8)
+        ends = counts.cumsum()
+        columns = counted(int(counts.sum())) - np.repeat(ends - counts - starts, counts)
+        return place_on(np.stack((np.repeat(rows, counts), columns)).astype(kind.np), kind)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (

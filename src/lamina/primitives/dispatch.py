@@ -19,7 +19,7 @@ from lamina.core import strided
 from lamina.core.device import BY_NUMPY, CPU, KINDS, Kind
 from lamina.core.parameter import Parameter
 from lamina.core.promotion import as_operand, common_dtype
-from lamina.core.size import broadcast
+from lamina.core.size import broadcast, refused
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import UNTRACKED, users_place
@@ -177,18 +177,16 @@ def _promoted(p: Primitive, given: Sequence[Any]) -> Any:
 
 
 def computed(p: Primitive, arrays: Sequence[Any], params: dict[str, Any]) -> Any:
-    if p.view:
-        return p.forward(*arrays, **params)
     low = next(
         (a.dtype for a in arrays if a is not None and a.dtype.itemsize < 4 and BY_NUMPY[a.dtype].dtype.is_low), None
     )
-    if low is None or p.promote == "none" or p.native:
+    if low is None or p.promote == "none" or p.native or p.view:
         try:
             return p.forward(*arrays, **params)
-        except ValueError:
+        except (ValueError, OverflowError) as error:
             if p.elementwise:
                 broadcast(*(a.shape for a in arrays))
-            raise
+            raise refused(error) from None
     wide = [a.astype(np.float32) if a is not None and a.dtype == low else a for a in arrays]
     result = p.forward(*wide, **params)
     if p.outputs == 1:

@@ -11,7 +11,7 @@ from lamina.autograd.errors import c_type
 from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.parameter import Parameter
-from lamina.core.size import listed, shape_of
+from lamina.core.size import check_room, listed, shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
@@ -191,6 +191,7 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
     if self._kind.device is devices.meta:
         self._array = meta_array(shape, self._kind)
         return self
+    check_room(shape, self.itemsize)
     steps = strided.contiguous_strides(shape)
     offset = self.storage_offset()
     data = strided.bytes_of(strided.owner_of(self._array)) if self._array.size else np.empty(0, np.uint8)

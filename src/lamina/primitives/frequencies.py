@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from lamina.core.factories import kind_of
-from lamina.core.size import wrap_dims
+from lamina.core.size import check_room, wrap_dims
+from lamina.core.strided import counted
 from lamina.core.tensor import Tensor
 from lamina.primitives.creation import made
 from lamina.primitives.signature import parsed
@@ -26,6 +27,7 @@ def fftfreq(
 ) -> Tensor:  # fmt: skip
     """The frequencies of fft's n entries, for samples d apart: 0, 1, ... then the negative ones, over n * d."""
     _check_length(n)
+    check_room((n,), 8)
     counts = np.concatenate((np.arange((n + 1) // 2), np.arange(-(n // 2), 0)))
     return _frequencies(counts, n, d, dtype, device, requires_grad, out)
 
@@ -36,7 +38,7 @@ def rfftfreq(
 ) -> Tensor:  # fmt: skip
     """The frequencies of rfft's n // 2 + 1 entries, for samples d apart."""
     _check_length(n)
-    return _frequencies(np.arange(n // 2 + 1), n, d, dtype, device, requires_grad, out)
+    return _frequencies(counted(n // 2 + 1), n, d, dtype, device, requires_grad, out)
 
 
 def _check_length(n: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamina import return_types
+from lamina.core.size import check_room
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.ranges import linspace
@@ -255,6 +256,8 @@ def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
         raise RuntimeError("minlength should be >= 0")
     if array.ndim != 1 or (array.size and array.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if array.size:
+        check_room((max(minlength, int(array.max()) + 1),), 8)
     if weights is not None and weights._array.shape != array.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     return bincount_(input, weights, minlength=minlength)  # type: ignore[no-any-return]

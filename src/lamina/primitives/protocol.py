@@ -17,7 +17,7 @@ from lamina.core import dtype as dtypes
 from lamina.core import factories, printing
 from lamina.core.device import CPU
 from lamina.core.nested import array_of
-from lamina.core.size import Size, shape_of
+from lamina.core.size import Size, check_room, shape_of
 from lamina.core.storage import UntypedStorage
 from lamina.core.tensor import LEAF, Tensor, looked_at, meta_array, more, version, wrap
 from lamina.core.typed_storage import TypedStorage
@@ -66,6 +66,7 @@ def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...], typed: boo
     shape = shape_of(args, "new")
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    check_room(shape, kind.np.itemsize)
     return factories.leaf_like(cls, np.empty(shape, kind.np), kind, False)
 
 

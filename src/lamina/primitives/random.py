@@ -18,6 +18,7 @@ from lamina.core import dtype as dtypes
 from lamina.core.device import CPU, Kind
 from lamina.core.factories import kind_of
 from lamina.core.generator import Generator, default_generator
+from lamina.core.size import check_room, refused
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, version, wrap
 from lamina.core.version import users_place
@@ -45,9 +46,13 @@ def _new(
     one_by_one: bool = False,
 ) -> Tensor:  # fmt: skip
     """A new leaf of draws (the meta device holds no values), or `out` filled with them. Inside vmap, perhaps one for each entry."""
+    check_room(shape, kind.np.itemsize)
 
     def make(shape: tuple[int, ...]) -> Tensor:
-        array = meta_array(shape, kind) if kind.device is devices.meta else reported(lambda: draw(shape))
+        try:
+            array = meta_array(shape, kind) if kind.device is devices.meta else reported(lambda: draw(shape))
+        except ValueError as error:
+            raise refused(error) from None
         return made(array, kind, requires_grad, out)
 
     return spread(shape, make, one_by_one=one_by_one)

@@ -12,7 +12,7 @@ from lamina.core import device as devices
 from lamina.core import dtype as dtypes
 from lamina.core.device import Kind
 from lamina.core.factories import kind_of
-from lamina.core.strided import Array
+from lamina.core.strided import Array, counted
 from lamina.core.tensor import Tensor, meta_array
 from lamina.core.warn import warn
 from lamina.primitives.creation import made
@@ -61,10 +61,10 @@ def _spaced(start: Any, end: Any, steps: int, kind: Any) -> Array:
     half = steps // 2
     if kind.kind in "iu":
         step = np.float64(float(last) - float(first)) / (steps - 1)
-        count = np.arange(steps)
+        count = counted(steps)
         parts = _multiply_add(step, count[:half], first), _multiply_add(-step, count[: steps - half][::-1], last)
         return np.concatenate(parts).astype(np.int64).astype(kind)
-    count = np.arange(steps).astype(np.empty(0, kind).real.dtype)
+    count = counted(steps).astype(np.empty(0, kind).real.dtype)
     step = (last - first) / count[-1]
     return np.concatenate(
         (_multiply_add(step, count[:half], first), _multiply_add(-step, count[: steps - half][::-1], last))
@@ -133,10 +133,10 @@ def arange(
         if step == 0:
             raise ValueError("step must be nonzero")
         n = max(0, -((start - end) // step)) if exact else n  # the others count in double, then go by whole steps
-        array = (start + step * np.arange(n, dtype=np.int64)).astype(kind.np)
+        array = (start + step * counted(n)).astype(kind.np)
     else:
         n = max(0, math.ceil((end - start) / step))
-        array = (start + step * np.arange(n, dtype=np.float64)).astype(kind.np)
+        array = (start + step * counted(n, np.float64)).astype(kind.np)
     return _placed(array, kind, requires_grad, out)
 
 
@@ -157,7 +157,7 @@ def range(
     if kind.dtype.category == 1:
         start, end, step = int(start), int(end), int(step)
     n = int((end - start) / step) + 1
-    array = (start + step * np.arange(n, dtype=np.float64)).astype(kind.np)
+    array = (start + step * counted(n, np.float64)).astype(kind.np)
     return _placed(array, kind, requires_grad, out)
 
 

@@ -368,6 +368,7 @@ diagonal_ = primitive(
 
 
 def _diagonal(x: Array, offset: int, dim1: int, dim2: int) -> Array:
+    offset = max(-x.shape[dim1], min(offset, x.shape[dim2]))  # NumPy's is an int
     out = np.diagonal(x, offset, dim1, dim2)
     if x.flags.writeable and out.base is not None:
         out.flags.writeable = True

@@ -15,6 +15,7 @@ from lamina.autograd import modes, views
 from lamina.autograd.graph import next_seq
 from lamina.core.device import BY_NUMPY
 from lamina.core.parameter import Parameter
+from lamina.core.size import refused
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
 from lamina.primitives.dispatch import apply, without_history
@@ -94,7 +95,10 @@ def _of_one(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -
             mode = current()
             if kind.simple and (mode is None or mode.plain):
                 node, source = input._node, input._array
-                array = forward(source, *values)
+                try:
+                    array = forward(source, *values)
+                except (ValueError, OverflowError) as error:
+                    raise refused(error) from None
                 if array.__class__ is not ndarray:
                     array = np.asarray(array)
                 if array.dtype is not kind.np:
@@ -249,7 +253,10 @@ def _of_several(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]
             else:
                 if first is not None:
                     kind = first._kind
-                    array = forward(*arrays, *values)
+                    try:
+                        array = forward(*arrays, *values)
+                    except (ValueError, OverflowError) as error:
+                        raise refused(error) from None
                     if array.__class__ is not ndarray:
                         array = np.asarray(array)
                     if array.dtype is not kind.np:

@@ -16,6 +16,7 @@ from lamina.autograd.views import attach_plain
 from lamina.core import dtype as dtypes
 from lamina.core.device import BY_NUMPY, CPU
 from lamina.core.parameter import Parameter
+from lamina.core.size import refused
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import users_place
 from lamina.primitives.dispatch import apply, without_history
@@ -52,7 +53,10 @@ def of_many(p: Primitive, params: tuple[str, ...]) -> Any:
                 nodes.append(t if node is LEAF else node)
                 arrays.append(t._array)
             else:
-                array = forward(*arrays, **named)
+                try:
+                    array = forward(*arrays, **named)
+                except (ValueError, OverflowError) as error:
+                    raise refused(error) from None
                 if array.__class__ is not ndarray:
                     array = np.asarray(array)
                 if array.dtype is not kind.np:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lamina.core import device as devices
 from lamina.core.factories import kind_of
+from lamina.core.size import check_room
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.creation import made
@@ -40,6 +41,7 @@ def _window(
         raise RuntimeError(f"{name} requires non-negative window_length, got window_length={n}")
     if kind.device is devices.meta:
         return made(meta_array((n,), kind), kind, requires_grad)
+    check_room((n + 1,), 8)
     if n < 2:
         return made(np.ones(n, kind.np), kind, requires_grad)
     full = n + 1 if periodic else n

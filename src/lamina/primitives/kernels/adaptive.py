@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from lamina.core.size import check_room
 from lamina.primitives.kernels.pooling import (
     avg_pool_forward,
     avg_pool_grad,
@@ -62,6 +63,7 @@ def adaptive_max_pool_forward(x: Array, outputs: Sizes) -> tuple[Array, Array]:
         y, indices = max_pool_forward(x, kernel, kernel, (0,) * len(outputs), (1,) * len(outputs))
         assert indices is not None
         return y, indices
+    check_room((*x.shape[: x.ndim - len(outputs)], *outputs), x.itemsize)
     careful = x.dtype.kind not in "iu" and bool(np.isnan(x).any())
     places = np.arange(math.prod(space)).reshape(space)
     places = np.broadcast_to(places, x.shape)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core.strided import counted
 from lamina.primitives.kernels.windows import Array, Sizes
 
 Scales = tuple[float | None, ...]
@@ -104,7 +105,7 @@ def table(mode: str, size: int, outputs: int, align_corners: bool, scale: float 
         step = real((size - 1) / (outputs - 1)) if outputs > 1 else real(0)
     else:
         step = real(1.0 / scale) if scale is not None and scale > 0 else real(size) / real(outputs)
-    return _TABLES[mode](np.arange(outputs).astype(precision), step, size, align_corners, real)
+    return _TABLES[mode](counted(outputs).astype(precision), step, size, align_corners, real)
 
 
 @functools.lru_cache(256)
