@@ -97,7 +97,7 @@ def _is_whole(d: Any) -> bool:
 INT64_MAX = 2**63 - 1
 
 
-def fits(n: int) -> bool:
+def is_int64(n: int) -> bool:
     """Whether PyTorch's integers hold `n`."""
     return -INT64_MAX - 1 <= n <= INT64_MAX
 
@@ -135,7 +135,7 @@ def wrap_dim(dim: Any, ndim: int) -> int:
         raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}") from None
     n = ndim or 1
     if not -n <= d < n:
-        if not fits(d):
+        if not is_int64(d):
             raise ValueError("Overflow when unpacking long long")
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})")
     return d + n if d < 0 else d

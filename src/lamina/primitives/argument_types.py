@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.dtype import BY_TYPE, dtype
-from lamina.core.size import Size, refused
+from lamina.core.size import Size, is_int64, refused
 from lamina.core.tensor import Tensor
 
 Number = bool | int | float | complex
@@ -139,7 +139,7 @@ def check_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
             raise TypeError(
                 f"{function.__name__}(): argument '{name}'{place} must be {text}, not {type_name(value)}"
             ) from None
-        if wanted == "int" and value.__class__ is int and not fits(value):
+        if wanted == "int" and value.__class__ is int and not is_int64(value):
             raise ValueError("Overflow when unpacking long long") from None
 
 
