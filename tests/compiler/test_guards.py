@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from types import CellType
 
 import numpy as np
 import pytest
@@ -83,6 +84,42 @@ def test_an_item_of_a_dict():
     mapping["absent"] = None
     assert not check()
     del mapping["absent"], mapping["name"]
+    assert not check()
+
+
+CHANGES = {
+    "another": lambda c: c.__setitem__("b" if isinstance(c, dict) else 1, len),
+    "one more": lambda c: c.update(c=1) if isinstance(c, dict) else c.append(1),
+    "one fewer": lambda c: c.pop("b" if isinstance(c, dict) else 1),
+    "much longer": lambda c: c.update(dict.fromkeys("abcdefgh")) if isinstance(c, dict) else c.extend(range(1000)),
+    "none": lambda c: c.clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("container", [{"a": max, "b": min}, [max, min]], ids=["dict", "list"])
+def test_all_that_a_container_holds(container, change):
+    mine, before = container.copy(), container.copy()
+    check = _table(lambda table: table.items(mine) if isinstance(mine, dict) else table.elements(mine))
+    assert check()
+    CHANGES[change](mine)
+    assert not check()
+    mine.clear()
+    mine.update(before) if isinstance(mine, dict) else mine.extend(before)
+    assert isinstance(mine, list) or check()  # a list's elements may lie elsewhere now: Python asks again
+    empty = []
+    assert _table(lambda table: table.elements(empty))()
+
+
+def test_what_an_outer_variable_holds():
+    cell = CellType(len)
+    check = _table(lambda table: table.attribute(cell, "cell_contents", len))
+    assert check()
+    cell.cell_contents = max
+    assert not check()
+    cell.cell_contents = len
+    assert check()
+    del cell.cell_contents
     assert not check()
 
 

@@ -29,8 +29,8 @@ from lamina.compiler.effects import Refused, Returned, distinct, overlapping
 from lamina.compiler.explain import Explanation, explained
 from lamina.compiler.listening import Heard
 from lamina.compiler.nonfinite import Witness, listened
+from lamina.compiler.outcome import MISSED, Effects
 from lamina.compiler.recording import Call, Recording
-from lamina.compiler.replay import MISSED, Effects
 from lamina.compiler.split import Inner, Split, target_of
 from lamina.compiler.turn import Turn
 from lamina.compiler.verify import Rewind, verified

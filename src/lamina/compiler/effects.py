@@ -16,7 +16,7 @@ import numpy as np
 from lamina.autograd.graph import Output as GraphOutput
 from lamina.compiler.capture.purity import CONTAINERS
 from lamina.compiler.capture.recorder import Recorder, hooks_of
-from lamina.compiler.replay import Output
+from lamina.compiler.outcome import Output
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree
 

@@ -19,8 +19,9 @@ from lamina.compiler.capture.guards import Facts
 from lamina.compiler.capture.pieces import Opened, Piece
 from lamina.compiler.graph import Value
 from lamina.compiler.loops import Work
+from lamina.compiler.outcome import MISSED, Shape
 from lamina.compiler.plan import Plan
-from lamina.compiler.replay import MISSED, Replay, Shape
+from lamina.compiler.replay import Replay
 from lamina.compiler.verify import Rewind
 from lamina.core.explained import where
 from lamina.core.tensor import LEAF, Tensor, wrap

@@ -20,10 +20,11 @@ from lamina.compiler.kept import Entry
 from lamina.compiler.loops import Work
 from lamina.compiler.lowering import lower
 from lamina.compiler.lowering.shapes import copied
+from lamina.compiler.outcome import Effects, Output
 from lamina.compiler.passes.bounds import asking, bounds
 from lamina.compiler.passes.fuse import fuse
 from lamina.compiler.passes.simplify import simplify
-from lamina.compiler.replay import Effects, Output, Replay
+from lamina.compiler.replay import Replay
 from lamina.core.strided import address
 
 if TYPE_CHECKING:

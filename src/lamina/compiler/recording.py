@@ -12,7 +12,8 @@ from lamina.autograd import modes
 from lamina.compiler import pipeline
 from lamina.compiler.capture.guards import Facts
 from lamina.compiler.capture.lines import Lines
-from lamina.compiler.replay import Replay, Shape
+from lamina.compiler.outcome import Shape
+from lamina.compiler.replay import Replay
 from lamina.core.dtype import get_default_dtype
 from lamina.core.tensor import LEAF, Tensor
 from lamina.utils import _pytree as pytree

@@ -1,8 +1,8 @@
 """A recording that can be run again: its program, what it reads anew, and what Python sees of it afterwards.
 
 The order of a replay: arguments and facts are checked; the program runs; gradients, versions and results are handed to Python
-as an eager run would have left them. All of it is one straight function, written out for each recording (`_source`), because
-a small step's arithmetic takes a few microseconds. Here: this. Not here: how the program came to be (api.py, passes/).
+as an eager run would have left them. All of it is one straight function (straight.py). Here: what that works on, and what it calls
+where something is not as it was. Not here: how the program came to be (api.py, passes/).
 """
 
 from __future__ import annotations
@@ -10,71 +10,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from sys import getrefcount
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from lamina.autograd import modes
 from lamina.compiler.barriers import Barrier
 from lamina.compiler.bound import Bound, elements_at, low_address
-from lamina.compiler.capture.guards import MISSING, Fact, Facts
+from lamina.compiler.capture.guards import Facts
 from lamina.compiler.graph import Origin, Ref, Value, plain
 from lamina.compiler.nonfinite import late
+from lamina.compiler.outcome import MISSED, Effects, Output, Shape
 from lamina.compiler.plan import Plan
-from lamina.core.changes import changes
-from lamina.core.dtype import get_default_dtype
-from lamina.core.generator import default_generator
+from lamina.compiler.straight import guard_table, straight
 from lamina.core.strided import Array, owner_of
-from lamina.core.strokes import attributes, carry_out, contents
-from lamina.core.tensor import LEAF, Tensor, more, version, wrap
+from lamina.core.strokes import attributes, contents
+from lamina.core.tensor import Tensor, more, version, wrap
 from lamina.core.version import is_own
-
-
-class Shape(NamedTuple):
-    """What must hold of a tensor that is given as an argument."""
-
-    cls: type
-    kind: Any
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    grad: str  # its place in the graph: "leaf", "node", or "" for none
-    same_as: int  # the first argument with the same memory
-
-
-class Output(NamedTuple):
-    """One tensor of what the call returns, or of the gradients it leaves."""
-
-    ref: Ref | None  # new memory
-    tensor: Any  # or: this very tensor, or the number of the argument
-    kind: Any = None
-    node: Any = None  # its (freed) place in the graph
-
-
-class Effects(NamedTuple):
-    """What a run leaves for Python to see, beside what it wrote into memory."""
-
-    grads: list[
-        tuple[Tensor, Output]
-    ]  # leaves whose `.grad` is another one afterwards (Output.ref and .tensor None: no gradient)
-    versions: list[tuple[Any, int]]  # whose versions grew (a tensor, or the number of an argument), and by how much
-    outputs: list[Any]  # an Output for a tensor, else the value itself
-    rebuild: Callable[[list[Any]], Any]
-    single: bool  # the result is one tensor
-    had_grads: list[tuple[Tensor, bool]]  # leaves whose `.grad` was there, or was not, and that counted
-    joint: Any = None  # how gradients flow through the call (backward.Joints), where they may
-
-
-MISSED: Any = type("Missed", (), {"__repr__": lambda self: "MISSED"})()
-"""What a replay returns when it does not fit the call; nothing has been changed then."""
 
 
 class Gradient:
     """The `.grad` that a replay leaves at a leaf: one tensor, used again as long as nobody else holds it."""
 
-    __slots__ = ("k", "leaf", "out")
+    __slots__ = ("about", "k", "leaf", "out")
 
     def __init__(self, k: int, leaf: Tensor, out: Output) -> None:
         self.k, self.leaf, self.out = k, leaf, out
+        self.about: Any = None  # what the leaf has beside itself, where the gradient stands
 
 
 class Replay(Bound):
@@ -141,7 +102,8 @@ class Replay(Bound):
         self.written = self._written()
         for gradient in self.gradients:
             self._new_gradient(gradient)
-        self.run = self._compiled()
+        self.names["alone"], self.names["unmoved"] = self._alone(), self._unmoved()
+        self.run = straight(self)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
@@ -186,7 +148,7 @@ class Replay(Bound):
         """Look again where tensors that are held have their memory. False: one has another shape now."""
         for i, (k, t, array) in enumerate(self.held):
             now = t._array
-            if now is not array or self.names[f"h{k}"] is not now:
+            if now is not array:
                 owner, before = owner_of(now), self.memory[k]
                 if (now.shape, now.strides, now.dtype, owner.nbytes) != (
                     array.shape,
@@ -199,23 +161,51 @@ class Replay(Bound):
                     return False
                 if low_address(now) - low_address(owner) != low_address(array) - low_address(before):
                     return False
-                self.names[f"h{k}"] = None  # until all is done, as above
+                self.names["unmoved"] = never  # until all is done, as above
                 self.program.bind(k, low_address(owner))
-                self.memory[k], self.held[i], self.names[f"h{k}"] = owner, (k, t, now), now
+                self.memory[k], self.held[i] = owner, (k, t, now)
         self.written = self.names["written"] = self._written()
+        self.names["unmoved"] = self._unmoved()
         return True
+
+    def _unmoved(self) -> Callable[[], bool]:
+        """Whether tensors that are held have the arrays that they had."""
+        table = guard_table()
+        if table is None:
+            held = list(self.held)
+            return lambda: all(t._array is array for _, t, array in held)
+        for _, t, array in self.held:
+            table.attribute(t, "_array", array)
+        return table.check()  # type: ignore[no-any-return]
 
     def regrad(self) -> None:
         """Give new memory to gradients that somebody else holds, and put all back to their leaves."""
+        guarded = 0 if self.names["alone"] is never else 1  # references that the native guards hold
         for g in self.gradients:
             name = f"g{g.k}"
             at_leaf = g.leaf._more is not None and g.leaf._more.grad is self.names[name]
             if (
                 self.names[name] is None
-                or getrefcount(self.names[name]) > ALONE - (not at_leaf)
-                or getrefcount(self.names[name]._array) > ALONE_ARRAY
+                or getrefcount(self.names[name]) > ALONE + guarded - (not at_leaf)
+                or getrefcount(self.names[name]._array) > ALONE_ARRAY + guarded
             ):
+                self.names["alone"], guarded = never, 0
                 self._new_gradient(g)
+        if not guarded or any(g.leaf._more is not g.about for g in self.gradients):
+            self.names["alone"] = self._alone()
+
+    def _alone(self) -> Callable[[], bool]:
+        """Whether each gradient is at its leaf, and nobody else holds it: asked natively, else said not to be known."""
+        table = guard_table()
+        if table is None:
+            return never
+        for g in self.gradients:
+            tensor, g.about = self.names[f"g{g.k}"], more(g.leaf)
+            table.attribute(g.leaf, "_more", g.about)
+            table.item(g.about.__dict__, "grad", tensor)
+            table.references(tensor, 2)  # of the names, and of the leaf
+            table.references(tensor._array, 1)
+        return table.check()  # type: ignore[no-any-return]
 
     def publication(self, tensors: Sequence[Any], made: dict[int, Any]) -> Iterator[Any]:
         """What the end of a run has to write by Python: gradients that are not simply the run's own; memory, where there are no kernels.
@@ -255,206 +245,7 @@ class Replay(Bound):
         """The memory of a value that Python sees, in this run."""
         return made[self.plan.places[v].slot - 2]
 
-    # ---- the straight function ---------------------------------------------------------------------------------------
-
-    def _compiled(self) -> Callable[..., Any]:
-        names = self.names
-        names.update(
-            MISSED=MISSED, LEAF=LEAF, Tensor=Tensor, new=object.__new__, current=modes.current, getrefcount=getrefcount, empty=np.empty,
-            changes=changes, carry_out=carry_out, self=self, written=self.written, mode=self.mode,
-        )  # fmt: skip
-        source = self._source()
-        exec(compile(source, "<replay>", "exec"), names)  # noqa: S102 (the text is made here, of numbers and names alone)
-        return names["run"]  # type: ignore[no-any-return]
-
-    def _source(self) -> str:
-        names = self.names
-        lines: list[str] = []
-        add = lines.append
-        arguments = [f"t{i}" for i in range(len(self.shapes))]
-        add(f"def run({', '.join(arguments)}):")
-        names["default"], names["dtype"] = get_default_dtype, get_default_dtype()
-        add("    if current() is not mode or default() is not dtype: return MISSED")
-        for i, s in enumerate(self.shapes):
-            names[f"c{i}"], names[f"k{i}"], names[f"s{i}"], names[f"r{i}"] = s.cls, s.kind, s.shape, s.strides
-            add(f"    if t{i}.__class__ is not c{i} or t{i}._kind is not k{i}: return MISSED")
-            add(f"    a{i} = t{i}._array")
-            add(f"    if a{i}.shape != s{i} or a{i}.strides != r{i} or not {_place_test(i, s)}: return MISSED")
-            add(f"    if t{i}._more is not None and not self.simple(t{i}): return MISSED")
-            if s.same_as != i:
-                add(f"    if a{i} is not a{s.same_as}: return MISSED")
-            add(f"    if id(a{i}) in written or id(a{i}.base) in written: return MISSED")
-        if len(self.shapes) > 1 and any(
-            self.plan.places[v].slot - 2 in dict(self.given)
-            for v in self.plan.places
-            if not isinstance(v.origin, Origin)
-        ):
-            add(
-                f"    if not self.apart({', '.join(f'a{i}' for i, s in enumerate(self.shapes) if s.same_as == i)}): return MISSED"
-            )
-        for n, fact in enumerate(self.facts.facts):
-            self._fact(add, n, fact)
-        for n, members in enumerate(self.facts.members):
-            names[f"u{n}"], names[f"ids{n}"] = members.view, members.ids
-            add(f"    if [*map(id, u{n})] != ids{n}: return MISSED")
-        if self.facts.module_facts:
-            names["seen"] = self.facts.seen
-            add("    if changes[0] != seen[0] and not self.facts.modules_hold(): return MISSED")
-        for n, (read, question, answer, _) in enumerate(self.questions):
-            names[f"read{n}"], names[f"ask{n}"] = read, question
-            add(f"    if ask{n}(read{n}()) is not {answer}: return MISSED")
-        for leaf, had in self.effects.had_grads:
-            names[f"w{id(leaf)}"] = leaf
-            add(f"    if (w{id(leaf)}._more is None or w{id(leaf)}._more.grad is None) is {had}: return MISSED")
-        for k, t, array in self.held:
-            names[f"p{k}"], names[f"h{k}"] = t, array
-        if self.held:
-            add("    if " + " or ".join(f"p{k}._array is not h{k}" for k, _, _ in self.held) + ":")
-            add("        if not self.rebind(): return MISSED")
-        for k, leaf in self.read_grads:
-            names[f"l{k}"], names[f"q{k}"] = leaf, leaf._more.grad._array.shape  # type: ignore[union-attr]
-            names[f"e{k}"] = leaf._more.grad._array.strides  # type: ignore[union-attr]
-            add(f"    m{k} = l{k}._more.grad._array")
-            add(f"    if m{k}.shape != q{k} or m{k}.strides != e{k}: return MISSED")
-        for k, read in self.live:
-            names[f"v{k}"], names[f"o{k}"] = self.memory[k], read
-            add(f"    v{k}[0] = o{k}()")
-        if self.gradients:
-            tests = []
-            for g in self.gradients:
-                names[f"d{g.k}"] = g.leaf
-                tests.append(
-                    f"d{g.k}._more is None or d{g.k}._more.grad is not g{g.k} or getrefcount(g{g.k}) != {ALONE}"
-                    f" or getrefcount(g{g.k}._array) != {ALONE_ARRAY}"
-                )
-            add("    put = " + " or ".join(tests))
-            add("    if put: self.regrad()")
-        for k, v in self.fresh:
-            ref = self.refs.get(v)
-            if ref is not None and plain(ref):
-                names[f"x{k}"], names[f"y{k}"] = ref.shape, ref.dtype
-                add(f"    m{k} = empty(x{k}, y{k})")
-            else:
-                names[f"x{k}"] = v
-                add(f"    m{k} = self.empty(x{k})")
-        number = dict(self.given)
-        passed = [f"a{number[k]}" if k in number else f"m{k}" for k in self.passed]
-        if self.program.calls_python:
-            for k, name in zip(self.passed, passed, strict=True):
-                add(f"    self.memory[{k}] = {name}")
-            for g in self.gradients:
-                add(f"    self.memory[{g.k}] = g{g.k}._array")
-        made = "{" + ", ".join(f"{k}: m{k}" for k, _ in self.fresh) + "}"
-        given = f"({', '.join(arguments)}{',' if arguments else ''})"
-        counters = self._counters(add)
-        always = self.other_grads or self.program.moves
-        if always:
-            add(f"    more = self.publication({given}, {made})")
-        elif self.gradients:
-            add(f"    more = self.publication({given}, {made}) if put else ()")
-        undo, forget = self._undo(add), self._forget()
-        point = self.program.point
-        if point >= 0:
-            names["runs"] = self.program.runs()
-            add("    ran = runs[0]")
-        add("    try:")
-        if not self.work:
-            add("        pass")
-        for n, work in enumerate(self.work):
-            if work.__class__ is Barrier:
-                names[f"flags{n}"] = flags = self.flags[work.flags].data
-                wrong = " or ".join(f"flags{n}[{i}]" for i in range(len(flags)))
-                if work.late:
-                    add(f"        late = {wrong}")
-                else:
-                    add(f"        if {wrong}: {undo}{forget}return MISSED")
-                continue
-            names[f"work{n}"] = work
-            takes = n == self.program.first_native
-            add(f"        work{n}({', '.join(passed) if takes else ''})")
-        # No Python function is called in the last steps: all is done, or nothing was.
-        last = ["carry_out(more)"] if always else ["put and carry_out(more)"] if self.gradients else []
-        steps = "".join(f"{step}; " for step in (*counters, *last)) + forget
-        add("    except BaseException as error:")  # behind each call a signal's handler may have raised
-        leave = "return self.failed(error)" if self.program.calls_python else "raise"
-        if point >= 0:
-            add(f"        if runs[0] == ran: {undo}{forget}{leave}")
-            add(f"        {steps}raise")
-        else:
-            add(f"        {undo}{forget}{leave}")
-        if steps:
-            add(f"    {steps}")
-        if any(work.__class__ is Barrier and work.late for work in self.work):
-            add("    if late: self.not_finite()")
-        outputs = self.effects.outputs
-        if (
-            self.effects.joint is None
-            and self.effects.single
-            and outputs[0].__class__ is Output
-            and outputs[0].ref is not None
-            and plain(outputs[0].ref)
-        ):
-            k = self.plan.places[outputs[0].ref.value].slot - 2
-            names["kind"], names["node"] = outputs[0].kind, outputs[0].node
-            add("    t = new(Tensor)")
-            add(f"    t._array, t._kind, t._node = m{k}, kind, node")
-            add("    t._more = t._version_ = None")
-            add("    return t")
-        else:
-            add(f"    return self.result({given}, {made})")
-        return "\n".join(lines)
-
-    def _counters(self, add: Callable[[str], None]) -> list[str]:
-        """What counts up the versions of memory that was written; `add`: a line that finds a counter first."""
-        names = self.names
-        counters: dict[int, str] = {}
-        steps = []
-        for n, (t, by) in enumerate(self.effects.versions):
-            if t.__class__ is int:
-                names["version"] = version
-                add(f"    n{n} = version(t{t})")
-                steps.append(f"n{n}.n += {by}")
-                continue
-            names[f"n{n}"] = counter = version(t)
-            if id(counter) not in counters:
-                counters[id(counter)] = f"n{n}"
-                names[f"b{n}"] = t
-                steps.append(f"n{n}.n += {by}")
-        return steps
-
-    def _undo(self, add: Callable[[str], None]) -> str:
-        """What puts the stream of random numbers back, where the run draws; `add`: a line that notes where it stands."""
-        if not self.program.draws:
-            return ""
-        stream, words = default_generator, default_generator.memory()
-        self.names["stream"], self.names["words"] = stream, words
-        if words is None:
-            add("    before = stream.undoing()")
-            return "carry_out(before); "
-        parts = ("words[:]", "stream._untouched", "stream.next_double", "stream.next_float")
-        kept = [f"was{i}" for i in range(len(parts))]
-        add(f"    {', '.join(kept)} = words.copy(), {', '.join(parts[1:])}")
-        return f"{', '.join(parts)} = {', '.join(kept)}; "
-
-    def _forget(self) -> str:
-        """What lets go of the arrays of one run."""
-        if not self.program.calls_python:
-            return ""
-        names = [f"self.memory[{k}] = " for k in (*self.passed, *(g.k for g in self.gradients))]
-        return f"{''.join(names)}None; " if names else ""
-
-    def _fact(self, add: Callable[[str], None], n: int, fact: Fact) -> None:
-        names = self.names
-        names[f"f{n}"], names[f"e_{n}"] = fact.holds, fact.expected
-        if fact.owner is not None:
-            names[f"j{n}"] = fact.owner
-            add(f"    if j{n}.{fact.key} is not e_{n} and not f{n}(): return MISSED")
-        elif fact.holder is not None:
-            names[f"j{n}"], names[f"i{n}"] = fact.holder, fact.key
-            default = ", e_" if fact.expected is MISSING else ""
-            add(f"    if j{n}.get(i{n}{default and f'{default}{n}'}) is not e_{n} and not f{n}(): return MISSED")
-        else:
-            add(f"    if not f{n}(): return MISSED")
+    # ---- how a run ended ------------------------------------------------------------------------------------------------
 
     def stopped(self) -> bool:
         """Whether the last run stopped because something was not finite. Asked once: then forgotten."""
@@ -505,10 +296,8 @@ class Replay(Bound):
         return len(set(owners)) == len(owners)
 
 
-def _place_test(i: int, s: Shape) -> str:
-    if s.grad == "node":
-        return f"(t{i}._node is not None and t{i}._node is not LEAF)"
-    return f"t{i}._node is {'LEAF' if s.grad == 'leaf' else 'None'}"
+def never() -> bool:
+    return False
 
 
 def _calibrated() -> tuple[int, int]:

@@ -19,7 +19,8 @@ from lamina.compiler.bound import elements_at, low_address
 from lamina.compiler.compare import TOLERANCE, distance
 from lamina.compiler.graph import Graph, Ref, Value
 from lamina.compiler.nonfinite import LateError
-from lamina.compiler.replay import MISSED, Output, Replay
+from lamina.compiler.outcome import MISSED, Output
+from lamina.compiler.replay import Replay
 from lamina.compiler.wayback import WayBack
 from lamina.core.generator import default_generator
 from lamina.core.strided import Array, owner_of

@@ -42,18 +42,39 @@ MANY_BYTES = 4096
 class Fact:
     """`get()` must give what it gave: the same object, or an equal plain value."""
 
-    __slots__ = ("expected", "get", "holder", "key", "label", "owner")
+    __slots__ = ("always", "expected", "get", "holder", "key", "label", "owner")
 
     def __init__(self, get: Callable[[], Any], expected: Any, label: str, holder: Any = None, key: Any = None) -> None:
         self.get, self.expected, self.label = get, expected, label
         self.holder, self.key = holder, key  # the dict that it is read from, if it is
-        self.owner: Any = None  # or the object whose attribute `key`, which it always has, it is
+        self.owner: Any = None  # or the object whose attribute `key` it is
+        self.always = True  # the owner has that in any case
 
     @staticmethod
     def attribute(owner: Any, name: str, label: str) -> Fact:
         fact = Fact(lambda: getattr(owner, name), getattr(owner, name), label, None, name)
         fact.owner = owner
         return fact
+
+    @staticmethod
+    def variable(cell: Any, label: str) -> Fact:
+        """What an outer variable holds."""
+        fact = Fact(lambda: _content(cell), cell.cell_contents, label, None, "cell_contents")
+        fact.owner, fact.always = cell, False
+        return fact
+
+    def asked_by(self, table: Any) -> bool:
+        """Let a table of native guards ask this; False where it cannot. What it says yes to holds, but not the reverse."""
+        value = type(self.expected) in (float, int, str, bytes)
+        if self.owner is not None:
+            return bool(table.attribute(self.owner, self.key, self.expected, value=value))
+        if not isinstance(self.holder, dict) or type(self.key) is not str:
+            return False
+        if self.expected is MISSING:
+            table.absent(self.holder, self.key)
+        else:
+            table.item(self.holder, self.key, self.expected, value=value)
+        return True
 
     def holds(self) -> bool:
         now = self.get()
@@ -68,20 +89,29 @@ class Fact:
 
 
 class Members:
-    """A container must hold the very objects that it held. `view`: a list, or a dict's values()."""
+    """A container must hold the very objects that it held: a list, or a dict's values."""
 
-    __slots__ = ("expected", "ids", "label", "view")
+    __slots__ = ("expected", "holder", "ids", "label", "view")
 
-    def __init__(self, view: Any, label: str) -> None:
-        self.view, self.label = view, label
-        self.expected = tuple(view)  # held, so that the identities stay theirs
-        self.ids = [*map(id, view)]
+    def __init__(self, holder: Any, label: str) -> None:
+        self.holder, self.label = holder, label
+        self.view = holder.values() if isinstance(holder, dict) else holder
+        self.expected = tuple(self.view)  # held, so that the identities stay theirs
+        self.ids = [*map(id, self.expected)]
 
     def get(self) -> Any:
         return tuple(self.view)
 
     def holds(self) -> bool:
         return [*map(id, self.view)] == self.ids
+
+    def asked_by(self, table: Any) -> bool:
+        """As a Fact's."""
+        if type(self.holder) is list:
+            return bool(table.elements(self.holder))
+        if not isinstance(self.holder, dict) or any(type(key) is not str for key in self.holder):
+            return False
+        return bool(table.items(self.holder))
 
 
 class Hooks:
@@ -178,7 +208,7 @@ class Facts:
                 elif cell is None:
                     self._doubt(name, f"the outer variable {name} could not be found again")
                 else:
-                    self._add(lambda c=cell: c.cell_contents, value, name)  # type: ignore[misc]
+                    self.facts.append(Fact.variable(cell, name))
                     self._object(name, value)
                 self._placed(reading(read.code, name))
             for value in read.arguments:
@@ -345,7 +375,7 @@ class Facts:
                 for key in tuple(value):
                     self._item(value, key, f"{label}.{key}", module=True)
             elif name.endswith("_hooks") and isinstance(value, dict):
-                self.module_facts.append(Members(value.values(), f"{label}.{name}"))
+                self.module_facts.append(Members(value, f"{label}.{name}"))
             elif name != "_non_persistent_buffers_set" and not self._unread(type(module), name, value):
                 self._item(state, name, f"{label}.{name}", module=True)
 
@@ -376,10 +406,10 @@ class Facts:
                 if key != "params" and not is_live_option(value):
                     self._item(group, key, f"{label}.param_groups[{n}][{key!r}]")
         states = optimizer.state
-        self.members.append(Members(states.values(), f"{label}.state"))
+        self.members.append(Members(states, f"{label}.state"))
         for state in tuple(states.values()):
             if isinstance(state, dict):
-                self.members.append(Members(state.values(), f"{label}.state[...]"))
+                self.members.append(Members(state, f"{label}.state[...]"))
 
 
 def _is_users(cls: type) -> bool:
@@ -457,16 +487,17 @@ def _living(codes: Iterable[CodeType]) -> dict[int, list[FunctionType]]:
     return found
 
 
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # deleted
+        return MISSING
+
+
 def _cell(functions: Iterable[FunctionType], at: int, value: Any) -> Any:
     """The cell of the outer variable number `at` of one of these functions, which holds `value`."""
-    for function in functions:
-        cell = function.__closure__[at] if function.__closure__ is not None else None
-        try:
-            if cell is not None and cell.cell_contents is value:
-                return cell
-        except ValueError:  # it has no value
-            continue
-    return None
+    cells = (function.__closure__[at] for function in functions if function.__closure__ is not None)
+    return next((cell for cell in cells if _content(cell) is value), None)
 
 
 def _short(value: Any) -> str:

@@ -11,6 +11,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache
+from types import CellType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from . import entry, native
 
 _SLOT, _ITEM, _REFERENCES = 0, 1, 2
-_TYPE_OFFSET = 8
+_TYPE_OFFSET, _CONTENT, _SIZE, _ELEMENTS = 8, 16, 16, 24
 _VALUES = (float, int, str, bytes)  # equality of these runs no Python code and raises nothing
 
 
@@ -37,6 +38,13 @@ class GuardTable:
         """The object in a slot of `thing` (`slot_offset`) is `expected`, or with `value` an equal one of the same type."""
         self._add(_SLOT, thing, offset, expected, value)
 
+    def attribute(self, thing: object, name: str, expected: object, *, value: bool = False) -> bool:
+        """`slot` by the attribute's name; False, and no guard, where it is none."""
+        offset = slot_offset(type(thing), name)
+        if offset is not None:
+            self.slot(thing, offset, expected, value=value)
+        return offset is not None
+
     def type_of(self, thing: object) -> None:
         """The class of `thing` is what it is now."""
         self._add(_SLOT, thing, _TYPE_OFFSET, type(thing), False)
@@ -45,6 +53,27 @@ class GuardTable:
         """`mapping[key]` is `expected`, or with `value` an equal one of the same type. `key` is there."""
         self._own(key)
         self._add(_ITEM, mapping, id(key), expected, value)
+
+    def items(self, mapping: dict[str, Any]) -> bool:
+        """`mapping` has these items and no others; False, and no guard, where its size cannot be read."""
+        if not _sizes_hold():
+            return False
+        self._size(mapping)
+        for key, value in mapping.items():
+            self.item(mapping, key, value)
+        return True
+
+    def elements(self, sequence: list[Any]) -> bool:
+        """`sequence` has these elements and no others; likewise. What looks at the elements' memory stands behind what tells whose it is."""
+        if not _sizes_hold():
+            return False
+        self._size(sequence)
+        memory = native.word(id(sequence), _ELEMENTS) or 0  # nowhere, if it is empty
+        self._rows.append((_SLOT, id(sequence), _ELEMENTS, memory, 0))
+        for n, element in enumerate(sequence):
+            self._own(element)
+            self._rows.append((_SLOT, memory, 8 * n, id(element), 0))
+        return True
 
     def absent(self, mapping: dict[Any, Any], key: str) -> None:
         """`key` is not in `mapping`."""
@@ -71,6 +100,10 @@ class GuardTable:
         table["guards"], table["guard_count"] = rows.ctypes.data, len(rows)
         return entry.check(table, (rows, self.owned()))
 
+    def _size(self, container: Any) -> None:
+        self._own(container)
+        self._rows.append((_SLOT, id(container), _SIZE, len(container), 0))
+
     def _add(self, kind: int, thing: object, offset: int, expected: object, value: bool) -> None:
         if value and type(expected) not in _VALUES:
             raise TypeError(
@@ -91,7 +124,12 @@ def available() -> bool:
 
 
 def slot_offset(cls: type, name: str) -> int | None:
-    """Where objects of `cls` keep their slot `name`, in bytes; None if it is not a slot, or that cannot be told."""
+    """Where objects of `cls` keep their slot `name`, in bytes; None if it is not a slot, or that cannot be told.
+
+    What an outer variable holds is a slot of its cell, `cell_contents`.
+    """
+    if cls is CellType and name == "cell_contents":
+        return _CONTENT if _members_hold() else None
     descriptor = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     return _offset(descriptor) if _is_slot(descriptor) and _members_hold() else None
 
@@ -132,11 +170,23 @@ def _offset(descriptor: object) -> int | None:
 
 
 @cache
+def _sizes_hold() -> bool:
+    """Whether a dict and a list are laid out as read above."""
+    mapping, sequence = {"a": 1, "b": 2}, [object() for _ in range(3)]
+    if native.word(id(mapping), _SIZE) != 2 or native.word(id(sequence), _SIZE) != 3:
+        return False
+    memory = native.word(id(sequence), _ELEMENTS)
+    return all(native.word(memory, 8 * n) == id(element) for n, element in enumerate(sequence))
+
+
+@cache
 def _members_hold() -> bool:
     """Whether descriptors are laid out as read above: two known slots are found where they are."""
     if sys.implementation.name != "cpython" or type(vars(_Probe)["first"]).__basicsize__ != 48:
         return False
-    probe = _Probe()
+    probe, cell = _Probe(), CellType(_Probe)
+    if ctypes.c_void_p.from_address(id(cell) + _CONTENT).value != id(_Probe):
+        return False
     values = probe.first, probe.second = object(), object()
     for name, value in zip(_Probe.__slots__, values, strict=True):
         member = _member(vars(_Probe)[name])

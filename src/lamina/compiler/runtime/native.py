@@ -56,13 +56,13 @@ def layout_holds() -> bool:
     pair, tail = (item, array), array[1:]  # held while they are looked at
     return (
         object.__basicsize__ == 16
-        and _word(id(array), 8) == id(np.ndarray)
-        and _word(id(array), 16) == array.ctypes.data
-        and _word(id(tail), 16) == array.ctypes.data + 8
-        and _word(id(pair), tuple.__basicsize__) == id(item)
-        and _word(id(pair), tuple.__basicsize__ + 8) == id(array)
+        and word(id(array), 8) == id(np.ndarray)
+        and word(id(array), 16) == array.ctypes.data
+        and word(id(tail), 16) == array.ctypes.data + 8
+        and word(id(pair), tuple.__basicsize__) == id(item)
+        and word(id(pair), tuple.__basicsize__ + 8) == id(array)
     )
 
 
-def _word(base: int, offset: int) -> Any:
+def word(base: int, offset: int) -> Any:
     return ctypes.c_void_p.from_address(base + offset).value
