@@ -24,6 +24,7 @@ from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import OWN_FILES, Version, getframe, is_own, users_place
+from lamina.primitives.code_objects import own_code
 from lamina.primitives.dispatch import apply, without_history
 from lamina.primitives.primitive import Primitive
 from lamina.primitives.straight_many import several
@@ -61,7 +62,7 @@ _SHOWN = [(signature(plain), signature(with_out)) for plain, with_out in ((_unar
 
 def _public(op: Any, out: bool) -> Any:
     """`op` with or without `out=`, as it is to be called: in the code it is the last argument, as a default by name costs more."""
-    code = op.__code__
+    code = own_code(op).__code__
     shown = _SHOWN[code.co_argcount - 2]
     if out:
         code = code.replace(co_argcount=code.co_argcount - 1, co_kwonlyargcount=1)

@@ -7,25 +7,16 @@ when (compiler/eager.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from lamina.primitives.code_objects import by_position
 from lamina.primitives.primitive import Rule, Slots
 
 ndarray = np.ndarray
 LARGE = 1 << 15
 """Elements from which on a kernel of its own is worth the question."""
-
-
-def by_position(forward: Any) -> Any:
-    """`forward`, its parameters given by position: half the time of a call by name."""
-    code, named = forward.__code__, forward.__kwdefaults__ or {}
-    count = code.co_argcount + code.co_kwonlyargcount
-    defaults = tuple([named[n] for n in code.co_varnames[:count] if n in named])
-    code = code.replace(co_argcount=count, co_kwonlyargcount=0)
-    return FunctionType(code, forward.__globals__, forward.__name__, defaults, forward.__closure__)
 
 
 def large_forward(compute: Callable[..., Any], tensors: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from lamina.autograd.saved import Packed, SavedOutput
 from lamina.core.parameter import Parameter
 from lamina.core.tensor import Tensor
+from lamina.primitives.code_objects import own_code
 from lamina.primitives.nodes import PrimitiveNode, select_edges
 from lamina.primitives.primitive import Primitive
 from lamina.primitives.second import recorded
@@ -50,7 +51,7 @@ def unary_vjp(p: Primitive) -> Any:
                 return (rule(g, kept._array if g.__class__ is ndarray else kept._array[()]),)
         return general(self, g, create)
 
-    return vjp
+    return own_code(vjp)
 
 
 def binary_vjp(p: Primitive) -> Any:
@@ -67,7 +68,7 @@ def binary_vjp(p: Primitive) -> Any:
             results = None if one is None else first(g), None if two is None else second(g)
             return recorded(self, results) if create else results
 
-        return free
+        return own_code(free)
     if any(len(pick) != 1 for pick in p.picks):
         return straight_vjp(p)
     (at_first,), (at_second,) = p.picks
@@ -108,7 +109,7 @@ def binary_vjp(p: Primitive) -> Any:
             None if two is None else second(g, y._array[()]),
         )
 
-    return vjp
+    return own_code(vjp)
 
 
 def number_vjp(p: Primitive) -> Any:
@@ -139,7 +140,7 @@ def number_vjp(p: Primitive) -> Any:
                 results = (rule(g, value, saved[1]),) if at == 0 else (rule(g, saved[0], value),)
         return recorded(self, results) if create else results
 
-    return vjp
+    return own_code(vjp)
 
 
 def straight_vjp(p: Primitive) -> Any:
@@ -185,7 +186,7 @@ def straight_vjp(p: Primitive) -> Any:
         return recorded(self, results) if create else results
 
     if p.holds:
-        return vjp
+        return own_code(vjp)
 
     def light(self: PrimitiveNode, g: Any, create: bool, chosen: Any = None) -> Sequence[Any]:
         """Where shapes and parameters are all that is saved."""
@@ -196,7 +197,8 @@ def straight_vjp(p: Primitive) -> Any:
             return rule(g, *values) if variadic else (rule(g, *values),)
         return _results(self._edges if chosen is None else select_edges(self._edges, chosen), g, values, ruled)
 
-    return light
+    own_code(vjp)
+    return own_code(light)
 
 
 def _arrays(tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:

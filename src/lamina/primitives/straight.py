@@ -18,8 +18,8 @@ from lamina.core.parameter import Parameter
 from lamina.core.size import refused
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import OWN_FILES, getframe, is_own, users_place
+from lamina.primitives.code_objects import own_code, by_position
 from lamina.primitives.dispatch import apply, without_history
-from lamina.primitives.large import by_position
 from lamina.primitives.plans import (
     PARAM,
     SHAPE,
@@ -70,7 +70,7 @@ def _general(p: Primitive) -> Any:
             return forward(*tensors, **params)
         return apply(p, tensors, params)
 
-    return op
+    return own_code(op)
 
 
 def _of_one(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
@@ -146,7 +146,7 @@ def _of_one(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -
             return forward(input, *values)
         return apply(p, (input,), dict(zip(names, values, strict=False)))
 
-    return op
+    return own_code(op)
 
 
 def _of_two(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
@@ -204,7 +204,7 @@ def _of_two(p: Primitive, plan: list[tuple[int, Any]]) -> Any:
                 return out
         return general(input, other)
 
-    return op
+    return own_code(op)
 
 
 def _of_several(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
@@ -294,4 +294,4 @@ def _of_several(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]
             return forward(*tensors, *values)
         return apply(p, tensors, dict(zip(names, values, strict=False)))
 
-    return op
+    return own_code(op)

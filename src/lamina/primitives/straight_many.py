@@ -19,8 +19,8 @@ from lamina.core.parameter import Parameter
 from lamina.core.size import refused
 from lamina.core.tensor import LEAF, Tensor, wrap
 from lamina.core.version import users_place
+from lamina.primitives.code_objects import own_code, by_position
 from lamina.primitives.dispatch import apply, without_history
-from lamina.primitives.large import by_position
 from lamina.primitives.plans import check_shapes, edges_of, facts_of, in_order, plan_of, raw, save, save_many, wanted_of
 from lamina.primitives.primitive import Primitive
 
@@ -80,7 +80,7 @@ def of_many(p: Primitive, params: tuple[str, ...]) -> Any:
             return forward(*tensors, **named)
         return apply(p, tensors, named)
 
-    return op
+    return own_code(op)
 
 
 def of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
@@ -141,7 +141,7 @@ def of_results(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]
             return p.forward(*tensors, **named)
         return apply(p, tensors, named)
 
-    return op
+    return own_code(op)
 
 
 def of_views(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) -> Any:
@@ -188,7 +188,7 @@ def of_views(p: Primitive, names: tuple[str, ...], plan: list[tuple[int, Any]]) 
             return forward(input, *values)
         return apply(p, (input,), dict(zip(names, values, strict=False)))
 
-    return op
+    return own_code(op)
 
 
 def _wrapped(results: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -271,5 +271,6 @@ def several(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bo
         return fallback(p, tensors, {})
 
     if len(p.inputs) == 2:
+        own_code(op)
         return lambda p, tensors, params: op(*tensors)
-    return op
+    return own_code(op)
