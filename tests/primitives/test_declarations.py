@@ -14,6 +14,9 @@ from checks_transforms import check_jvp, check_vmap
 from conventions import otherwise
 from samples import SAMPLES, expected, primitives, recorded
 
+from lamina import Tensor
+from lamina.autograd.saved import SavedOutput
+from lamina.primitives.dispatch import apply
 from lamina.primitives.fused import COMPOSITES
 
 PRIMITIVES = [pytest.param(p, id=p.name.replace(" ", "-")) for p in primitives()]
@@ -73,3 +76,45 @@ def test_transforms(p, check):
     with unless_slim():
         for args, params in SAMPLES.get(p.name, ()):
             check(p.function, args, params)
+
+
+def kept(value):
+    """What a node saved, as text."""
+    if isinstance(value, (Tensor, SavedOutput)):
+        return f"{value._array if isinstance(value, Tensor) else value.array}"
+    return f"({', '.join(map(kept, value))})" if isinstance(value, tuple) else repr(value)
+
+
+def records(outs, tensors):
+    """Of the nodes that a call has recorded: class, edges, what is saved and at which version."""
+    nodes = {id(node): node for node in (getattr(o._node, "node", o._node) for o in outs) if node is not None}
+    return [
+        (
+            type(n),
+            [next((i for i, t in enumerate(tensors) if t is e), None) for e in n._edges],
+            kept(n._saved),
+            n._versions,
+        )
+        for n in nodes.values()
+    ]
+
+
+WRITTEN = [p for p in PRIMITIVES if "first_call" in getattr(p.values[0].function, "__globals__", ())]  # see primitives/ways.py
+
+
+@pytest.mark.parametrize("p", WRITTEN)
+def test_the_straight_way_records_what_the_general_call_does(p):
+    with unless_slim():
+        for args, params in SAMPLES.get(p.name, ()):
+            call = Call(p, args, params)
+            if params.get("generator") is not None:  # it would give the second call other numbers
+                continue
+            for asked in (call.smooth, *([i] for i in call.smooth)):
+                tensors = call.tensors()
+                for i in asked:
+                    tensors[i].requires_grad_()
+                found, wanted = (
+                    records(outs if isinstance(outs, tuple) else (outs,), tensors)
+                    for outs in (p.function(*tensors, **params), apply(p, tensors, params))
+                )
+                assert found == wanted

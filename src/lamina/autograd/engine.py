@@ -50,8 +50,9 @@ def run(
     order, cells = discover(nodes, nodes_of(captures or ()) if cut else ())
     stops: set[Node] = set()
     marked: Any = ()  # nodes where the run does more than run them
+    parting: Any = ()  # nodes of which it goes along some edges only
     if captures is not None:
-        order, cells, stops, marked = prune(order, cells, captures, accumulates, cut)
+        order, cells, stops, marked, parting = prune(order, cells, captures, accumulates, cut)
     sums = _Sums(cells, create, captures, accumulates)
     sums.keep, sums.order, sums.roots = keep, order, [edge for edge, _ in roots]
     place = users_place(3)
@@ -66,7 +67,6 @@ def run(
     release = not keep
     cell_of, finish = cells.get, leaves.finish
     accumulating = captures is None or accumulates
-    chosen = None if captures is None else cells  # where the run goes
     inner = modes.with_grad(now, create if record is None else record)
     if outer is not None:
         sums.depth = outer.depth + 1
@@ -94,8 +94,8 @@ def run(
                 results = _with_hooks(node, g, sums, stops, anomaly)
                 if results is None:
                     continue
-            elif chosen is not None and node._selects and g is not None:
-                results = node._vjp(_array(g), create, chosen)  # type: ignore[call-arg]
+            elif parting and node in parting and node._selects and g is not None:
+                results = node._vjp(_array(g), create, cells)  # type: ignore[call-arg]
             elif g.__class__ is ndarray or g.__class__ is Tensor or (node._scalars and g is not None):
                 results = node._vjp(g, create)
             else:

@@ -68,28 +68,35 @@ def nodes_of(edges: Iterable[Any]) -> set[Node]:
 
 def prune(
     order: list[Node], cells: dict[Any, Cell], captures: dict[Any, int], run_ends: bool, cut: bool
-) -> tuple[list[Node], dict[Any, Cell], set[Node], set[Node]]:
-    """Only what leads to a captured edge: nodes in order, cells, (unless they run) the nodes where the way ends, captured nodes.
+) -> tuple[list[Node], dict[Any, Cell], set[Node], set[Node], set[Node]]:
+    """Only what leads to a captured edge: nodes in order, cells, (unless they run) the nodes where the way ends, captured nodes, and
+    those of which some edges lead elsewhere.
 
     cut: the way ends at each captured edge, also where another lies behind it.
     """
     kept_cells: dict[Any, Cell] = {t: cells[t] for t in captures if isinstance(t, Tensor) and t in cells}
     ends = nodes_of(captures)
-    kept, stops = [], set()
+    kept: list[Node] = []
+    stops, parting = set(), set()
     for node in reversed(order):  # producers first
-        for t in () if cut and node in ends else node._edges:
-            if t is not None and (t.node if t.__class__ is Output else t) in kept_cells:
-                kept_cells[node] = cells[node]
-                kept.append(node)
-                break
-        else:
-            if node in ends:
-                kept_cells[node] = cells[node]
-                kept.append(node)
-                if not run_ends:
-                    stops.add(node)
+        leads, parts = False, cut and node in ends
+        for t in () if parts else node._edges:
+            if t is not None:
+                if (t.node if t.__class__ is Output else t) in kept_cells:
+                    leads = True
+                else:
+                    parts = True
+        if not leads:
+            if node not in ends:
+                continue
+            if not run_ends:
+                stops.add(node)
+        kept_cells[node] = cells[node]
+        kept.append(node)
+        if parts:
+            parting.add(node)
     kept.reverse()
-    return kept, kept_cells, stops, ends
+    return kept, kept_cells, stops, ends, parting
 
 
 def by_heap(pairs: Iterable[Any]) -> Iterable[Any]:

@@ -67,9 +67,20 @@ class Untracked(Version):
 UNTRACKED = Untracked()
 
 
-OWN_FILES: dict[str, int] = {}
-"""File name -> 0 the user's, 1 lamina's, 2 installed, 3 the engine's (lamina's too); filled by `is_own`. A plain dict: operations look
-here first."""
+class _Files(dict[str, int]):
+    """Answers for a file not seen before, and remembers."""
+
+    def __missing__(self, name: str) -> int:
+        if name.startswith(_OWN):
+            own = 3 if name == _ENGINE else 1
+        else:
+            own = 2 if any(part in name for part in _INSTALLED) else 0
+        self[name] = own
+        return own
+
+
+OWN_FILES = _Files()
+"""File name -> 0 the user's, 1 lamina's, 2 installed, 3 the engine's (lamina's too)."""
 
 
 class _Backward(local):
@@ -85,22 +96,19 @@ _INSTALLED = ("/site-packages/", "/dist-packages/", "\\site-packages\\", sys.bas
 
 def is_own(name: str) -> int:
     """Whether a file is lamina's (1; 3: the engine), or belongs to what is installed (2): the user (0) has not written it."""
-    own = OWN_FILES.get(name)
-    if own is None:
-        if name.startswith(_OWN):
-            own = 3 if name == _ENGINE else 1
-        else:
-            own = 2 if any(part in name for part in _INSTALLED) else 0
-        OWN_FILES[name] = own
-    return own
+    return OWN_FILES[name]
 
 
 def users_place(depth: int = 2) -> Place | None:
     """Where the program called lamina: the nearest frame outside of it, at least `depth` frames up."""
     try:
-        at: Any = getframe(depth)
+        return place_from(getframe(depth))
     except ValueError:  # called from C, or from the top
         return None
+
+
+def place_from(at: Any) -> Place | None:
+    """Where the program called lamina: the nearest frame outside of it, from this one (None: there is none) up."""
     try:  # this loop runs for most operations
         while (own := OWN_FILES[at.f_code.co_filename]) == 1:
             at = at.f_back
@@ -108,7 +116,7 @@ def users_place(depth: int = 2) -> Place | None:
             return at.f_code, at.f_lasti
         if own == 3 and backward.place is not None:
             return backward.place
-    except (KeyError, AttributeError):  # a file not seen before, or no frame left
+    except AttributeError:  # no frame left
         pass
     packaged: FrameType | None = None  # a package that is run itself has no user's frame behind it
     while at is not None:

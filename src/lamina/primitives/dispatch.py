@@ -1,6 +1,6 @@
 """The general call of a primitive: overrides, levels, promotion, computing, recording.
 
-Here: `apply`, which does whatever is switched on, and `record`, which makes the node. Not here: the short ways (fast.py).
+Here: `apply`, which does whatever is switched on, and `record`, which makes the node. Not here: the straight way (ways.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a call saves for its rules: read once from the declaration, filled in at each call.
+"""What a call saves for its rules, read from the declaration; and the steps of straight ways that are loops.
 
-Here: plans, and the small steps that the straight ways share. Not here: the calls (straight.py, straight_many.py); saving where something
-special is switched on (dispatch.py).
+Here: plans, and what the text of the ways calls. Not here: that text (ways.py); saving where something special is switched on
+(dispatch.py).
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from lamina.autograd.saved import SavedOutput
+from lamina.autograd.graph import Output
+from lamina.autograd.views import View, attach_plain
 from lamina.core.parameter import Parameter
 from lamina.core.size import broadcast
-from lamina.core.strided import is_turned
-from lamina.core.tensor import LEAF, Tensor, version
-from lamina.primitives.dispatch import wanted_saves
+from lamina.core.tensor import LEAF, Tensor, wrap
+from lamina.primitives.dispatch import without_history
 from lamina.primitives.primitive import Primitive
 
 ndarray = np.ndarray
-new = object.__new__
 
 # What a rule needs, as a plan: (code, which).
-TENSOR, PARAM, SHAPE, DTYPE, NEEDS, OUT, RESULT, TURNED = range(8)
+TENSOR, PARAM, SHAPE, DTYPE, NEEDS, OUT, RESULT, TURNED, SHAPES, REST = range(10)
+_NAMED = {"needs": NEEDS, "out": OUT, "shapes": SHAPES, "rest": REST}
 _FACTS = {"shape": SHAPE, "dtype": DTYPE, "turned": TURNED}
 
 
@@ -37,10 +37,8 @@ def plan_of(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | No
             plan.append((PARAM, params.index(name)))
         elif base in p.inputs and what in _FACTS:
             plan.append((_FACTS[what], p.inputs.index(base)))
-        elif name == "needs":
-            plan.append((NEEDS, None))
-        elif name == "out":
-            plan.append((OUT, None))
+        elif name in _NAMED and (name not in ("shapes", "rest") or (p.variadic and not p.inputs[1:])):
+            plan.append((_NAMED[name], None))
         elif name.startswith("out_") and int(name[4:]) in p.nondiff:
             plan.append((RESULT, int(name[4:])))
         else:
@@ -48,98 +46,35 @@ def plan_of(p: Primitive, params: tuple[str, ...]) -> list[tuple[int, Any]] | No
     return plan
 
 
-def save(plan: Any, node: Any, tensors: Any, values: Any, out: Any, wanted: Any) -> None:
-    """What the rules need, by plan. out: the result, or all of them; wanted: which of it (None: all)."""
-    saved: list[Any] = []
-    versions: list[Any] = []
-    for code, which in plan:
-        held = value = None
-        if wanted is not None and len(saved) not in wanted:
-            pass
-        elif code == TENSOR:
-            value = tensors[which]
-            if value.__class__ is Tensor or value.__class__ is Parameter:
-                counter = value._version_
-                held = 0 if counter is None else counter.n
-        elif code == PARAM:
-            value = values[which]
-        elif code == SHAPE:
-            value = tensors[which]
-            value = None if value is None else value._array.shape
-        elif code == OUT:
-            value, held = new(SavedOutput), 0
-            value.array, value.kind, value.nr, value.version = out._array, out._kind, None, version(out)
-        elif code == RESULT:
-            value = out[which]  # it has no history, so that no cycle closes
-            held = None if value is None else 0
-        elif code == DTYPE:
-            value = tensors[which]
-            value = None if value is None else value._kind.dtype
-        elif code == TURNED:
-            value = is_turned(tensors[which]._array)
-        else:
-            value = tuple([e is not None for e in node._edges])
-        saved.append(value)
-        versions.append(held)
-    node._saved, node._versions = tuple(saved), tuple(versions)
+# ---- any number of tensors -------------------------------------------------------------------------------------------
 
 
-# Functions of their own, as a comprehension in a function makes every access to the variables that it reads slower.
+def parts_of(tensors: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...], bool]:
+    """The arrays of plain tensors, the edges that lead to them, and whether one does; no arrays where they are not plain."""
+    arrays: list[Any] = []
+    edges: list[Any] = []
+    history = False
+    for t in tensors:
+        if (t.__class__ is not Tensor and t.__class__ is not Parameter) or not t._kind.simple:
+            return [], (), False
+        node = t._node
+        if node is not None:
+            history = True
+        edges.append(t if node is LEAF else node)
+        arrays.append(t._array)
+    return arrays, tuple(edges), history
 
 
-def in_order(names: tuple[str, ...], values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-    """All parameters in order, from those given by position and by name."""
-    return (*values, *[named[n] for n in names[len(values) :] if n in named])
+def shapes_of(arrays: list[Any]) -> tuple[Any, ...]:
+    return tuple([a.shape for a in arrays])
 
 
-def picked(facts: tuple[Any, ...], at: list[int]) -> tuple[Any, ...]:
-    return tuple([facts[i] for i in at])
+def needs_of(edges: tuple[Any, ...]) -> tuple[bool, ...]:
+    return tuple([edge is not None for edge in edges])
 
 
-def wanted_of(p: Primitive, edges: tuple[Any, ...], known: dict[tuple[bool, ...], Any]) -> Any:
-    asked = tuple([e is not None for e in edges])
-    found = known.get(asked)
-    if found is None:
-        found = known[asked] = wanted_saves(p, edges)
-    return found
-
-
-def edges_of(tensors: tuple[Any, ...], arrays: list[Any]) -> tuple[Any, ...]:
-    return tuple([
-        None if a.__class__ is not ndarray or t._node is None else t if t._node is LEAF else t._node
-        for t, a in zip(tensors, arrays)  # noqa: B905
-    ])  # fmt: skip
-
-
-def facts_of(arrays: list[Any]) -> tuple[Any, ...]:
-    """Shapes and dtypes of the inputs that are tensors, for the way back."""
-    return tuple([(a.shape, a.dtype) if a.__class__ is ndarray else None for a in arrays])
-
-
-def check_shapes(arrays: list[Any]) -> None:
-    broadcast(*[a.shape for a in arrays if a.__class__ is ndarray])
-
-
-def save_many(
-    saves: tuple[str, ...], tensors: tuple[Tensor, ...], arrays: list[Any], nodes: list[Any], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """What the rule of any number of tensors needs, and the versions of what can be written to."""
-    saved: list[Any] = []
-    versions: list[Any] = []
-    for name in saves:
-        held: Any = None
-        if name == "shapes":
-            value: Any = tuple([a.shape for a in arrays])
-        elif name == "needs":
-            value = tuple([node is not None for node in nodes])
-        elif name == "rest":
-            value = tensors[1:]
-            held = tuple([0 if t._version_ is None else t._version_.n for t in value])
-        else:
-            value = named[name]
-        saved.append(value)
-        versions.append(held)
-    return tuple(saved), tuple(versions)
+def versions_of(tensors: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple([0 if t._version_ is None else t._version_.n for t in tensors])
 
 
 def raw(tensors: tuple[Any, ...]) -> bool:
@@ -148,3 +83,40 @@ def raw(tensors: tuple[Any, ...]) -> bool:
         if t.__class__ is not ndarray and isinstance(t, Tensor):
             return False
     return True
+
+
+def check_shapes(*arrays: Any) -> None:
+    """Raises RuntimeError for arrays, among them numbers, that do not broadcast."""
+    broadcast(*[a.shape for a in arrays if a.__class__ is ndarray])
+
+
+# ---- several results -------------------------------------------------------------------------------------------------
+
+
+def wrapped(results: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tensors around the arrays of several results, of which some may be None."""
+    return tuple([None if r is None else wrap(r) for r in results])
+
+
+def cut_off(p: Primitive, results: tuple[Any, ...], tensors: tuple[Any, ...], mode: Any) -> tuple[Any, ...]:
+    """`without_history` of several results."""
+    for out in results:
+        if out is not None:
+            without_history(p, out, tensors, mode)
+    return results
+
+
+def views_of(arrays: tuple[Any, ...], kind: Any, source: Tensor, way: View) -> tuple[Tensor, ...]:
+    """Tensors around the arrays of several views of one tensor."""
+    outs = tuple([wrap(a, kind) for a in arrays])
+    for out in outs:
+        attach_plain(out, source, way)
+    return outs
+
+
+def bind(outs: tuple[Tensor, ...], node: Any, kind: Any) -> None:
+    """Let `outs` be the outputs of `node`."""
+    for nr, out in enumerate(outs):
+        out._node = Output(node, nr)
+    node._width = len(outs)
+    node._ends = tuple([(out._array.shape, kind) for out in outs])

@@ -1,6 +1,6 @@
 """The record of a primitive: all that is declared about one operation. And the seams that higher rooms fill.
 
-Here: data. Not here: how a declaration is written (registry.py), how a call is carried out (dispatch.py, fast.py).
+Here: data. Not here: how a declaration is written (registry.py), how a call is carried out (dispatch.py, ways.py).
 """
 
 from __future__ import annotations

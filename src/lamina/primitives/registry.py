@@ -1,6 +1,6 @@
 """How a primitive is declared: `elementwise` and `primitive`.
 
-Here: declarations. Not here: any single operation (the family files), the call (fast.py, dispatch.py), the nodes (nodes.py),
+Here: declarations. Not here: any single operation (the family files), the call (ways.py, dispatch.py), the nodes (nodes.py),
 in-place forms and `out=` (inplace.py), levels (transforms.py).
 
 A rule sees raw arrays in a plain backward and Tensors where the backward is recorded; a primitive called on raw arrays just
@@ -23,9 +23,8 @@ from lamina.primitives.formats import channels_last, following, untouched_channe
 from lamina.primitives.large import large_elementwise, large_forward, large_rule
 from lamina.primitives.nodes import PrimitiveNode, SeveralNode, name_saved, sum_to
 from lamina.primitives.primitive import PRIMITIVES, Primitive, Rule, Slots
-from lamina.primitives.short_rules import binary_vjp, number_vjp, straight_vjp, unary_vjp
+from lamina.primitives.short_rules import short_vjp
 from lamina.primitives.straight import straight
-from lamina.primitives.straight_many import several
 
 __all__ = [
     "PRIMITIVES",
@@ -143,8 +142,8 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
         "_holds": q.holds,
         "_width": 1,
     }
-    if set(q.saves) <= set(q.inputs):
-        facts["_vjp"], facts["_scalars"], facts["_selects"] = number_vjp(q), True, False
+    facts["_scalars"] = set(q.saves) <= set(q.inputs)
+    facts["_vjp"] = short_vjp(q, 1, facts["_scalars"])
     q.node = type(q.node_name, (PrimitiveNode,), facts)
     return q
 
@@ -156,17 +155,13 @@ def node_class(p: Primitive, family: type[PrimitiveNode] = PrimitiveNode) -> typ
     if not p.outputs:
         return type(p.node_name, (SeveralNode,), facts)
     facts["_width"] = p.outputs - len(p.nondiff) if p.outputs > 1 else 1
-    if p.elementwise and len(p.rules) == 1 and p.saves in ((), ("out",), (p.inputs[0],)):
-        facts["_vjp"], facts["_scalars"], facts["_selects"] = unary_vjp(p), True, False
-    elif p.elementwise and len(p.rules) == 2 and None not in p.rules and set(p.saves) <= set(p.inputs):
-        facts["_vjp"], facts["_scalars"] = binary_vjp(p), True
-    elif (
-        facts["_width"] == 1
-        and p.rules
-        and not p.wraps
-        and (not p.variadic or p.picks[0] == tuple(range(len(p.saves))))
-    ):
-        facts["_vjp"] = straight_vjp(p)
+    if facts["_width"] == 1 and p.rules and not p.wraps:
+        facts["_scalars"] = p.elementwise and (
+            p.saves in ((), ("out",), p.inputs)
+            if len(p.rules) == 1
+            else len(p.rules) == 2 and None not in p.rules and set(p.saves) <= set(p.inputs)
+        )
+        facts["_vjp"] = short_vjp(p, len(p.inputs), facts["_scalars"])
     return type(p.node_name, (family,), facts)
 
 
@@ -233,7 +228,7 @@ def elementwise(
         op.operator.__name__ = op.operator.__qualname__ = name
         op.operator.asks_below = True
     else:
-        op = several(p)
+        op = straight(p)
     op.__name__ = op.__qualname__ = name
     op.primitive = p
     p.function = p.public = op
