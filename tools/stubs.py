@@ -43,7 +43,7 @@ WORDS |= {name: f"_{name}" for name in ("Size", "Tensor", "device", "dtype", "la
 WORDS |= {"dtypes.dtype": "_dtype", "devices.device": "_device", "Self": "_Tensor", "...": "..."}
 # The makers of functions: what they make is annotated nowhere, but returns a Tensor.
 NAMESPACES = ("lamina", "lamina.linalg", "lamina.fft", "lamina.special", "lamina.nn.functional")
-MAKERS = ("lamina.primitives.fast", "lamina.primitives.functions", "lamina.primitives.inplace")
+MAKERS = ("lamina.primitives.ways", "lamina.primitives.functions", "lamina.primitives.inplace")
 
 
 def annotation(given: Any) -> str:

@@ -1,12 +1,11 @@
 """Elementwise calls with one or two inputs: as public functions, as operators, and as what rules call.
 
-Here: what they take. Not here: the call (ways.py); elementwise calls with more inputs (straight_many.py).
+Here: what they take. Not here: the call (ways.py); elementwise calls with more inputs (straight.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,9 @@ Put = Callable[[Any, Any], Any]
 """put(result, out): writes to what was given as `out=`."""
 
 
-def _unary(input: Any) -> Any: ...
-def _unary_out(input: Any, *, out: Any = None) -> Tensor: ...  # type: ignore[empty-body]
-def _binary(input: Any, other: Any) -> Any: ...
-def _binary_out(input: Any, other: Any, *, out: Any = None) -> Tensor: ...  # type: ignore[empty-body]
-
-
-_SHOWN = [(signature(plain), signature(with_out)) for plain, with_out in ((_unary, _unary_out), (_binary, _binary_out))]
-
-
 def unary(p: Primitive, fallback: Callable[..., Any] = apply, takes_arrays: bool = True, put: Put | None = None) -> Any:
     """The function of a primitive with one input. takes_arrays: rules call it, with arrays; put: it takes `out=`."""
-    op = way(p, ("input",), fallback=fallback, takes_arrays=takes_arrays, put=put)
-    op.__signature__ = _SHOWN[0][put is not None]
-    return op
+    return way(p, ("input",), fallback=fallback, takes_arrays=takes_arrays, put=put)
 
 
 def binary(
@@ -44,9 +32,7 @@ def binary(
     put: Put | None = None,
 ) -> Any:
     """The function of a primitive with two inputs. numbers: whether the second may be a Python number; the rest: see `unary`."""
-    op = way(p, ("input", "other"), fallback=fallback, takes_arrays=takes_arrays, takes_numbers=numbers, put=put)
-    op.__signature__ = _SHOWN[1][put is not None]
-    return op
+    return way(p, ("input", "other"), fallback=fallback, takes_arrays=takes_arrays, takes_numbers=numbers, put=put)
 
 
 def apply_operator(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:

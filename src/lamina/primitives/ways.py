@@ -10,6 +10,8 @@ puts in its places (wording.py); which primitives are called so (fast.py, straig
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from textwrap import indent
 from typing import Any
@@ -169,7 +171,23 @@ def way(
     def write() -> str:
         return _text(p, operands, params, takes_arrays, takes_numbers, put is not None)
 
-    return written(p.name, write, names, defaults, {"out": None} if put else None)
+    op = written(p.name, write, names, defaults, {"out": None} if put else None)
+    op.__signature__ = _shown(operands, params, put is not None)
+    return op
+
+
+@functools.cache
+def _shown(operands: tuple[str, ...], params: tuple[str, ...], out: bool) -> inspect.Signature:
+    """The signature of a function that may not be written yet."""
+    by_name, either = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    shown = [
+        inspect.Parameter(name, either if operands else by_name, annotation="Any") for name in (*operands, *params)
+    ]
+    if not operands:
+        shown.insert(0, inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL, annotation="Any"))
+    if out:
+        shown.append(inspect.Parameter("out", by_name, default=None, annotation="Any"))
+    return inspect.Signature(shown, return_annotation="Any")
 
 
 def _quick(p: Primitive) -> tuple[bool, ...]:
