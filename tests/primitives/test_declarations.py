@@ -99,7 +99,7 @@ def records(outs, tensors):
     ]
 
 
-WRITTEN = [p for p in PRIMITIVES if "first_call" in getattr(p.values[0].function, "__globals__", ())]  # see primitives/ways.py
+WRITTEN = [p for p in PRIMITIVES if "first_call" in getattr(p.values[0].function, "__globals__", ())]  # by ways.py
 
 
 @pytest.mark.parametrize("p", WRITTEN)
