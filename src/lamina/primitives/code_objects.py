@@ -69,7 +69,7 @@ def lines(text: str, flags: dict[str, bool], words: dict[str, str]) -> str:
     found = []
     for line in text.splitlines():
         when, _, line = line.partition("|")
-        if all(flags[flag.removeprefix("-")] is not flag.startswith("-") for flag in when.split()):
+        if not [flag for flag in when.split() if flags[flag.removeprefix("-")] is flag.startswith("-")]:
             found.append(line.format_map(words) + "\n")
     return "".join(found)
 

@@ -139,7 +139,7 @@ class Wording:
         words = {
             "named": self._named(),
             "results": ", ".join(self.results),
-            "main": next((r for i, r in enumerate(self.results) if i not in p.nondiff), ""),
+            "main": "".join([r for i, r in enumerate(self.results) if i not in p.nondiff][:1]),
             "result": as_tuple(self.results) if p.outputs > 1 else "outs" if several else "out",
             "cut_off": "cut_off" if several else "without_history",
         }
@@ -179,7 +179,7 @@ class Wording:
             fresh.append("0" if held else "None")
             if_fresh += new
         every = as_tuple(versions)
-        if if_fresh and any(held not in ("0", "None") for held in versions):
+        if if_fresh and set(versions) - {"0", "None"}:
             every = f"{as_tuple(fresh)} if {' and '.join(dict.fromkeys(if_fresh))} else {every}"
         return as_tuple(saved), every
 
