@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.strided import Array, is_channels_last
-from lamina.primitives.large import by_position
+from lamina.primitives.code_objects import by_position
 
 
 def following(compute: Callable[..., Any], tensors: int, lay: Callable[[Array], Array]) -> Callable[..., Any]:

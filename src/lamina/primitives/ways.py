@@ -25,6 +25,7 @@ from lamina.autograd.views import attach_plain, plain_ways
 from lamina.core import dtype as dtypes
 from lamina.core.device import BY_NUMPY, CPU
 from lamina.core.parameter import Parameter
+from lamina.core.size import refused
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import OWN_FILES, Version, getframe, place_from
 from lamina.primitives import plans
@@ -80,7 +81,10 @@ number             |    other = float(other)  # NumPy takes twice as long for an
 results            |{results} = wrapped(compute({given}))
 results            |out, kind = {main}, {main}._kind
 views              |outs = views_of(compute({given}), kind, {first}, way_of_several if now is None or now.grad else way_unrecorded)
-array -elements    |array = compute({given})
+array -elements    |try:
+array -elements    |    array = compute({given})
+array -elements    |except (ValueError, OverflowError) as error:
+array -elements    |    raise refused(error) from None
 array one -ufunc   |array = compute({given})
 array one ufunc    |array = compute({given}) if array0.ndim else compute({given}, out=...)  # so told, it does not make a scalar
 array several      |try:
@@ -132,7 +136,8 @@ _NAMES: dict[str, Any] = {
     "BOOL": CPU[dtypes.bool_], "BY_NUMPY": BY_NUMPY, "INT64": CPU[dtypes.int64], "LEAF": LEAF, "OWN_FILES": OWN_FILES,
     "Parameter": Parameter, "SavedOutput": SavedOutput, "Tensor": Tensor, "Version": Version, "asarray": np.asarray,
     "attach_plain": attach_plain, "current": modes.current, "generic": np.generic, "getframe": getframe, "ndarray": np.ndarray,
-    "new": object.__new__, "next_seq": next_seq, "place_from": place_from, "without_history": without_history, "__name__": __name__,
+    "new": object.__new__, "next_seq": next_seq, "place_from": place_from, "refused": refused,
+    "without_history": without_history, "__name__": __name__,
     **{f.__name__: f for f in (
         plans.bind, plans.check_shapes, plans.cut_off, plans.needs_of, plans.parts_of, plans.raw, plans.shapes_of, plans.versions_of,
         plans.views_of, plans.wrapped,
