@@ -6,6 +6,7 @@ Each program is run compiled and not, and must leave the same; then it is asked 
 from __future__ import annotations
 
 import copy
+import inspect
 
 import pytest
 
@@ -27,24 +28,19 @@ class Block(nn.Module):
 
 
 def counting_modules(compile):
-    blocks = nn.ModuleList(Block() for _ in range(2))
+    blocks = nn.Sequential(nn.Linear(4, 4), Block(), Block())
     optimizer = torch.optim.SGD(blocks.parameters(), lr=0.1)
-
-    def through(x):
-        for block in blocks:
-            x = block(x)
-        return x
 
     def step(x):
         optimizer.zero_grad()
-        loss = through(x).pow(2).mean()
+        loss = blocks(x).pow(2).mean()
         loss.backward()
         optimizer.step()
         return loss
 
     compiled = compile(step)
     seen = [compiled(torch.randn(3, 4)).item() for _ in range(9)]
-    return [*seen, *(b.seen for b in blocks), *(p.sum().item() for p in blocks.parameters())], compiled
+    return [*seen, *(b.seen for b in blocks[1:]), *(p.sum().item() for p in blocks.parameters())], compiled
 
 
 def methods(compile):
@@ -190,6 +186,22 @@ def test_a_long_run_is_not_repeated_for_that():
     for _ in range(3):
         compiled(torch.ones(1))
     assert compiled.calls["recorded"] == 1 and compiled.split is not None
+
+
+def test_who_called_is_asked():
+    told = []
+
+    def where(x):
+        told.append(inspect.currentframe().f_back.f_code.co_name)
+        return (x * 2).tanh().exp().sin()
+
+    def f(x):
+        return where(x) + 1
+
+    compiled = torch.compile(f)
+    for _ in range(6):
+        compiled(torch.ones(2))
+    assert told == ["f"] * 6
 
 
 def test_functions_made_at_each_call_are_not_kept():

@@ -16,6 +16,7 @@ from weakref import ref
 from lamina.compiler.capture.guards import is_module
 from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.pieces import Piece
+from lamina.compiler.capture.purity import looks_back
 from lamina.compiler.capture.stretches import Source
 from lamina.core.version import is_own
 
@@ -81,8 +82,12 @@ class Inner:
         if len(self.made) >= MOST:
             return False
         if is_module(called):
-            return not hasattr(called, "_compiled")
-        if not isinstance(called, FunctionType) or is_own(called.__code__.co_filename):
+            code = getattr(type(called).forward, "__code__", None)
+            simple = code is None or (
+                is_own(code.co_filename) and not called._modules
+            )  # one operation, such as a linear layer
+            return not (simple or hasattr(called, "_compiled") or looks_back(code))
+        if not isinstance(called, FunctionType) or is_own(called.__code__.co_filename) or looks_back(called.__code__):
             return False
         met = self._met.get(id(called))
         self._met[id(called)] = ref(called)
@@ -115,7 +120,11 @@ class Split:
         inner: what its lines of Python call.
         """
         function = target.now()
-        if function is None or not (lines.troubles or names) or is_own(function.__code__.co_filename):
+        if function is None or not (lines.troubles or names):
+            return None
+        if is_own(function.__code__.co_filename) and not is_module(
+            target.called
+        ):  # such as a Sequential of the program's modules
             return None
         source = Source.of(function)
         if source is None:

@@ -55,6 +55,7 @@ _LIBRARY_STDLIB = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", 
                    "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
 
 
+_LOOKS_BACK = frozenset(("_getframe", "currentframe", "inspect", "traceback", "stacklevel"))
 _QUIET = sys.version_info < (3, 12)
 """Whether the profile hook is taken out while the library runs: later versions pay more for that than for calling it."""
 CONTAINERS = (list, dict, set)
@@ -374,6 +375,13 @@ def attribute_names(code: CodeType) -> frozenset[str]:
     return frozenset(
         str(i.argval) for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR")
     )
+
+
+@functools.lru_cache(4096)
+def looks_back(code: CodeType) -> bool:
+    """Whether a function looks at who called it."""
+    named = {*code.co_names, *(n for c in code.co_consts if isinstance(c, tuple) for n in c)}
+    return not named.isdisjoint(_LOOKS_BACK) or any(looks_back(c) for c in code.co_consts if isinstance(c, CodeType))
 
 
 _PURE |= frozenset((math.sqrt, operator.add))
