@@ -160,11 +160,11 @@ from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 from torch.distributed.tensor import DTensor
 from torch.utils.flop_counter import FlopCounterMode
 assert not isinstance(torch.ones(1), DTensor) and not isinstance(torch.nn.Linear(1, 1), FullyShardedDataParallel)
-assert torch.fx.GraphModule.__module__ == "torch.fx" and torch.fx.wrap("len") == "len"
+assert torch.export.Dim.__module__ == "torch.export"
 assert torch.utils._python_dispatch.is_traceable_wrapper_subclass(torch.ones(1)) is False
 for call, said in (
     (lambda: DTensor.from_local, "from_local"),
-    (lambda: torch.fx.nonsense, "nonsense"),
+    (lambda: torch.export.nonsense, "nonsense"),
     (lambda: torch.distributed.nonsense, "is_available"),
 ):
     try:
@@ -174,7 +174,7 @@ for call, said in (
     else:
         raise AssertionError(said)
 for call, said in (
-    (lambda: torch.fx.symbolic_trace(None), "torch.fx.symbolic_trace: programs are not traced symbolically; call the module"),
+    (lambda: torch.export.export(None), "torch.export.export: graphs are not exported; run the module itself"),
     (lambda: FullyShardedDataParallel(None), "lamina runs in one process"),
     (lambda: torch.nested.nested_tensor([]), "pad_sequence"),
 ):

@@ -505,7 +505,7 @@ _SUBPACKAGES = frozenset((
     "testing", "amp", "multiprocessing", "hub", "onnx", "profiler", "version", "types", "random", "io", "compat", "compiler", "mps",
     "xpu", "mtia", "cpu", "accelerator", "masked", "overrides", "return_types", "signal",
     "futures", "library", "ops", "quasirandom", "_C", "_dynamo", "__config__",
-    "_inductor", "_logging", "_refs", "_utils", "_utils_internal", "sparse", "settings", "doctor",
+    "_inductor", "_logging", "_refs", "_utils", "_utils_internal", "sparse", "settings", "doctor", "fx",
 ))  # fmt: skip
 _ELSEWHERE = {
     **dict.fromkeys((

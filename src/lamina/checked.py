@@ -10,6 +10,7 @@ from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
+from lamina.primitives.overridable import overridable
 
 Message = Callable[[], Any] | None
 
@@ -81,6 +82,7 @@ def _check_tensor_all(cond: Tensor, message: Message = None) -> None:
     _check_tensor_all_with(RuntimeError, cond, message)
 
 
+@overridable
 def _assert(condition: Any, message: str) -> None:
     """Raise AssertionError with `message` unless `condition`."""
     if not condition:

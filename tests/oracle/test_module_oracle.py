@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.fx.passes.shape_prop
 import torch.nn.utils.prune
 
 import lamina
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import fx_programs
 import module_programs
 import parametrize_programs
 import utils_programs
 
 PROGRAMS = [
     value
-    for module in (module_programs, parametrize_programs, utils_programs)
+    for module in (fx_programs, module_programs, parametrize_programs, utils_programs)
     for name, value in vars(module).items()
     if callable(value) and getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
 ]

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 _ONE_PROCESS = "lamina runs in one process; use the module itself where torch.distributed.is_available() is False"
-_NOT_TRACED = "programs are not traced symbolically; call the module, or read the graph from Tensor.grad_fn"
+_NOT_TRACED = "operations are not traced below the public ones; use torch.fx.symbolic_trace"
 _NOT_EXPORTED = "graphs are not exported; run the module itself"
 _NOT_NESTED = "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence) or keep a list"
 _NOT_DISPATCHED = "there is no __torch_dispatch__; use __torch_function__ or TorchFunctionMode"
@@ -113,17 +113,8 @@ NAMED: dict[str, tuple[str, str]] = {
     ),
     "torch.distributed.tensor.placement_types": (_ONE_PROCESS, "Partial Placement Replicate Shard _StridedShard"),
     "torch.export": (_NOT_EXPORTED, "Dim ExportedProgram ExportGraphSignature export load register_dataclass save"),
-    "torch.fx": (
-        _NOT_TRACED,
-        "CodeGen Graph GraphModule Interpreter Node Proxy Tracer Transformer replace_pattern subgraph_rewriter symbolic_trace",
-    ),
     "torch.fx.experimental.proxy_tensor": (_NOT_TRACED, "make_fx"),
     "torch.fx.experimental.symbolic_shapes": (_NOT_TRACED, "GuardOnDataDependentSymNode ShapeEnv"),
-    "torch.fx.graph": (_NOT_TRACED, "CodeGen Graph"),
-    "torch.fx.graph_module": (_NOT_TRACED, "GraphModule _CodeOnlyModule _USER_PRESERVED_ATTRIBUTES_KEY _copy_attr"),
-    "torch.fx.node": (_NOT_TRACED, "Argument Node Target map_arg"),
-    "torch.fx.passes.shape_prop": (_NOT_TRACED, "ShapeProp TensorMetadata"),
-    "torch.fx.proxy": (_NOT_TRACED, "Proxy"),
     "torch.autograd._functions": ("use the Tensor methods resize_ and type", "Resize Type"),
     "torch.multiprocessing.reductions": ("tensors travel between processes as copies", "StorageWeakRef reduce_tensor"),
     "torch.nn.parallel.scatter_gather": (
@@ -174,7 +165,6 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "torch.fx.experimental.symbolic_shapes.guard_size_oblivious": bool,
     "torch.fx.experimental.symbolic_shapes.is_symbolic": _false,
     "torch.fx.experimental.symbolic_shapes.statically_known_true": bool,
-    "torch.fx.wrap": _first,
     "torch.onnx.symbolic_helper.parse_args": _keeping,
     "torch.utils._python_dispatch.is_traceable_wrapper_subclass": _false,
     "torch.utils._python_dispatch.is_traceable_wrapper_subclass_type": _false,

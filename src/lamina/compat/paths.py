@@ -33,6 +33,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "torch._vendor.packaging.version": ("packaging.version",),
     "torch.autograd.variable": ("lamina.autograd",),
     "torch.functional": ("lamina",),
+    "torch.fx._symbolic_trace": ("lamina.fx.tracer",),
     "torch.nn.modules": ("lamina.nn",),
     "torch.nn.parallel.data_parallel": ("lamina.nn.parallel",),
     "torch.nn.parallel.distributed": ("lamina.nn.parallel",),

@@ -1,0 +1,1 @@
+"""Passes over graphs. Here: shapes of all values on the way (shape_prop)."""
