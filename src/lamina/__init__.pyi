@@ -22,6 +22,7 @@ from lamina import doctor as doctor
 from lamina import fft as fft
 from lamina import func as func
 from lamina import futures as futures
+from lamina import fx as fx
 from lamina import hub as hub
 from lamina import io as io
 from lamina import jit as jit
