@@ -14,10 +14,13 @@ from checks_transforms import check_jvp, check_vmap
 from conventions import otherwise
 from samples import SAMPLES, expected, primitives, recorded
 
+import lamina
 from lamina import Tensor
 from lamina.autograd.saved import SavedOutput
+from lamina.primitives import registry
 from lamina.primitives.dispatch import apply
 from lamina.primitives.fused import COMPOSITES
+from lamina.primitives.registry import elementwise, primitive
 
 PRIMITIVES = [pytest.param(p, id=p.name.replace(" ", "-")) for p in primitives()]
 pytestmark = pytest.mark.filterwarnings("ignore:Using a target size")  # a composite's other way, of shapes that differ
@@ -118,3 +121,29 @@ def test_the_straight_way_records_what_the_general_call_does(p):
                     for outs in (p.function(*tensors, **params), apply(p, tensors, params))
                 )
                 assert found == wanted
+
+
+CALLS = []
+"""The sizes of what was computed with."""
+
+
+def counted(*arrays):
+    CALLS.append(len(arrays))
+    return sum(arrays)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize(("declare", "compute"), [
+    (elementwise, lambda x: counted(x)), (elementwise, lambda x, y: counted(x, y)), (elementwise, lambda x, y, z: counted(x, y, z)),
+    (primitive, lambda x: counted(x)), (primitive, lambda x, y: counted(x, y)), (primitive, lambda *xs: counted(*xs)),
+])  # fmt: skip
+def test_a_call_computes_once(declare, compute, needed, monkeypatch):
+    monkeypatch.setattr(registry, "PRIMITIVES", {})
+    count = compute.__code__.co_argcount
+    if count:
+        op = declare("counted", compute, grads=[lambda g: g] * count)
+    else:
+        op = declare("counted", compute, grads=lambda g, needs: [g for _ in needs], variadic=True)
+    CALLS.clear()
+    op(*[lamina.ones(2, requires_grad=needed) for _ in range(count or 2)])
+    assert CALLS == [count or 2]

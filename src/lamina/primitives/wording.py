@@ -41,7 +41,8 @@ class Wording:
         plan = None if recorded is None or changes else plan_of(p, params)
         self.plan = plan or []
         self.flags = {
-            "elements": self.elements, "many": not count, "one": count == 1, "several": count > 1, "number": number,
+            "elements": self.elements, "many": not count, "number": number,
+            "one": self.elements and count == 1, "several": self.elements and count > 1,
             "array": p.outputs == 1, "results": p.outputs > 1, "views": p.outputs == 0, "view": p.view, "changes": changes,
             "ufunc": isinstance(p.forward, np.ufunc), "keeps_out": (OUT, None) in self.plan,
             "rules": bool(p.rules) and plan is not None, "long": bool(p.rules) and plan is None,
