@@ -18,8 +18,8 @@ from weakref import WeakSet
 
 from lamina.autograd import modes
 from lamina.compiler.capture import escapes
-from lamina.compiler.capture.guards import is_module, is_optimizer
 from lamina.compiler.capture.heap import alive
+from lamina.compiler.capture.kinds import is_module, is_optimizer
 from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.pieces import Piece
 from lamina.compiler.capture.recorder import Before

@@ -14,8 +14,9 @@ from typing import Any
 
 from lamina.autograd import modes
 from lamina.compiler.backward import Joints, joint_of
-from lamina.compiler.capture.guards import Facts, goes_on
+from lamina.compiler.capture.guards import Facts
 from lamina.compiler.capture.heap import alive
+from lamina.compiler.capture.kinds import goes_on
 from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.live import forget
 from lamina.compiler.capture.purity import CONTAINERS, Watch

@@ -13,7 +13,7 @@ from types import FunctionType, MethodType
 from typing import Any
 from weakref import ref
 
-from lamina.compiler.capture.guards import is_module
+from lamina.compiler.capture.kinds import is_module
 from lamina.compiler.capture.lines import Lines
 from lamina.compiler.capture.pieces import Piece
 from lamina.compiler.capture.purity import looks_back

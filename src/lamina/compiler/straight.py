@@ -16,7 +16,7 @@ import numpy as np
 from lamina.autograd import modes
 from lamina.compiler.available import available
 from lamina.compiler.barriers import Barrier
-from lamina.compiler.capture.guards import MISSING, Fact
+from lamina.compiler.capture.facts import MISSING, Fact
 from lamina.compiler.graph import Origin, plain
 from lamina.compiler.outcome import MISSED, Output, Shape
 from lamina.core.changes import changes

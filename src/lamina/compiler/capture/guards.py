@@ -1,7 +1,7 @@
 """Guards: what must be as it was for a recording to stand for running the program.
 
 What the user's functions read (globals, outer variables, attributes of objects and modules, options of optimizers) is written down as
-facts; arguments are described by their kind, shape and strides. Here: facts, found from what ran, and their check. Not here:
+facts (facts.py); arguments are described by their kind, shape and strides. Here: all facts of a recording, found from what ran. Not here:
 the memory of tensors, which is read anew at each call (replay.py).
 """
 
@@ -10,120 +10,37 @@ from __future__ import annotations
 import builtins
 import gc
 import re
-import sys
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
-from itertools import chain
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from lamina.compiler.capture.facts import MISSING, PLAIN, Fact, Hooks, Members, content
+from lamina.compiler.capture.kinds import (
+    functions_in,
+    goes_on,
+    is_live_option,
+    is_module,
+    is_optimizer,
+    is_users,
+    library_names,
+    slots,
+)
 from lamina.compiler.capture.purity import Read, attribute_names, global_names, reading
 from lamina.core.changes import changes
 from lamina.core.explained import where
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import Place, is_own
 
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
-_PLAIN = frozenset(
-    (int, float, bool, str, bytes, complex, type(None), range, slice, type(Ellipsis), type(NotImplemented))
-)
 _BY_NAME = frozenset(("getattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "__getattribute__"))
 MANY = 256
 """A container with more elements than this is not compared at each call: code that reads it is not replayed."""
 MANY_BYTES = 4096
 """The same of an array of numbers."""
-
-
-class Fact:
-    """`get()` must give what it gave: the same object, or an equal plain value."""
-
-    __slots__ = ("always", "expected", "get", "holder", "key", "label", "owner")
-
-    def __init__(self, get: Callable[[], Any], expected: Any, label: str, holder: Any = None, key: Any = None) -> None:
-        self.get, self.expected, self.label = get, expected, label
-        self.holder, self.key = holder, key  # the dict that it is read from, if it is
-        self.owner: Any = None  # or the object whose attribute `key` it is
-        self.always = True  # the owner has that in any case
-
-    @staticmethod
-    def attribute(owner: Any, name: str, label: str) -> Fact:
-        fact = Fact(lambda: getattr(owner, name), getattr(owner, name), label, None, name)
-        fact.owner = owner
-        return fact
-
-    @staticmethod
-    def variable(cell: Any, label: str) -> Fact:
-        """What an outer variable holds."""
-        fact = Fact(lambda: _content(cell), cell.cell_contents, label, None, "cell_contents")
-        fact.owner, fact.always = cell, False
-        return fact
-
-    def asked_by(self, table: Any) -> bool:
-        """Let a table of native guards ask this; False where it cannot. What it says yes to holds, but not the reverse."""
-        value = type(self.expected) in (float, int, str, bytes)
-        if self.owner is not None:
-            return bool(table.attribute(self.owner, self.key, self.expected, value=value))
-        if not isinstance(self.holder, dict) or type(self.key) is not str:
-            return False
-        if self.expected is MISSING:
-            table.absent(self.holder, self.key)
-        else:
-            table.item(self.holder, self.key, self.expected, value=value)
-        return True
-
-    def holds(self) -> bool:
-        now = self.get()
-        if now is self.expected:
-            return True
-        cls = self.expected.__class__
-        return (
-            cls in _PLAIN
-            and now.__class__ is cls
-            and bool(now == self.expected or (now != now and self.expected != self.expected))
-        )
-
-
-class Members:
-    """A container must hold the very objects that it held: a list, or a dict's values."""
-
-    __slots__ = ("expected", "holder", "ids", "label", "view")
-
-    def __init__(self, holder: Any, label: str) -> None:
-        self.holder, self.label = holder, label
-        self.view = holder.values() if isinstance(holder, dict) else holder
-        self.expected = tuple(self.view)  # held, so that the identities stay theirs
-        self.ids = [*map(id, self.expected)]
-
-    def get(self) -> Any:
-        return tuple(self.view)
-
-    def holds(self) -> bool:
-        return [*map(id, self.view)] == self.ids
-
-    def asked_by(self, table: Any) -> bool:
-        """As a Fact's."""
-        if type(self.holder) is list:
-            return bool(table.elements(self.holder))
-        if not isinstance(self.holder, dict) or any(type(key) is not str for key in self.holder):
-            return False
-        return bool(table.items(self.holder))
-
-
-class Hooks:
-    """The hooks of a tensor, as they are at each look."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-
-    def __iter__(self) -> Iterator[Any]:
-        about = self.tensor._more
-        found = () if about is None else (about.hooks, about.post_hooks)
-        return chain.from_iterable(hooks.values() for hooks in found if hooks)
 
 
 class Facts:
@@ -259,7 +176,7 @@ class Facts:
     def _object(self, label: str, value: Any) -> None:
         """Facts about the inside of something that the code could reach."""
         cls = value.__class__
-        if cls in _PLAIN or isinstance(value, BuiltinFunctionType) or id(value) in self._seen:
+        if cls in PLAIN or isinstance(value, BuiltinFunctionType) or id(value) in self._seen:
             return
         if isinstance(value, Tensor):
             self._tensor(label, value)
@@ -298,7 +215,7 @@ class Facts:
                     self._absent(value.__dict__, name, f"{label}.{name}")
         else:
             self._object(cls.__name__, cls)
-            for name in self._names & {n for k in cls.__mro__ for n in _slots(k)}:
+            for name in self._names & {n for k in cls.__mro__ for n in slots(k)}:
                 found = getattr(value, name, MISSING)
                 self._add(lambda v=value, n=name: getattr(v, n, MISSING), found, f"{label}.{name}")  # type: ignore[misc]
                 self._object(f"{label}.{name}", found)
@@ -330,10 +247,10 @@ class Facts:
 
     def _class(self, cls: type) -> None:
         """What the program's own classes hold: attributes of such names as are read, methods that ran."""
-        own = [k for k in cls.__mro__ if _is_users(k)]
+        own = [k for k in cls.__mro__ if is_users(k)]
         for n, k in enumerate(own):
             for name, value in tuple(vars(k).items()):
-                functions = _functions(value)
+                functions = functions_in(value)
                 if name not in self._names and not any(f.__code__ in self._ran for f in functions):
                     continue
                 for hidden in own[:n]:
@@ -355,7 +272,7 @@ class Facts:
             if isinstance(value, set):
                 self._add(lambda: frozenset(value) == copy, True, label)
                 copy = frozenset(value)
-        elif isinstance(value, (list, deque)) and not any(v.__class__ in _PLAIN for v in value):
+        elif isinstance(value, (list, deque)) and not any(v.__class__ in PLAIN for v in value):
             self.members.append(Members(value, label))
             for n, element in enumerate(value):
                 self._object(f"{label}[{n}]", element)
@@ -382,10 +299,10 @@ class Facts:
     def _unread(self, cls: type, name: str, value: Any) -> bool:
         """Whether nothing that ran reads a plain attribute of a module: a counter may change."""
         return (
-            value.__class__ in _PLAIN
+            value.__class__ in PLAIN
             and not self._by_name
             and name not in self._names
-            and name not in _library_names(cls)
+            and name not in library_names(cls)
         )
 
     def _optimizer(self, label: str, optimizer: Any) -> None:
@@ -412,70 +329,14 @@ class Facts:
                 self.members.append(Members(state, f"{label}.state[...]"))
 
 
-def _is_users(cls: type) -> bool:
-    """Whether the program wrote a class."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return cls.__module__ == "__main__" or (file is not None and not is_own(file))
-
-
-def _functions(value: Any) -> list[FunctionType]:
-    """The functions that reading this from a class, or calling it, may come to."""
-    found = (value, *(getattr(value, name, None) for name in ("fget", "__func__", "func")))
-    return [f for f in found if isinstance(f, FunctionType)]
-
-
-@lru_cache(512)
-def _library_names(cls: type) -> frozenset[str]:
-    """Names of attributes that the library's own code in a class reads, and perhaps others."""
-    found: set[str] = {"training"}
-    for base in cls.__mro__:
-        for value in vars(base).values():
-            for f in _functions(value):
-                if is_own(f.__code__.co_filename):
-                    found.update(f.__code__.co_names)
-    return frozenset(found)
-
-
 def _called(label: str) -> set[str]:
     """What the program calls that which a fact is about: an attribute, or a variable."""
     words = re.findall(r"[^\W\d]\w*", label.removeprefix("len("))
     return {words[-1] if re.fullmatch(r".*\.\w+\)?", label) else words[0]} if words else set()
 
 
-def goes_on(value: Any) -> bool:
-    """Whether it is an iterator."""
-    return hasattr(value.__class__, "__next__")
-
-
 def _attribute(value: Any, name: str) -> Callable[[], Any]:
     return lambda: getattr(value, name, MISSING)
-
-
-def is_module(value: Any) -> bool:
-    """Whether it is a network; without loading nn, where nobody has."""
-    return _instance(value, "lamina.nn.modules.module", "Module")
-
-
-def is_optimizer(value: Any) -> bool:
-    """Whether it is an optimizer; without loading optim, where nobody has."""
-    return _instance(value, "lamina.optim.optimizer", "Optimizer")
-
-
-def _instance(value: Any, module: str, name: str) -> bool:
-    cls = getattr(sys.modules.get(module), name, None)
-    return cls is not None and isinstance(value, cls)
-
-
-def is_live_option(value: Any) -> bool:
-    """Whether an optimizer's option is a number that changes without a new recording."""
-    if isinstance(value, tuple):
-        return bool(value) and all(isinstance(v, float) for v in value)
-    return isinstance(value, float)
-
-
-def _slots(cls: type) -> tuple[str, ...]:
-    found = cls.__dict__.get("__slots__", ())
-    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _living(codes: Iterable[CodeType]) -> dict[int, list[FunctionType]]:
@@ -487,17 +348,10 @@ def _living(codes: Iterable[CodeType]) -> dict[int, list[FunctionType]]:
     return found
 
 
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # deleted
-        return MISSING
-
-
 def _cell(functions: Iterable[FunctionType], at: int, value: Any) -> Any:
     """The cell of the outer variable number `at` of one of these functions, which holds `value`."""
     cells = (function.__closure__[at] for function in functions if function.__closure__ is not None)
-    return next((cell for cell in cells if _content(cell) is value), None)
+    return next((cell for cell in cells if content(cell) is value), None)
 
 
 def _short(value: Any) -> str:

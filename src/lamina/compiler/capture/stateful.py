@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from lamina.compiler.capture.guards import is_live_option, is_optimizer
+from lamina.compiler.capture.kinds import is_live_option, is_optimizer
 from lamina.compiler.capture.recorder import Recorder
 from lamina.core.strokes import items
 
