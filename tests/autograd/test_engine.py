@@ -414,3 +414,31 @@ def test_a_run_to_chosen_inputs_computes_nothing_for_others():
     assert node._vjp(lamina.ones(2).numpy(), False, cells)[1] is None
     (both,) = lamina.autograd.grad(product.sum(), [y], create_graph=True)
     assert both.tolist() == [1.0, 2.0] and both.requires_grad and calls == [1]
+
+
+@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge"])
+def test_nothing_flows_through_a_comparison_in_place(name):
+    x, y = (lamina.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    for other, form in ((2.0, 0), (y, 1)):
+        z = x * 3
+        getattr(z, f"{name}_")(other)
+        assert z.grad_fn.name() == f"{name.capitalize()}Backward{form}" and z.dtype is lamina.float32
+        z.sum().backward()
+        assert x.grad.tolist() == [0.0, 0.0]
+    assert y.grad.tolist() == [0.0, 0.0]
+
+
+def test_what_keeps_only_numbers_goes_back_again():
+    x = lamina.tensor([1.0, 2.0], requires_grad=True)
+    y = x.lerp(x * 2, 0.25)
+    y.sum().backward(retain_graph=False, inputs=[y])
+    (y * y).sum().backward(inputs=[y])
+    assert y.grad.tolist() == [3.5, 6.0]
+
+
+def test_cotangents_of_edges_take_their_dtype():
+    x = lamina.tensor([1.0, 2.0], dtype=lamina.float64, requires_grad=True)
+    y = x.sum()
+    y.retain_grad()
+    lamina.autograd.grad(lamina.autograd.graph.get_gradient_edge(y), x, lamina.tensor(2.0))
+    assert y.grad.dtype is lamina.float64

@@ -1,6 +1,7 @@
 """torch.func's transforms and their compositions: against finite differences, loops over entries, and each other."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -239,3 +240,13 @@ def test_hessian_by_columns():
     close(rows[0][0], lamina.diag(6 * X))
     close(rows[0][1], lamina.diag(2 * X))
     close(rows[1][1], lamina.diag(2 * X))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("reduce", [lamina.prod, lamina.max, lamina.norm])
+def test_reductions_of_all_entries_inside_a_batch(reduce, shape):
+    x = lamina.arange(math.prod((4, *shape)), dtype=lamina.float64).reshape(4, *shape) - 1.5
+    gradient = lamina.func.grad(lambda a: reduce(a.tanh()))
+    assert lamina.allclose(lamina.vmap(gradient)(x), lamina.stack([gradient(row) for row in x]))
+    curvature = lamina.func.hessian(lambda a: reduce(a.tanh()))
+    assert lamina.allclose(lamina.vmap(curvature)(x), lamina.stack([curvature(row) for row in x]))

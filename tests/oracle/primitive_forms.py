@@ -454,7 +454,6 @@ FORMS: dict[str, Form] = {
         if onesided
         else torch.fft.ifftn
     )(x, dim=dims, norm=norm),
-    "fill_diagonal": lambda x, value, wrap: x.clone().fill_diagonal_(value, wrap),
     "flip": torch.flip,
     "gather": at_dim(torch.gather),
     "gather_adjoint": adjoint(at_dim(torch.gather)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random_gradients import grad
 from random_statements import assigned, binary, flags, pieces, sliced, unary, view, written, written_alone
-from random_writer import Writer, broadcasts, kind
+from random_writer import Writer, broadcasts, kind, same_memory
 
 # ---- Functions -------------------------------------------------------------------------------------------------------
 
@@ -36,14 +36,11 @@ def function(w: Writer) -> str:
     """A Function of the program's own."""
     count, forward, backward = w.rng.choice(FUNCTIONS)
     x = w.writable() if "dirty" in forward else w.floating()
-    given = [
-        x,
-        *(
-            [w.rng.choice(w.tensors(lambda t: t.is_floating_point() and broadcasts(t.shape, w[x].shape)))]
-            if count == 2
-            else []
-        ),
-    ]
+    given = [x]
+    if count == 2:  # what is read while it is written depends on the order
+        apart = "dirty" in forward
+        ys = w.tensors(lambda t: t.is_floating_point() and broadcasts(t.shape, w[x].shape))
+        given.append(w.rng.choice([n for n in ys if not (apart and n != x and same_memory(w[n], w[x]))]))
     new_style = w.rng.random() < 0.3 and "dirty" not in forward and forward.startswith("return")
     lines = [
         "class F(torch.autograd.Function):",

@@ -10,7 +10,8 @@ import warnings
 from random import Random
 from typing import Any
 
-import random_edges  # noqa: F401 (its kinds of statement, and those of the files it imports)
+import random_breadth  # noqa: F401 (its kinds of statement)
+import random_edges  # noqa: F401 (its, and those of the files it imports)
 from random_statements import leaf
 from random_writer import Writer
 

@@ -319,7 +319,7 @@ def put(w: Writer) -> str | None:
 
 @kind(2)
 def reshaped_inplace(w: Writer) -> str:
-    x = w.pick()
+    x = w.pick(lambda t: not w.is_gradient(t))
     return f"{x}.{w.choice('t_()', f'transpose_({w.dim(x)}, {w.dim(x)})', f'squeeze_({w.dim(x)})', f'unsqueeze_({w.dim(x)})')}"
 
 

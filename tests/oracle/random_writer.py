@@ -91,7 +91,10 @@ class Writer:
         return d - ndim if ndim and self.rng.random() < 0.3 else d
 
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.rng.choice((1, 2, 2, 3, 3, 4)) for _ in range(self.rng.choice((0, 1, 1, 2, 2, 2, 3))))
+        return tuple(
+            self.rng.choice((1, 2, 2, 3, 3, 4) if self.rng.random() < 0.98 else (0,))
+            for _ in range(self.rng.choice((0, 1, 1, 2, 2, 2, 3)))
+        )
 
     def values(self, shape: tuple[int, ...], whole: bool = False) -> str:
         """Nested lists: multiples of 1/4, so that sums of few are exact, and seldom equal."""
@@ -133,7 +136,10 @@ class Writer:
         self.transformed |= any(name in source for name in ("torch.func", "torch.vmap", "forward_ad", "functional"))
         before = list(self.env.values())
         run_statement(source, self.env)
-        if "torch.autograd.grad(" in source:
+        if any(
+            name in source
+            for name in ("torch.autograd.grad(", "torch.func.", "torch.autograd.functional", "torch.vmap")
+        ):
             self.gradients += [t for n in self.tensors() if not any((t := self.env[n]) is old for old in before)]
 
     def too_large(self) -> bool:

@@ -28,7 +28,7 @@ from lamina.primitives.registry import Primitive
 
 def compared(p: Primitive) -> bool:
     """Draws are compared elsewhere, by their streams."""
-    return p.name not in DRAWS and not p.name.startswith("drawn_")
+    return p.name not in DRAWS and not p.name.startswith("drawn_") and not p.name.endswith("_written")
 
 
 def as_torch(a: Any, requires_grad: bool = False) -> Any:

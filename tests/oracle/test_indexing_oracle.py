@@ -14,7 +14,7 @@ import torch
 import lamina
 
 # Composites in PyTorch too, by other steps; or nodes that are named by PyTorch's generated code.
-OTHER_NODES = ("_copy", "torch.diag(", "linspace", "signal", "kaiser", "fill_diagonal_")
+OTHER_NODES = ("_copy", "torch.diag(", "linspace", "signal", "kaiser")
 
 
 def rows():

@@ -81,6 +81,9 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
         name: [one(whole, whole_row)]
         for name in ("bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm", "floor_divide")
     }
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):  # what is written in place, and leads nowhere
+        found[f"{name}_written"] = [((x, row, mask), {}, mask.astype(x.dtype))]
+        found[f"{name}_number_written"] = [((x, mask), {}, mask.astype(x.dtype))]
     found |= {
         "bitwise_not": [one(whole), one(mask)],
         "invert": [one(whole), one(mask)],

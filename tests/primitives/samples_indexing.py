@@ -26,10 +26,6 @@ def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:
             for reduce in ("prod", "mean", "amax", "amin")
             for include in (True, False)
         ],
-        "fill_diagonal": [
-            ((apart(3, 3),), {"value": 2.0, "wrap": False}),
-            ((apart(7, 3),), {"value": 2.0, "wrap": True}),
-        ],
         "unsafe_split": [((x,), {"dim": 1, "sizes": (1, 3)})],
         "masked_select_adjoint": [((apart(3), mask), {"shape": (4,)})],
     }

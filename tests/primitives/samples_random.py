@@ -10,7 +10,18 @@ from lamina.core.generator import Generator
 
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
 
-IN_PLACE = ("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_")
+IN_PLACE = (
+    "bernoulli_",
+    "cauchy_",
+    "exponential_",
+    "geometric_",
+    "log_normal_",
+    "normal_",
+    "random_",
+    "random_to",
+    "random_any",
+    "uniform_",
+)
 
 
 def samples(rng: np.random.Generator) -> dict[str, list[Sample]]:

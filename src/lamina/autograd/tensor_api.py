@@ -136,13 +136,13 @@ def make_roots(tensors: Sequence[Any], grad_tensors: Any, create: bool) -> list[
                 shape, kind = _end_of(t, g)
                 if tuple(g.shape) != shape:
                     raise RuntimeError(_mismatch(i, g.shape, Size(shape)))
-                _check_complex(i, g, kind.dtype)
             else:
                 if g._array.shape != t._array.shape and g.shape != t.shape:
                     raise RuntimeError(_mismatch(i, g.shape, t.shape))
-                _check_complex(i, g, t._kind.dtype)
-                if g._kind is not t._kind:
-                    g = g.to(t.dtype)
+                kind = t._kind
+            _check_complex(i, g, kind.dtype)
+            if g._kind is not kind:
+                g = g.to(kind.dtype)
             value = g if as_tensors else g._array
         roots.append((edge, value))
     return roots

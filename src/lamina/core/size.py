@@ -68,7 +68,7 @@ def listed(given: tuple[Any, ...], named: Any, function: str, name: str) -> tupl
     return given
 
 
-def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
+def shape_of(args: tuple[Any, ...], name: str = "size", argument: str = "size") -> tuple[int, ...]:
     """The shape in `f(2, 3)` or `f((2, 3))`. Raises TypeError for what is not a whole number."""
     dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
     if dims.__class__ is tuple:
@@ -77,21 +77,17 @@ def shape_of(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
                 break
         else:
             return dims
-    try:
-        return tuple(map(operator.index, dims))
-    except TypeError:
-        place, bad = next((i, d) for i, d in enumerate(dims) if not _is_whole(d))
-        raise TypeError(
-            f"{name}(): argument 'size' must be tuple of ints, but found element of type {type(bad).__name__} at pos {place}"
-        ) from None
-
-
-def _is_whole(d: Any) -> bool:
-    try:
-        operator.index(d)
-    except TypeError:
-        return False
-    return True
+    found = []
+    for i, d in enumerate(dims):
+        try:
+            found.append(operator.index(d) if d.__class__ is not bool else None)
+        except TypeError:
+            found.append(None)
+        if found[-1] is None:
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be tuple of ints, but found element of type {type(d).__name__} at pos {i}"
+            )
+    return tuple(found)  # type: ignore[arg-type]
 
 
 INT64_MAX = 2**63 - 1

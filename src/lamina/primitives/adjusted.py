@@ -122,8 +122,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
 @with_out
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of digamma. Raises RuntimeError for a negative n."""
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
+    n = int(n)
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     x = _floating(input, "polygamma", 2)
@@ -142,8 +141,7 @@ def polygamma_method(self: Tensor, n: int) -> Tensor:
 @with_out
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension p."""
-    if isinstance(p, bool) or not isinstance(p, int):
-        raise TypeError(f"mvlgamma(): argument 'p' (position 2) must be int, not {type(p).__name__}")
+    p = int(p)
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     if _floating(input, "mvlgamma").dtype.category == 3:

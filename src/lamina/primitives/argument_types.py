@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from lamina.core.dtype import BY_TYPE, dtype
 from lamina.core.size import Size, is_int64, refused
 from lamina.core.tensor import Tensor
 
+F = TypeVar("F", bound=Callable[..., Any])
 Number = bool | int | float | complex
 Ints = int | Sequence[int]
 Strict = tuple[tuple[int, str, frozenset[type]], ...]
@@ -29,7 +30,7 @@ def type_name(value: Any) -> str:
 
 def _is_int(value: Any) -> bool:
     if isinstance(value, Tensor):
-        return value._array.ndim == 0
+        return value._array.ndim == 0 and value._kind.dtype.category == 1
     return (hasattr(value, "__index__") or isinstance(value, np.integer)) and not isinstance(value, (bool, np.ndarray))
 
 
@@ -81,6 +82,8 @@ def strict_arguments(function: Callable[..., Any]) -> Strict:
     found = []
     for i, n in enumerate(names):
         wanted, optional, _ = str(function.__annotations__.get(n, "")).partition(" | None")
+        if n == "reduction":  # looked up, not parsed
+            continue
         if n == "dtype":
             found.append((i, n, _DTYPES))
         elif wanted in _WANTED and _WANTED[wanted][2]:
@@ -121,8 +124,20 @@ def check_strict(function: Callable[..., Any], strict: Strict, args: tuple[Any, 
     return (args, kwargs) if changed else None
 
 
-def check_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise TypeError for the first argument that is not what the annotations of `function` say."""
+def asks(attribute: str) -> Callable[[F], F]:
+    """Say what a function that is Python in PyTorch asks its tensors for first: AttributeError for what has it not."""
+
+    def mark(function: F) -> F:
+        function.__dict__["asks"] = attribute
+        return function
+
+    return mark
+
+
+def check_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], parsed: bool = True
+) -> None:
+    """Raise TypeError for the first argument that is not what the annotations of `function` say; without `parsed`, that is no Tensor."""
     code = _written(function).__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     given = dict(zip(names, args, strict=False)) | kwargs
@@ -131,10 +146,12 @@ def check_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
             continue
         wanted, optional, _ = str(function.__annotations__.get(name, "")).partition(" | None")
         value = given[name]
-        if wanted not in _WANTED or (value is None and optional):
+        if wanted not in _WANTED or (value is None and optional) or (not parsed and wanted != "Tensor"):
             continue
         fits, text, _ = _WANTED[wanted]
         if not fits(value):
+            if wanted == "Tensor" and "asks" in function.__dict__:
+                getattr(value, function.__dict__["asks"])
             place = f" (position {position})" if position <= len(args) else ""
             raise TypeError(
                 f"{function.__name__}(): argument '{name}'{place} must be {text}, not {type_name(value)}"
@@ -147,7 +164,7 @@ def refuse(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception, parsed: bool = True
 ) -> None:
     """Raise what PyTorch raises where a call of `function` has raised `error`, unless that is it. parsed: by its argument parser."""
-    check_arguments(function, args, kwargs)
+    check_arguments(function, args, kwargs, parsed)
     if parsed and error.__class__ is TypeError and str(error).startswith(f"{function.__qualname__}() missing "):
         if names := re.findall(r"'(\w+)'", str(error)):  # Python's sentence, not yet PyTorch's
             listed = ", ".join(f'"{name}"' for name in names)

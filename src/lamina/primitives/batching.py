@@ -307,11 +307,19 @@ register(_as_strided, "as_strided")
 for _whole, _by_dims in (
     ("sum_all", "sum"),
     ("mean_all", "mean"),
-    ("prod_all", "prod"),
     ("max_all", "amax"),
     ("min_all", "amin"),
 ):
     register(_of_all(_by_dims), _whole)
+
+
+def _prod_all(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:
+    """The gradient of a product is known along one dimension."""
+    entries = tensors[0]._value.reshape((level.size, tensors[0]._array.size))
+    return call(PRIMITIVES["prod"], (entries,), {"dims": (1,), "keepdim": False})
+
+
+register(_prod_all, "prod_all")
 
 
 def _argmax(p: Primitive, tensors: Sequence[Any], params: Params, level: Level) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -260,8 +261,9 @@ def scalar_tensor(
     return made(number_as(_number(s, "scalar_tensor"), kind), kind, requires_grad)
 
 
+@of_tensors
 def empty_strided(
-    size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    size: Sequence[int], stride: Sequence[int], *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uninitialised memory with the given strides (in elements). Raises RuntimeError for negative ones."""
@@ -294,8 +296,9 @@ def laid_out(shape: tuple[int, ...], steps: tuple[int, ...], kind: Kind) -> Arra
     return strided.over_bytes(np.empty(reach * kind.np.itemsize, np.uint8), kind.np, shape, steps, 0)
 
 
+@of_tensors
 def empty_permuted(
-    size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uninitialised dense memory, its dimensions in the order `physical_layout` from the outermost to the innermost."""

@@ -13,7 +13,7 @@ import numpy as np
 from lamina import return_types
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
-from lamina.primitives.inplace import loosely
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.kernels import factorizations as kernels
 from lamina.primitives.linalg_common import (
     LinAlgError,
@@ -313,8 +313,8 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -
     return return_types.linalg_lu_factor_ex(_packed(A, pivot, "torch.linalg.lu_factor_ex", check_errors))
 
 
-@loosely
-def legacy_lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
+@of_tensors
+def legacy_lu(A: Tensor, pivot: bool = True, get_infos: Any = False, out: Any = None) -> Any:
     """LU in one matrix and pivots; with get_infos=True the info too."""
     discourage("torch.lu")
     _check_lu(A, pivot, "torch.lu_factor")

@@ -5,6 +5,7 @@ Here: what makes or writes diagonals. Not here: the view of one (rearrange.py's 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from lamina.core.size import check_room, wrap_dim
 from lamina.core.strided import Array, counted
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
-from lamina.primitives.index_checks import number_as
-from lamina.primitives.inplace import of_tensors, write
+from lamina.primitives.argument_types import Number
+from lamina.primitives.filling import fill_
+from lamina.primitives.inplace import of_tensors
 from lamina.primitives.rearrange import diagonal as diagonal_view
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import not_implemented, parsed
@@ -91,33 +93,21 @@ def trace(input: Tensor) -> Tensor:
 # ---- fill_diagonal_ --------------------------------------------------------------------------------------------------
 
 
-def _fill_diagonal(x: Array, *, value: Any, wrap: bool) -> Array:
-    out = np.array(x, order="C")
-    step = sum(k // out.itemsize for k in out.strides)
-    flat = out.reshape(-1)
-    if out.ndim == 2 and not wrap:
-        flat = flat[: out.shape[1] * out.shape[1]]
-    if out.ndim == 2 and wrap and out.shape[0] > out.shape[1]:
-        # a row stays free between one diagonal and the next
-        flat[:: out.shape[1] + 1] = value
-    else:
-        flat[::step] = value
-    return out
-
-
-diagonal_filled = primitive(
-    "fill_diagonal", _fill_diagonal, grads=(lambda g, wrap: diagonal_filled(g, value=0, wrap=wrap),))  # fmt: skip
-
-
-def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+@of_tensors
+def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tensor:
     """Write a number on the main diagonal. wrap: for tall matrices, again after each `columns` + 1 rows."""
     shape = self._array.shape
     if len(shape) < 2:
         raise RuntimeError("dimensions must larger than 1")
     if len(shape) > 2 and len(set(shape)) != 1:
         raise RuntimeError("all dimensions of input must be of equal length")
-    value = number_as(fill_value, self._kind)
-    return write(self, "fill_diagonal_", lambda old: diagonal_filled(old, value=value, wrap=wrap))
+    strides, start, size = self.stride(), self.storage_offset(), min(shape)
+    steps = (sum(strides),)
+    fill_(s.as_strided(self, (size,), steps, start), fill_value)
+    if wrap and len(shape) == 2 and shape[0] > shape[1] + 1:  # a row stays free between one diagonal and the next
+        again = -(-math.prod(shape) // (shape[1] + 1)) - size
+        fill_(s.as_strided(self, (again,), steps, start + strides[0] * (shape[1] + 1)), fill_value)
+    return self
 
 
 # ---- indices ---------------------------------------------------------------------------------------------------------
@@ -148,7 +138,7 @@ def _triangle(name: str, lower: bool) -> Any:
     function.__doc__ = (
         f"Rows and columns of the {'lower' if lower else 'upper'} triangle of a (row, col) matrix. Shape: (2, n)."
     )
-    return function
+    return of_tensors(function)
 
 
 tril_indices, triu_indices = _triangle("tril_indices", True), _triangle("triu_indices", False)

@@ -74,7 +74,7 @@ _MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "dono
 
 
 @parsed
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _MODES[0]) -> Tensor:
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = _MODES[0]) -> Tensor:
     """The p-norm distance between each row of x1 (..., P, M) and each of x2 (..., R, M): (..., P, R).
 
     compute_mode: whether Euclidean distances come from a matrix product: faster, and less exact for close rows

@@ -124,7 +124,9 @@ def _emit_lerp(b: Any, x: Any, y: Any, z: Any) -> Any:
     return b.select(b.lt(b.abs(z), 0.5), b.add(x, b.mul(z, way)), b.sub(y, b.mul(way, b.sub(1.0, z))))
 
 
-lerp_number = elementwise("lerp_number", _lerp, grads=(*_TO_ENDS, None), emit=_emit_lerp, node="LerpBackward0")
+lerp_number = elementwise(
+    "lerp_number", lambda x, y, alpha: _lerp(x, y, alpha),
+    grads=(lambda g, alpha: g * (1 - alpha), lambda g, alpha: g * alpha, None), emit=_emit_lerp, node="LerpBackward0")  # fmt: skip
 lerp_tensor = elementwise(
     "lerp_tensor", _lerp,
     grads=(*_TO_ENDS, lambda g, x, y: g * (y - x)), emit=_emit_lerp, node="LerpBackward1")  # fmt: skip

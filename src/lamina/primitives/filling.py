@@ -186,8 +186,9 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
     views.check_inplace(self, "resize_", False)
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-    if shape != self._array.shape:
-        version(self).bump("resize_", users_place(2))
+    if shape == self._array.shape and memory_format is None:
+        return self
+    version(self).bump("resize_", users_place(2))
     if self._kind.device is devices.meta:
         self._array = meta_array(shape, self._kind)
         return self

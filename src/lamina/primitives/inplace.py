@@ -24,6 +24,7 @@ from lamina.core.tensor import LEAF, Tensor, meta_array, version, wrap
 from lamina.core.version import UNTRACKED, users_place
 from lamina.core.warn import warn
 from lamina.primitives.argument_types import allows_anything, check_strict, refuse, refuse_attribute, strict_arguments
+from lamina.primitives.compared import as_written
 from lamina.primitives.out_dtypes import check_cast, check_out_dtype
 from lamina.primitives.overridable import asked
 from lamina.primitives.registry import Slots
@@ -43,6 +44,7 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
     direct = p is not None and isinstance(p.forward, np.ufunc) and p.promote in ("same", "float") and 2 not in p.refuses
     ufunc = p.forward if p is not None and direct else None
 
+    compares = p is not None and p.promote == "bool" and len(p.inputs) == 2
     update = getattr(op, "update", None)
     ordered = label not in views.IN_NO_ORDER  # else what is read must be looked at first
 
@@ -103,7 +105,10 @@ def inplace(op: Callable[..., Any], name: str | None = None) -> Any:
                 result = op(wrap(array, self._kind), *args, **kwargs)
                 if result._kind is self._kind and result._array.shape == array.shape and result._node is None:
                     return written_directly(self, result._array, label)
-            return write(self, label, lambda s: op(s, *args, **kwargs), (*args, *kwargs.values()), composite)
+            given = (*args, *kwargs.values())
+            if compares:
+                return write(self, label, lambda s: as_written(op.__name__, s, given[0], op(s, *args, **kwargs)), given)
+            return write(self, label, lambda s: op(s, *args, **kwargs), given, composite)
         except NotImplementedError:
             if p is not None and p.elementwise and p.promote == "same":  # PyTorch looks at the target first
                 check_cast(common_dtype((self, *args)), self._kind.dtype)
@@ -153,7 +158,7 @@ def write(
         if found is not NotImplemented:
             return self
     grad = mode is None or mode.grad
-    recorded = grad and self._kind.category > 1 and (self._node is not None or _requires(args))
+    recorded = grad and self._kind.category > 1 and (self._node is not None or _requires(args)) and name not in _APART
     views.check_inplace(self, name, recorded)
     views.check_memory(self, name, args)
     listener = None if mode is None else mode.listener
@@ -202,6 +207,10 @@ def _carry_out(self: Tensor, result: Tensor, node: Any, name: str, place: Any) -
         views.rebase(self, node)
     else:
         views.written(self)
+
+
+_APART = frozenset(("logical_not_", "logical_and_", "logical_or_", "logical_xor_"))
+"""What they write has no history, and leaves that of the target as it is."""
 
 
 def _kept(array: Array, listener: Any) -> Array:

@@ -15,6 +15,7 @@ from lamina.core.promotion import common_dtype
 from lamina.core.size import broadcast, wrap_dim
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor
+from lamina.primitives.argument_types import asks
 from lamina.primitives.division import pow
 from lamina.primitives.elementary import absolute, conj_, sgn
 from lamina.primitives.elementwise import eq, gt, where_
@@ -135,6 +136,7 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
 
 
 @parsed_exact
+@asks("layout")
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """The p-norm over `dim` (None: all).
 

@@ -147,7 +147,6 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         made._array = np.empty(0, self._kind.np)
         made._node = None
         set_(made, storage, self.storage_offset(), self._array.shape, self.stride())
-        made._version_ = None
     made._node = self._node
     memo[id(self)] = made
     if self._more is not None and self._more.grad is not None:
@@ -174,7 +173,7 @@ def _rebuild(
         return factories.leaf_like(cls, meta_array(size, kind, stride), kind, requires_grad)
     made = factories.leaf_like(cls, np.empty(0, d.np), CPU[d], False)
     set_(made, storage, offset, size, stride)
-    made._version_, made._node = None, LEAF if requires_grad else None
+    made._node = LEAF if requires_grad else None
     made.__dict__.update(state)
     return made
 

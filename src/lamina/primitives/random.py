@@ -280,7 +280,8 @@ _drawn = {
     for name, node in (
         ("normal_", "NormalBackward0"), ("uniform_", "UniformBackward0"), ("exponential_", "ExponentialBackward0"),
         ("cauchy_", "CauchyBackward0"), ("log_normal_", "LogNormalBackward0"), ("geometric_", "GeometricBackward0"),
-        ("random_", "RandomBackward2"), ("bernoulli_", "BernoulliBackward2"),
+        ("random_", "RandomBackward0"), ("random_to", "RandomBackward1"), ("random_any", "RandomBackward2"),
+        ("bernoulli_", "BernoulliBackward2"),
     )
 }  # fmt: skip
 
@@ -294,8 +295,8 @@ def _lying_as(like: Array, draw: Callable[[tuple[int, ...]], Array]) -> Array:
     return drawn.transpose(np.argsort(order))
 
 
-def _fill(self: Tensor, name: str, draw: Callable[[tuple[int, ...]], Array]) -> Tensor:
-    """Write draws into `self`, in the order of its memory; they have no gradient."""
+def _fill(self: Tensor, name: str, draw: Callable[[tuple[int, ...]], Array], form: str | None = None) -> Tensor:
+    """Write draws into `self`, in the order of its memory; they have no gradient. form: whose node is recorded, `name`'s by default."""
 
     def values() -> Array:
         return _lying_as(self._array, draw)
@@ -313,7 +314,7 @@ def _fill(self: Tensor, name: str, draw: Callable[[tuple[int, ...]], Array]) -> 
         version(self).bump(name, users_place(3))
         views.written(self)
         return self
-    return write(self, name, lambda old: _drawn[name](old, values=reported(values)))
+    return write(self, name, lambda old: _drawn[form or name](old, values=reported(values)))
 
 
 @filling
@@ -405,8 +406,9 @@ def random_(self: Tensor, *args: Any, generator: Any = None, **bounds: Any) -> T
     elif len(args) == 2:
         low, high = args
     if not args and not bounds:
-        return _fill(self, "random_", lambda shape: draws_discrete.random(source, shape, dtype=kind))
-    return _fill(self, "random_", lambda shape: draws_discrete.randint(source, shape, low, high, dtype=kind))
+        return _fill(self, "random_", lambda shape: draws_discrete.random(source, shape, dtype=kind), "random_any")
+    form = "random_to" if len(args) == 1 else None
+    return _fill(self, "random_", lambda shape: draws_discrete.randint(source, shape, low, high, dtype=kind), form)
 
 
 # ---- the state of the default generator ------------------------------------------------------------------------------

@@ -17,10 +17,12 @@ from lamina.core.tensor import Tensor, meta_array
 from lamina.core.warn import warn
 from lamina.primitives.creation import made
 from lamina.primitives.inplace import of_tensors
-from lamina.primitives.signature import not_implemented
+from lamina.primitives.signature import no_overload, not_implemented
 
 
 def _ends(start: Any, end: Any, steps: Any, dtype: Any, device: Any, out: Any, name: str) -> tuple[Any, Any, int, Kind]:
+    if not all(isinstance(v, (Tensor, bool, int, float, complex, np.generic)) for v in (start, end)):
+        raise no_overload(name, (start, end, steps), "Number start, Number end, int steps")
     for v in (start, end):
         if isinstance(v, Tensor) and v._array.ndim:
             parts = [
@@ -31,11 +33,12 @@ def _ends(start: Any, end: Any, steps: Any, dtype: Any, device: Any, out: Any, n
             raise RuntimeError(
                 f"{name} only supports 0-dimensional start and end tensors, but got {' and '.join(parts)}."
             )
-    if not hasattr(steps, "__index__"):
-        kinds = ", ".join(type(v).__name__ for v in (start, end, steps))
-        raise TypeError(
-            f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:\n * a whole number of steps"
-        )
+    if (
+        isinstance(steps, bool)
+        or not hasattr(steps, "__index__")
+        or (isinstance(steps, Tensor) and steps.is_floating_point())
+    ):
+        raise no_overload(name, (start, end, steps), "Number start, Number end, int steps")
     start, end, steps = (v.item() if isinstance(v, Tensor) else v for v in (start, end, steps))
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")

@@ -184,9 +184,7 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """A view with the dimensions in the order `dims`."""
     if not order or dims is not None:
         order = listed(order, dims, "permute", "dims")
-    if len(order) == 1 and isinstance(order[0], (tuple, list)):
-        order = tuple(order[0])
-    n = input._array.ndim
+    order, n = shape_of(order, "permute", "dims"), input._array.ndim
     if len(order) != n:
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
@@ -285,6 +283,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension split into several."""
     shape = input._array.shape
+    if not shape:
+        raise RuntimeError("unflatten got an unexpected error:\nDimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(shape))
     sizes = tuple(operator.index(n) for n in sizes)
     if not sizes:

@@ -141,6 +141,7 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
         "_primitive": q,
         "_holds": q.holds,
         "_width": 1,
+        "_family": p.node._family,
     }
     facts["_scalars"] = set(q.saves) <= set(q.inputs)
     facts["_vjp"] = short_vjp(q, 1, facts["_scalars"])
@@ -152,6 +153,8 @@ def node_class(p: Primitive, family: type[PrimitiveNode] = PrimitiveNode) -> typ
     """The class of the nodes that `p` records, below `family`."""
     name_saved(p)
     facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": p, "_holds": p.holds}
+    if p.node_name == "NotImplemented":
+        facts["_family"] = "torch::autograd::"
     if not p.outputs:
         return type(p.node_name, (SeveralNode,), facts)
     facts["_width"] = p.outputs - len(p.nondiff) if p.outputs > 1 else 1

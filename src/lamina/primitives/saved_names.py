@@ -22,7 +22,7 @@ _USUAL = {"x": "self", "y": "other", "input": "self"}
 
 NAMES: dict[str, dict[str, str]] = {
     "pow": {"y": "exponent"}, "rpow": {"x": "exponent", "y": "self"}, "addcmul": _FACTORS, "addcdiv": _FACTORS,
-    "lerp_number": {"z": "weight"}, "lerp_tensor": {"y": "end", "z": "weight"}, "where": {"x": "condition"},
+    "lerp_number": {"alpha": "weight"}, "lerp_tensor": {"y": "end", "z": "weight"}, "where": {"x": "condition"},
     "clamp_min": _BOUNDS, "clamp_max": {"y": "max"}, "clamp_below": _BOUNDS, "clamp_above": {"y": "max"},
     "clamp_tensors": _BOUNDS, "clamp_numbers": _BOUNDS, "threshold": {"y": "threshold"}, "prelu_kernel": {"y": "weight"},
     "hardshrink": {"y": "lambd"}, "complex": {"x": "real", "y": "imag"}, "fused _nll_rows": {"out_2": "target", "out_1": "total_weight"},

@@ -104,8 +104,11 @@ cumprod_ = primitive(
 
 
 def excluded(x: Any, dims: tuple[int, ...]) -> Any:
-    """For each element the product of all others over `dims`: one dimension, or all."""
-    flat, dim = (x, dims[0]) if len(dims) == 1 else (x.reshape((-1,)), 0)
+    """For each element the product of all others over `dims`: none, one dimension, or all."""
+    if len(dims) == 1:
+        flat, dim = x, dims[0]
+    else:
+        flat, dim = (x.reshape((-1,)), 0) if dims else (x.reshape((*x.shape, 1)), len(x.shape))
     before = shifted(cumprod_(flat, dim=dim, reverse=False), dim=dim, reverse=False, fill=1.0)
     after = shifted(cumprod_(flat, dim=dim, reverse=True), dim=dim, reverse=True, fill=1.0)
     out = before * after

@@ -17,7 +17,7 @@ from lamina.core.dtype import dtype as dtype_class
 from lamina.core.parameter import Parameter
 from lamina.core.size import wrap_dim, wrap_dims
 from lamina.core.tensor import Tensor
-from lamina.primitives.argument_types import check_strict, refuse, strict_arguments
+from lamina.primitives.argument_types import check_arguments, check_strict, refuse, strict_arguments
 from lamina.primitives.inplace import put_out
 from lamina.primitives.out_dtypes import EXACT, NAMES, in_c
 from lamina.primitives.overridable import asked
@@ -71,6 +71,7 @@ def _parsed(function: Callable[..., Any], exact: bool, apart: bool) -> Any:
             return Slots.override(public, args, kwargs if out is None else {**kwargs, "out": out})
         given = args[0] if args else kwargs.get(first)
         if not isinstance(given, Tensor) and (args or first in kwargs):
+            check_arguments(function, args, kwargs)
             raise not_tensor(name, first, 1, given)
         if strict:
             args, kwargs = check_strict(function, strict, args, kwargs) or (args, kwargs)

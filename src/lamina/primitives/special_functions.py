@@ -135,7 +135,8 @@ def _polygamma(x: Any, *, n: int) -> Any:
         near = np.where(x < 0.5, 1 - x, x)
         value = _library("zeta")(2, near)
         return np.where(x < 0.5, (math.pi / np.sin(math.pi * x)) ** 2 - value, value).astype(x.dtype)
-    return ((-1) ** (n + 1) * math.factorial(n) * _library("zeta")(n + 1, x)).astype(x.dtype)
+    scale = float(math.factorial(n)) if n < 171 else math.inf
+    return ((-1) ** (n + 1) * scale * _library("zeta")(n + 1, x)).astype(x.dtype)
 
 
 polygamma_ = primitive("polygamma", _polygamma, grads=(lambda g, x, n: g * polygamma_(x, n=n + 1),))

@@ -13,6 +13,7 @@ from lamina.core.tensor import Tensor, wrap
 from lamina.core.warn import warn, warn_once
 from lamina.primitives import elementwise as e
 from lamina.primitives import rearrange
+from lamina.primitives.argument_types import asks
 from lamina.primitives.conversion import view_as_real
 from lamina.primitives.fft import c2c, c2r, r2c
 from lamina.primitives.gathering import index_select
@@ -57,6 +58,7 @@ _SUPPRESS = (
 
 
 @parsed
+@asks("dim")
 def stft(
     input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None, window: Tensor | None = None,
     center: bool = True, pad_mode: str = "reflect", normalized: bool = False, onesided: bool | None = None,

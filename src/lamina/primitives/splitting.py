@@ -11,6 +11,7 @@ from typing import Any
 from lamina.core.size import wrap_dim
 from lamina.core.tensor import Tensor
 from lamina.primitives import shape as s
+from lamina.primitives.argument_types import asks
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.registry import primitive
 from lamina.primitives.signature import no_overload
@@ -44,6 +45,7 @@ def _sizes(tensor: Tensor, wanted: Any, dim: int) -> tuple[int, tuple[int, ...]]
 
 
 @of_tensors
+@asks("split")
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of a dimension: of one size (the last may be smaller), or of given sizes."""
     d, sizes = _sizes(tensor, split_size_or_sections, dim)

@@ -14,6 +14,7 @@ from lamina.core import strided
 from lamina.core.size import listed, shape_of, wrap_dim, wrap_dims
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, wrap
+from lamina.primitives.argument_types import Ints
 from lamina.primitives.gathering import index_select
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.rearrange import expand, reshape, unsqueeze
@@ -35,9 +36,7 @@ flip_ = primitive("flip", _flip, grads=(lambda g, dims: flip_(g, dims=dims),))
 @parsed
 def flip(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """The order of entries reversed in the given dimensions."""
-    axes = listed(axes, dims, "flip", "dims")
-    wanted = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
-    found = wrap_dims(tuple(wanted) if isinstance(wanted, (tuple, list)) else wanted, input._array.ndim)
+    found = wrap_dims(shape_of(listed(axes, dims, "flip", "dims"), "flip", "dims"), input._array.ndim)
     return flip_(input, dims=found if input._array.ndim else ())  # type: ignore[no-any-return]
 
 
@@ -65,7 +64,7 @@ roll_ = primitive(
 
 
 @parsed
-def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
+def roll(input: Tensor, shifts: Ints, dims: Ints = ()) -> Tensor:
     """Entries moved by `shifts` along `dims`, around the end; without dims: along the flattened tensor."""
     by = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
     along = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
@@ -162,6 +161,8 @@ def repeat_interleave(
     if dim is None:
         input, dim = input.reshape(-1), 0
     elif not input._array.ndim:
+        if not isinstance(repeats, (Tensor, tuple, list)):
+            raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
         input = input.reshape(1)
     d = wrap_dim(dim, input._array.ndim)
     n = input._array.shape[d]

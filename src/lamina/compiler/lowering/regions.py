@@ -120,18 +120,6 @@ def scattered(node: Node) -> Sequence[Work]:
     return [copied(x, out), copied(src, seen(out, lambda a: look(a, **node.params["at"])))]
 
 
-@rule("fill_diagonal")
-def fill_diagonal(node: Node) -> Sequence[Work]:
-    x, out, wrap = node.inputs[0], _result(node), node.params["wrap"]
-    size, columns, item = out.size, out.shape[-1], out.dtype.itemsize
-    step = sum(out.strides) // item
-    if len(out.shape) == 2:
-        size = size if wrap else min(size, columns * columns)
-        step = columns + 1  # wrapping, a row stays free between one diagonal and the next
-    line = Ref(out.value, out.offset, (-(-size // step),), (step * item,), out.dtype)
-    return [copied(x, out), copied(node.params["value"], line)]
-
-
 @rule("block_diag")
 def block_diag(node: Node) -> Sequence[Work]:
     out = _result(node)

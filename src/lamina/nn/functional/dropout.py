@@ -11,6 +11,7 @@ import lamina
 from lamina.core.tensor import Tensor
 from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_tensor, scalar_name
+from lamina.primitives.argument_types import asks
 from lamina.primitives.inplace import of_tensors
 from lamina.primitives.random import noise as drawn_noise
 
@@ -105,6 +106,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 @of_tensors
+@asks("dim")
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Dropout of whole channels of `(N, C, H, W)`; 3 dimensions are read as `(N, C, L)`, with a warning."""
     _check_p(p)
@@ -121,6 +123,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 @of_tensors
+@asks("dim")
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Dropout of whole channels of `(N, C, D, H, W)` or `(C, D, H, W)`."""
     _check_p(p)

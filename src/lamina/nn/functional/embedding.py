@@ -11,7 +11,8 @@ from lamina.core.warn import warn
 from lamina.nn.functional._checks import check_tensor
 from lamina.primitives import embedding as kernels
 from lamina.primitives import fused
-from lamina.primitives.inplace import of_tensors
+from lamina.primitives.argument_types import asks
+from lamina.primitives.inplace import loosely, of_tensors
 from lamina.primitives.levels import whole
 
 _INDEX_TYPES = (lamina.int64, lamina.int32)
@@ -127,6 +128,8 @@ def bag_of_each(indices: Tensor, offsets: Tensor, include_last_offset: bool) -> 
     return bags, starts.shape[0]
 
 
+@loosely
+@asks("dtype")
 def embedding_bag(
     input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None, norm_type: float = 2,
     scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,

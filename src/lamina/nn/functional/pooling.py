@@ -91,30 +91,30 @@ def max_pool3d_with_indices(
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)  # type: ignore[no-any-return]
 
 
-@loosely
+@of_tensors
 def max_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    ceil_mode: bool = False, return_indices: Any = False,
 ) -> Any:  # fmt: skip
     """Maxima of windows of (N, C, L) or (C, L); `return_indices`: with their places; stride: `kernel_size` if None."""
     pair = max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return pair if return_indices else pair[0]
 
 
-@loosely
+@of_tensors
 def max_pool2d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    ceil_mode: bool = False, return_indices: Any = False,
 ) -> Any:  # fmt: skip
     """Maxima of windows of (N, C, H, W) or (C, H, W); `return_indices`: with their places."""
     pair = _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return pair if return_indices else pair[0]
 
 
-@loosely
+@of_tensors
 def max_pool3d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    ceil_mode: bool = False, return_indices: Any = False,
 ) -> Any:  # fmt: skip
     """Maxima of windows of (N, C, D, H, W) or (C, D, H, W); `return_indices`: with their places."""
     pair = _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)

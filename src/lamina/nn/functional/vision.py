@@ -94,6 +94,8 @@ def interpolate(
     Raises ValueError and NotImplementedError for arguments that do not go together.
     """
     if mode in _ALIGNABLE:
+        if not isinstance(align_corners, (bool, type(None))):
+            raise TypeError(f"interpolate(): argument 'align_corners' must be bool, not {type(align_corners).__name__}")
         align_corners = bool(align_corners)
     elif align_corners is not None and mode in ("nearest", "area", "nearest-exact"):
         raise ValueError(
