@@ -187,7 +187,7 @@ class AccumulateGrad(Node):
     _family = "torch::autograd::"
 
 
-AccumulateGrad.__module__ = "torch.autograd"
+AccumulateGrad.__module__ = "builtins"
 
 
 class Nowhere(Node):

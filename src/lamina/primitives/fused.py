@@ -118,7 +118,7 @@ def _node_class(name: str, arguments: Sequence[str] = ()) -> type:
     shown = {
         f"_saved_{'self' if a == 'input' else a}": property(functools.partial(_argument, name=a)) for a in arguments
     }
-    return type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "torch.autograd", **shown})
+    return type(f"{name}Backward0", (FusedNode,), {"__slots__": (), "__module__": "builtins", **shown})
 
 
 def _argument(node: FusedNode, name: str) -> Any:

@@ -137,7 +137,7 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
     q.node_name = _node_name(name) if name else p.node_name
     facts: dict[str, Any] = {
         "__slots__": (),
-        "__module__": "torch.autograd",
+        "__module__": "builtins",
         "_primitive": q,
         "_holds": q.holds,
         "_width": 1,
@@ -152,7 +152,7 @@ def _number_form(p: Primitive, name: str | None) -> Primitive:
 def node_class(p: Primitive, family: type[PrimitiveNode] = PrimitiveNode) -> type[Node]:
     """The class of the nodes that `p` records, below `family`."""
     name_saved(p)
-    facts: dict[str, Any] = {"__slots__": (), "__module__": "torch.autograd", "_primitive": p, "_holds": p.holds}
+    facts: dict[str, Any] = {"__slots__": (), "__module__": "builtins", "_primitive": p, "_holds": p.holds}
     if p.node_name == "NotImplemented":
         facts["_family"] = "torch::autograd::"
     if not p.outputs:

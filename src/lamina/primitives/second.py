@@ -56,7 +56,7 @@ def _named(cls: Any, name: str) -> type[Any]:
     """The class of nodes `cls` under another name."""
     found = _made.get((cls, name))
     if found is None:
-        found = _made[cls, name] = type(name, (cls,), {"__slots__": (), "__module__": "torch.autograd"})
+        found = _made[cls, name] = type(name, (cls,), {"__slots__": (), "__module__": "builtins"})
     return found
 
 
