@@ -5,6 +5,7 @@ Here: what a type is. Not here: how two types combine (promotion.py).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ml_dtypes
@@ -205,7 +206,7 @@ class finfo:
         self.bits = int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = 10.0 ** -int(info.nmant * math.log10(2))  # decimal digits that survive
 
     def __repr__(self) -> str:
         shown = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")

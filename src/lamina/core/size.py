@@ -15,7 +15,15 @@ class Size(tuple[int, ...]):
     __module__ = "torch"
 
     def __new__(cls, dims: Iterable[SupportsIndex] = ()) -> Size:
-        return tuple.__new__(cls, map(operator.index, dims))
+        try:
+            return tuple.__new__(cls, map(operator.index, dims))
+        except TypeError:
+            for i, d in enumerate(dims):
+                if not _is_whole(d):
+                    raise TypeError(
+                        f"torch.Size() takes an iterable of 'int' (item {i} is '{type(d).__name__}')"
+                    ) from None
+            raise
 
     def numel(self) -> int:
         return math.prod(self)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from lamina.core.warn import warn
 from lamina.io import legacy, locations, names, rebuild, zipformat
 from lamina.io import storage as storages
 from lamina.io.atomic import replacing
@@ -162,6 +163,8 @@ def load(
         weights_only = pickle_module is None
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
+    if weights_only and pickle_load_args:
+        warn("pickle_load_args only works if `weights_only=False`.")
     locations.check(map_location)
     if mmap and not isinstance(f, (str, os.PathLike)):
         raise ValueError("f must be a file path in order to use the mmap argument")

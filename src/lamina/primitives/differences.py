@@ -45,10 +45,10 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
                 )
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0:  # nothing is joined either
+        return input.clone()
     parts = [t for t in (prepend, input, append) if t is not None]
     out: Any = cat(parts, d) if len(parts) > 1 else input
-    if n == 0:
-        return out.clone() if out is input else out
     is_bool = out._kind.dtype.category == 0
     for _ in range(builtins.min(n, out._array.shape[d])):
         length = out._array.shape[d] - 1

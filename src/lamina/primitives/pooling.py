@@ -60,7 +60,7 @@ def _average(dims: int) -> Any:
         grads=(lambda h, kernel, stride, padding, ceil_mode, count_include_pad, divisor: forth(
             h, kernel=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
             divisor=divisor),),
-        meta=lambda g, *, shape, **_: _empty(g, shape), node=f"{node}BackwardBackward0", follows=True)  # fmt: skip
+        meta=lambda g, *, shape, **_: _empty(g, shape), node=f"{node}BackwardBackward0", follows=dims == 2)  # fmt: skip
     forth = primitive(
         name,
         lambda x, *, kernel, stride, padding, ceil_mode, count_include_pad, divisor: pooling.avg_pool_forward(
@@ -70,7 +70,7 @@ def _average(dims: int) -> Any:
             count_include_pad=count_include_pad, divisor=divisor),),
         meta=lambda x, *, kernel, stride, padding, ceil_mode, **_: _windows_only(
             x, kernel=kernel, stride=stride, padding=padding, dilation=(1,) * dims, ceil_mode=ceil_mode)[0],
-        node=node, follows=True)  # fmt: skip
+        node=node, follows=dims == 2)  # fmt: skip
     return forth
 
 
@@ -79,11 +79,11 @@ def _adaptive_average(dims: int) -> Any:
     back = primitive(
         f"{name}_grad", lambda g, *, shape, outputs: adaptive.adaptive_avg_pool_grad(g, shape, outputs),
         grads=(lambda h, outputs: forth(h, outputs=outputs),),
-        meta=lambda g, *, shape, outputs: _empty(g, shape), node=f"{node}BackwardBackward0", follows=True)  # fmt: skip
+        meta=lambda g, *, shape, outputs: _empty(g, shape), node=f"{node}BackwardBackward0", follows=dims == 2)  # fmt: skip
     forth = primitive(
         name, lambda x, *, outputs: adaptive.adaptive_avg_pool_forward(x, outputs),
         grads=(lambda g, x_shape, outputs: back(g, shape=x_shape, outputs=outputs),),
-        meta=lambda x, *, outputs: _empty(x, (*x.shape[:-dims], *outputs)), node=node, follows=True)  # fmt: skip
+        meta=lambda x, *, outputs: _empty(x, (*x.shape[:-dims], *outputs)), node=node, follows=dims == 2)  # fmt: skip
     return forth
 
 
@@ -93,7 +93,7 @@ def _adaptive_maximum(dims: int) -> Any:
     return primitive(
         name, lambda x, *, outputs: adaptive.adaptive_max_pool_forward(x, outputs),
         grads=(lambda g, out_1, x_shape: scatter(g, out_1, shape=x_shape, disjoint=False),),
-        outputs=2, nondiff=(1,), meta=lambda x, *, outputs: _pair(x, (*x.shape[:-dims], *outputs)), node=node, follows=True)  # fmt: skip
+        outputs=2, nondiff=(1,), meta=lambda x, *, outputs: _pair(x, (*x.shape[:-dims], *outputs)), node=node, follows=dims == 2)  # fmt: skip
 
 
 def _fractional_maximum(dims: int) -> Any:
@@ -119,7 +119,7 @@ def _unpooling(dims: int) -> Any:
     return primitive(
         name, lambda x, indices, *, space: pooling.max_unpool(x, indices, space),
         grads=(lambda g, indices: take(g, indices), None),
-        meta=lambda x, indices, *, space: _empty(x, (*x.shape[:-dims], *space)), node=node, follows=True)  # fmt: skip
+        meta=lambda x, indices, *, space: _empty(x, (*x.shape[:-dims], *space)), node=node, follows=dims == 2)  # fmt: skip
 
 
 def _disjoint(kernel: Ints, stride: Ints, dilation: Ints) -> bool:

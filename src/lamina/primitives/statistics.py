@@ -92,6 +92,10 @@ _GIVEN_NOT = object()
 def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
     if isinstance(dim, bool):  # var(input, unbiased)
         dim, unbiased = None, dim
+    if unbiased is not _GIVEN_NOT and correction is not None:
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - unbiased and correction exclude each other"
+        )
     if unbiased is not _GIVEN_NOT:
         correction = 1 if unbiased else 0
     elif correction is None:
