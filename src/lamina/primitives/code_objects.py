@@ -13,16 +13,7 @@ import linecache
 import os
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import Any, TypeVar
-
-F = TypeVar("F")
-
-
-def own_code(function: F) -> F:
-    """`function`, which a factory has made, with a code object of its own."""
-    op: Any = function
-    op.__code__ = op.__code__.replace()
-    return function
+from typing import Any
 
 
 def by_position(forward: Any) -> Any:

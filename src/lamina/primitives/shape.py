@@ -465,8 +465,13 @@ cat_ = primitive(
     grads=lambda g, shapes, dim, needs: _cut_apart(g, shapes, dim, needs), variadic=True)  # fmt: skip
 
 
+def _stacked(xs: Sequence[Array], dim: int) -> Array:
+    lead = (slice(None),) * dim + (None,)
+    return np.ascontiguousarray(np.concatenate([x[lead] for x in xs], axis=dim))  # np.stack takes thrice as long
+
+
 stack_ = primitive(
-    "stack", lambda *xs, dim: np.ascontiguousarray(np.stack(xs, axis=dim)),
+    "stack", lambda *xs, dim: _stacked(xs, dim),
     grads=lambda g, dim, needs: [g[(slice(None),) * dim + (i,)] if need else None for i, need in enumerate(needs)],
     variadic=True)  # fmt: skip
 

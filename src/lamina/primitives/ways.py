@@ -39,7 +39,7 @@ from lamina.primitives.wording import Wording
 CALL = """\
             |def op({signature}):
 out         |    if out is not None:
-out         |        return put(op({operands}), out)
+out         |        return put(itself({operands}), out)
             |    if {first_fits}:
             |        kind, now = {gives_kind}._kind, current()
 elements    |        if kind.plain and quick[kind.category] and (now is None or now.plain):
