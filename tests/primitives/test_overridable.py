@@ -141,3 +141,12 @@ def test_what_asks_can_be_listed_and_named():
     assert listed[F.linear](1, 2) == -1
     assert lamina.overrides.resolve_name(F.relu) == "torch.nn.functional.relu"
     assert lamina.overrides.resolve_name(len) is None
+
+
+def test_einsum_shows_its_operands_one_by_one():
+    class Counting:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return len(args)
+
+    assert lamina.einsum("i,i->", (Counting(), lamina.ones(2))) == 3

@@ -15,6 +15,8 @@ from typing import Any
 from lamina.core.tensor import Tensor
 from lamina.primitives import elementwise as e
 from lamina.primitives.matmul import bmm
+from lamina.primitives.overridable import asked, asks_below
+from lamina.primitives.primitive import Slots
 from lamina.primitives.reduction import sum as sum_over
 from lamina.primitives.shape import diagonal_, permute_
 from lamina.primitives.signature import not_tensor, scalar_name
@@ -234,11 +236,18 @@ def _next_pair(operands: list[tuple[Tensor, Labels]], output: Labels) -> tuple[i
     return found
 
 
+@asks_below()
 def einsum(*args: Any) -> Tensor:
     """The sum of products of tensors in Einstein's notation: einsum("ij,jk->ik", a, b), or einsum(a, [0, 1], b, [1, 2], [0, 2]).
 
     A label that is not in the output is summed over; one that is twice in an operand takes its diagonal; `...` broadcasts.
     """
+    if len(args) == 2 and isinstance(
+        args[1], (list, tuple)
+    ):  # who is asked gets the operands one by one, as in PyTorch
+        args = (args[0], *args[1])
+    if asked(args, {}):
+        return Slots.override(einsum, args, {})  # type: ignore[no-any-return]
     operands, inputs, output = _arguments(args)
     inputs, target = _without_ellipsis(operands, inputs, output)
     pending, sizes = [], dict[int, int]()
