@@ -1,6 +1,7 @@
 """Every primitive's declaration against the checks, on its samples. A primitive without samples fails."""
 
 import importlib.util
+import inspect
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from samples import SAMPLES, expected, primitives, recorded
 import lamina
 from lamina import Tensor
 from lamina.autograd.saved import SavedOutput
-from lamina.primitives import registry
+from lamina.primitives import functions, registry
 from lamina.primitives.dispatch import apply
 from lamina.primitives.fused import COMPOSITES
 from lamina.primitives.registry import elementwise, primitive
@@ -147,3 +148,24 @@ def test_a_call_computes_once(declare, compute, needed, monkeypatch):
     CALLS.clear()
     op(*[lamina.ones(2, requires_grad=needed) for _ in range(count or 2)])
     assert CALLS == [count or 2]
+
+
+WITH_OUT = [
+    f
+    for f in vars(functions).values()
+    if callable(f) and hasattr(f, "primitive") and "out" in inspect.signature(f).parameters
+]
+
+
+@pytest.mark.parametrize("function", WITH_OUT, ids=lambda f: f.__name__)
+def test_out_gets_the_result(function):
+    dtype = (
+        lamina.bool if function.__name__.startswith("bitwise_") and "shift" not in function.__name__ else lamina.int64
+    )
+    dtype = dtype if function.__name__.startswith(("bitwise_", "gcd", "lcm")) else lamina.float32
+    given = [lamina.full((2,), 1, dtype=dtype)] * len(function.primitive.inputs)
+    with unless_slim():
+        wanted = function(*given)
+        out = lamina.empty(2, dtype=wanted.dtype)
+        assert function(*given, out=out) is out
+        assert out.tolist() == pytest.approx(wanted.tolist(), nan_ok=True)
