@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
 from lamina.autograd import modes
 from lamina.core.tensor import Tensor
 from lamina.primitives.methods import NOT_ASKED
-from lamina.primitives.overridable import asks, is_overridable
+from lamina.primitives.overridable import asked, is_overridable
 from lamina.primitives.overrides import no_subclass_functions, override, plain_results
 
 __all__ = [
-    "TorchFunctionMode", "enable_reentrant_dispatch", "get_default_nowrap_functions", "get_ignored_functions",
+    "BaseTorchFunctionMode", "TorchFunctionMode", "enable_reentrant_dispatch", "get_default_nowrap_functions", "get_ignored_functions",
     "get_overridable_functions", "get_testing_overrides", "handle_torch_function", "has_torch_function",
     "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like", "is_tensor_method_or_property", "resolve_name",
     "wrap_torch_function",
@@ -26,8 +27,9 @@ DisableTorchFunctionSubclass = no_subclass_functions
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
     """Whether one of the arguments, or a mode, wants to answer."""
-    now = modes.current()
-    return bool(now is not None and now.function_modes) or asks(relevant_args)
+    if not isinstance(relevant_args, Iterable):
+        raise TypeError("expected a sequence")
+    return asked(tuple(relevant_args), {})
 
 
 def has_torch_function_unary(arg: Any) -> bool:
@@ -116,7 +118,11 @@ def resolve_name(f: Any) -> str | None:
     for home, functions in get_overridable_functions().items():
         if f in functions:
             path = home.__name__ if home is Tensor else home.__name__.replace("lamina", "torch", 1)
-            name = f.__self__.fget.__name__.lstrip("_") if getattr(f, "__name__", "") == "__get__" else f.__name__
+            member = f.__self__ if getattr(f, "__name__", "") == "__get__" else f
+            members = {n: inspect.getattr_static(Tensor, n) for n in dir(Tensor)} if home is Tensor else vars(home)
+            name = next(n for n, m in members.items() if m is member)
+            if member is not f:
+                name += ".__get__"
             return f"torch.Tensor.{name}" if home is Tensor else f"{path}.{name}"
     return None
 
@@ -143,6 +149,34 @@ class TorchFunctionMode:
 
     def __exit__(self, *error: object) -> None:
         modes.reset(self._tokens.pop())
+
+
+class BaseTorchFunctionMode(TorchFunctionMode):
+    """A mode that lets every call through."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+def _get_current_function_mode() -> Any:
+    """The mode that was entered last; None: none."""
+    entered = modes.mode().function_modes
+    return entered[-1] if entered else None
+
+
+def _get_current_function_mode_stack() -> list[Any]:
+    """The modes that are entered, the last one last."""
+    return list(modes.mode().function_modes)
+
+
+@contextmanager
+def _enable_torch_function() -> Iterator[None]:
+    """A context in which modes and subclasses are asked, whatever is said outside."""
+    token = modes.change(no_overrides="")
+    try:
+        yield
+    finally:
+        modes.reset(token)
 
 
 def enable_reentrant_dispatch() -> Any:

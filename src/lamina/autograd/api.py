@@ -66,11 +66,15 @@ def grad(
             f"Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused={allow_unused}."
         )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
-    outs = (outputs,) if isinstance(outputs, (Tensor, GradientEdge)) else tuple(outputs)
+    outs: Any = (
+        (outputs,) if isinstance(outputs, (Tensor, GradientEdge)) or overridable.asks((outputs,)) else tuple(outputs)
+    )
     names = tuple(inputs) if isinstance(inputs, dict) else None
     if names is not None:
         inputs = tuple(inputs.values())
-    wanted = (inputs,) if isinstance(inputs, (Tensor, GradientEdge)) else tuple(inputs)
+    wanted: Any = (
+        (inputs,) if isinstance(inputs, (Tensor, GradientEdge)) or overridable.asks((inputs,)) else tuple(inputs)
+    )
     if overridable.asked((*outs, *wanted), {}):
         return overrides.override(
             grad, (outs, wanted),
@@ -157,7 +161,7 @@ def _run(
         if not isinstance(t, Tensor) and not isinstance(t, GradientEdge):
             raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
         edge = tensor_api.input_edge(t)
-        if edge is None and t._node is None:  # type: ignore[union-attr]
+        if edge is None and isinstance(t, Tensor) and t._node is None:
             raise errors.NoGraphInputError(t)
         places.append(captures.setdefault(t if edge is None else edge, len(captures)))
     now = modes.current()

@@ -21,6 +21,7 @@ class Mode:
 
     __slots__ = (
         "anomaly",
+        "asked",
         "autocast",
         "forward_level",
         "function_modes",
@@ -44,6 +45,7 @@ class Mode:
     autocast: Any  # None, or the dtype that matrix products are computed in
     listener: Any  # the compiler's capture
     no_hooks: str | None  # saved_tensors_hooks are refused, with this message
+    asked: Any  # the innermost of function_modes, unless they are passed over
     no_overrides: str  # "subclasses": their __torch_function__ is passed over; "all": that of modes, too
     plain: bool  # nothing but `grad` differs from the default, for plain tensors: those in no batch
 
@@ -53,15 +55,17 @@ class Mode:
         self.transforms, self.anomaly, self.autocast, self.listener, self.forward_level = (), None, None, None, True
         for name, value in changes.items():
             setattr(self, name, value)
+        entered: tuple[Any, ...] = self.function_modes
+        self.asked = entered[-1] if entered and self.no_overrides != "all" else None
         levels: tuple[Any, ...] = self.transforms
         self.plain = not (
-            self.inference or self.saved_hooks or self.function_modes or self.anomaly or self.autocast or self.listener
+            self.inference or self.saved_hooks or self.asked is not None or self.anomaly or self.autocast or self.listener
             or any(level.size is None for level in levels)
         )  # fmt: skip
 
     def but(self, **changes: Any) -> Mode | None:
         """This mode with some settings changed; None when that is the default."""
-        settings = {k: getattr(self, k) for k in self.__slots__ if k != "plain"} | changes
+        settings = {k: getattr(self, k) for k in self.__slots__ if k not in ("plain", "asked")} | changes
         made = Mode(**settings)
         default = made.plain and made.grad and made.forward_level and not made.no_overrides and made.no_hooks is None
         return None if default and not made.transforms else made

@@ -12,6 +12,7 @@ from typing import Any
 import lamina
 import lamina.nn.functional as F
 from lamina import Tensor
+from lamina.overrides import is_tensor_like
 
 euler_constant = 0.57721566490153286060
 
@@ -21,16 +22,16 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
 
     Raises ValueError for what is neither a number nor a tensor.
     """
-    if not all(isinstance(v, (Tensor, int, float, complex)) for v in values):
+    if not all(is_tensor_like(v) or isinstance(v, (int, float, complex)) for v in values):
         raise ValueError(
             "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
         )
-    tensors = [v for v in values if isinstance(v, Tensor)]
+    tensors = [v for v in values if is_tensor_like(v)]
     if len(tensors) == len(values):
         return tuple(lamina.broadcast_tensors(*values))
     dtype = tensors[0].dtype if tensors else lamina.get_default_dtype()
     device = tensors[0].device if tensors else None
-    made = [v if isinstance(v, Tensor) else lamina.tensor(v, dtype=dtype, device=device) for v in values]
+    made = [v if is_tensor_like(v) else lamina.tensor(v, dtype=dtype, device=device) for v in values]
     return tuple(lamina.broadcast_tensors(*made))
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from lamina.nn import functional
 from lamina.nn.modules.conversion import _parse_to as _read_to
+from lamina.primitives.overridable import overridable
 
 __all__ = ["_parse_to"]
 
 
+@overridable
 def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
     """(device, dtype, non_blocking, memory_format) of a call of `to`; None for what it does not say."""
     return _read_to(args, kwargs)

@@ -34,8 +34,8 @@ current = modes.current
 def apply(p: Primitive, tensors: Sequence[Any], params: dict[str, Any]) -> Any:
     """Call a primitive on Tensors and numbers, whatever is switched on."""
     mode = current()
-    if mode is not None and (mode.function_modes or mode.transforms):
-        if mode.function_modes:
+    if mode is not None and (mode.asked is not None or mode.transforms):
+        if mode.asked is not None:
             return Slots.override(p.public, tensors, params)
         found = Slots.transform(p, tensors, params)
         if found is not NotImplemented:

@@ -63,7 +63,7 @@ def fused(
         @functools.wraps(body)
         def function(*args: Any, **kwargs: Any) -> Any:
             mode = modes.current()
-            if mode is not None and (mode.transforms or mode.function_modes):
+            if mode is not None and (mode.transforms or mode.asked is not None):
                 return body(*args, **kwargs)
             given = dict(zip(names, args, strict=False))
             given |= kwargs
@@ -103,7 +103,7 @@ def _with_kernel(name: str, body: Body, kernel: Callable[..., Any], grads: Any, 
     def function(*tensors: Any, **params: Any) -> Any:
         mode = modes.current()
         if mode is not None:
-            if mode.transforms or mode.function_modes:
+            if mode.transforms or mode.asked is not None:
                 return body(*tensors, **params)
             if mode.listener is not None:  # it sees what the body does
                 return _seen_through(op.primitive, node_class, body, tensors, params, mode)

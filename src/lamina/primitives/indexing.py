@@ -25,7 +25,8 @@ from lamina.primitives.inplace import of_tensors, write
 from lamina.primitives.kernels import places
 from lamina.primitives.levels import differs
 from lamina.primitives.out_dtypes import NAMES
-from lamina.primitives.registry import primitive
+from lamina.primitives.overridable import asked
+from lamina.primitives.registry import Slots, primitive
 
 # ---- by integer tensors ----------------------------------------------------------------------------------------------
 
@@ -153,7 +154,12 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     quick = plain_view(self, key)
     if quick is not None:
         return quick
-    view, at, indices = read(self, key)
+    try:
+        view, at, indices = read(self, key)
+    except Exception:
+        if asked((key,), {}):
+            return Slots.override(Tensor.__getitem__, (self, key), {})  # type: ignore[no-any-return]
+        raise
     if not at:
         return view if view is not self else s.alias_(self)
     return index_(view, *indices, at=tuple(at))  # type: ignore[no-any-return]
@@ -161,6 +167,15 @@ def getitem(self: Tensor, key: Any) -> Tensor:
 
 def setitem(self: Tensor, key: Any, value: Any) -> None:
     """`self[key] = value`, in place; value is broadcast and converted. Raises RuntimeError for a shape that does not fit."""
+    try:
+        _set(self, key, value)
+    except Exception:
+        if not asked((key, value), {}):
+            raise
+        Slots.override(Tensor.__setitem__, (self, key, value), {})
+
+
+def _set(self: Tensor, key: Any, value: Any) -> None:
     if _set_plainly(self, key, value):
         return
     if not isinstance(value, Tensor):

@@ -267,7 +267,7 @@ def install(cls: type[Any] = Tensor) -> None:
             function = getattr(function, "of_a_tensor", function)
             if (
                 function.__class__ is FunctionType
-                and name not in NOT_ASKED
+                and name not in ("__iter__", "as_subclass", "new", "unflatten")
                 and name not in QUICK
                 and table is not written
             ):

@@ -54,7 +54,7 @@ def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call with these arguments is to be answered by somebody else, as modes stand."""
     mode = current()
     if mode is not None:
-        if mode.function_modes:
+        if mode.asked is not None:
             return True
         if mode.no_overrides:
             return False
@@ -98,7 +98,7 @@ def overridable(function: Callable[..., Any], by_arguments: bool = True) -> Any:
     @functools.wraps(function)
     def made(*args: Any, **kwargs: Any) -> Any:
         mode = current()
-        if mode is not None and mode.function_modes:
+        if mode is not None and mode.asked is not None:
             return Slots.override(made, args, kwargs)
         return function(*args, **kwargs)
 
@@ -153,7 +153,7 @@ def published(value: Any, room: str, name: str, by_arguments: bool = True) -> An
     ):
         return value
     function = overridable(value, by_arguments)
-    function.__module__, function.__qualname__ = room, name
+    function.__module__, function.__name__, function.__qualname__ = room, name, name
     _PUBLISHED.add(function)
     return function
 

@@ -15,9 +15,12 @@ from typing import Any
 from lamina.autograd import modes
 from lamina.core.parameter import Parameter, UninitializedTensorMixin
 from lamina.core.tensor import Tensor
+from lamina.core.warn import warn
 from lamina.primitives.overridable import SILENT, asked, has_say, overridable, spelled_out
 from lamina.primitives.registry import Slots
 from lamina.primitives.shape import alias_
+
+OWN, STAND_IN = "lamina", "torch"
 
 
 def disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -43,25 +46,59 @@ def override(function: Any, args: Any, kwargs: Any) -> Any:
     args, kwargs = spelled_out(function, args, kwargs or {})
     mode = modes.mode()
     found: list[Any] = []
-    _collect((*args, *kwargs.values()), found)
+    if not mode.no_overrides:
+        _collect((*args, *kwargs.values()), found)
     types = tuple(type(o) for o in found)
-    if mode.function_modes and mode.no_overrides != "all":
-        asked = mode.function_modes[-1]
-        token = modes.change(function_modes=mode.function_modes[:-1])
-        try:
-            return asked.__torch_function__(function, types, tuple(args), kwargs)
-        finally:
-            modes.reset(token)
-    if mode.no_overrides or not found:
-        return function(*args, **kwargs)
-    for o in found:
-        result = type(o).__torch_function__(function, types, tuple(args), kwargs)
+    if mode.asked is not None:
+        result = _ask_mode(mode, function, types, args, kwargs)
         if result is not NotImplemented:
             return result
-    raise TypeError(
-        f"no implementation found for 'torch.{getattr(function, '__name__', function)}' on types that implement __torch_function__: "
-        f"{[t.__name__ for t in types]}"
+    elif not found:
+        return function(*args, **kwargs)
+    for o in found:
+        handler = o.__torch_function__
+        if getattr(handler, "__self__", None) is o:
+            warn(
+                "Defining your `__torch_function__` as a plain method is deprecated and will be an error in future, please define it as "
+                "a classmethod."
+            )
+        result = handler(function, types, tuple(args), kwargs)
+        if result is not NotImplemented:
+            return result
+    raise TypeError(_declined(function, found, mode.asked))
+
+
+def _declined(function: Any, found: list[Any], asked: Any) -> str:
+    """What a call says that everybody asked has declined; of what PyTorch writes in Python it says it in other words."""
+    room, name = getattr(function, "__module__", None) or OWN, getattr(function, "__name__", str(function))
+    if name == "__get__":
+        name = f"{function.__self__.fget.__name__}.__get__"
+    inner = name.startswith("__") or room.startswith(f"{OWN}.primitives")
+    path = f"{STAND_IN}.Tensor.{name}" if inner else f"{room}.{name}".replace(OWN, STAND_IN, 1)
+    if getattr(function, "spelled", False):
+        within = "" if asked is None else f" nor in mode {asked}"
+        types = [type(o) for o in found]
+        return f"no implementation found for '{path}' on types that implement __torch_function__: {types}{within}"
+    told = [] if asked is None else [f"  - mode object {asked}"]
+    told += [f"  - tensor subclass {type(o)}" for o in found]
+    return (
+        f"Multiple dispatch failed for '{path}'; all __torch_function__ handlers returned NotImplemented:\n\n"
+        + "\n".join(told)
+        + "\n\nFor more information, try re-running with TORCH_LOGS=not_implemented"
     )
+
+
+def _ask_mode(mode: modes.Mode, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """What the innermost mode answers, while those outside of it stand."""
+    if mode.asked.__torch_function__.__self__ is not mode.asked:
+        raise RuntimeError(
+            "Defining your mode's `__torch_function__` as a classmethod is not supported, please make it a plain method"
+        )
+    token = modes.change(function_modes=mode.function_modes[:-1])
+    try:
+        return mode.asked.__torch_function__(function, types, tuple(args), kwargs)
+    finally:
+        modes.reset(token)
 
 
 Slots.override = staticmethod(override)

@@ -19,7 +19,7 @@ from lamina.core.device import CPU
 from lamina.core.nested import array_of
 from lamina.core.size import Size, check_room, shape_of
 from lamina.core.storage import UntypedStorage
-from lamina.core.tensor import LEAF, Tensor, looked_at, meta_array, more, version, wrap
+from lamina.core.tensor import LEAF, Tensor, looked_at, meta_array, more, version
 from lamina.core.typed_storage import TypedStorage
 from lamina.primitives import overrides, splitting
 from lamina.primitives.filling import set_
@@ -48,9 +48,7 @@ def legacy(cls: type[Tensor], d: dtypes.dtype, args: tuple[Any, ...], typed: boo
     if len(args) == 1 and isinstance(first, Tensor):
         if typed and first._kind.dtype is not d:
             raise TypeError(f"expected TensorOptions(dtype={d}) (got a tensor of dtype {first._kind.dtype})")
-        made = overrides.as_subclass(first, cls) if cls is not Tensor else wrap(first._array, first._kind)
-        made._node, made._more, made._version_ = None, None, version(first)
-        return made
+        return overrides.as_subclass(first, cls)
     if len(args) == 1 and isinstance(first, Size):
         return factories.leaf_like(cls, np.empty(tuple(first), kind.np), kind, False)
     if len(args) == 1 and isinstance(first, (UntypedStorage, TypedStorage)):

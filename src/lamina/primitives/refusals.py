@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from lamina.primitives import removed
+from lamina.primitives.overridable import overridable
 
 _SPARSE = "sparse tensors are not supported; use a dense tensor, with a mask or with index_add and gather"
 _QUANTISED = "quantised tensors are not supported; use float32 or bfloat16"
@@ -17,7 +18,7 @@ def refusal(name: str, why: str) -> Any:
         raise NotImplementedError(f"{name}: {why}")
 
     refuse.__name__ = refuse.__qualname__ = name
-    return refuse
+    return overridable(refuse)
 
 
 FUNCTIONS: dict[str, Any] = {
