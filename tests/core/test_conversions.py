@@ -152,3 +152,33 @@ def test_a_capsule_is_used_once():
     lamina.from_dlpack(capsule)
     with pytest.raises(RuntimeError, match="consumed only once"):
         lamina.from_dlpack(capsule)
+
+
+LEAST = -(2**31)
+
+
+@pytest.mark.parametrize("dtype", [lamina.float32, lamina.float64])
+@pytest.mark.parametrize(
+    "integer, wanted",
+    [
+        (lamina.int64, [10**10, -(2**63), -(10**10), 70001, -5, -(2**63)]),
+        (lamina.int32, [LEAST, LEAST, LEAST, 70001, -5, LEAST]),
+        (lamina.int16, [0, 0, 0, 4465, -5, 0]),
+        (lamina.int8, [0, 0, 0, 113, -5, 0]),
+    ],
+)
+def test_floats_that_no_integer_holds(dtype, integer, wanted):
+    """PyTorch's numbers where it goes by way of int32; they are the same compiled."""
+    x = lamina.tensor([1e10, float("nan"), -1e10, 70001.9, -5.7, float("inf")], dtype=dtype)
+    assert x.to(integer).tolist() == wanted
+    compiled = lamina.compile(lambda x: x.to(integer), verify="never")
+    assert all(compiled(x).tolist() == wanted for _ in range(3))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_gradients_of_nothing(name, shape):
+    x = lamina.ones(shape, requires_grad=True)
+    for dim in (0, -1):
+        getattr(x, name)(dim).sum().backward()
+    assert x.grad.shape == shape

@@ -138,14 +138,13 @@ def _scalar(inst: Inst, args: list[Any], functions: dict[str, Callable[..., Any]
 
 
 def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
-    """Floats beyond the integers stop at the last one; NaN is 0; narrow integers go by way of int32."""
+    """NaN and floats beyond the integers are the least one; narrow integers go by way of int32."""
     if x.dtype.kind != "f" or dtype.kind not in "iu":
         return x.astype(dtype)
     whole = dtype if dtype.itemsize >= 4 else np.dtype(np.int32)
-    info = np.iinfo(whole)
-    high = x >= -float(info.min)
-    inside = np.where(high | np.isnan(x) | (x < info.min), 0, x).astype(whole)
-    return np.where(high, info.max, np.where(x < info.min, info.min, inside)).astype(dtype)
+    least = np.iinfo(whole).min
+    inside = (x >= least) & (x < -float(least))
+    return np.where(inside, np.where(inside, x, 0).astype(whole), least).astype(dtype)
 
 
 def _guarded(divide: Callable[..., Any]) -> Callable[..., Any]:

@@ -108,7 +108,9 @@ def is_int64(n: int) -> bool:
 
 def check_room(shape: Sequence[int], itemsize: int) -> None:
     """Raises RuntimeError for a tensor of more bytes than can be counted."""
-    if math.prod(shape) * itemsize > INT64_MAX:
+    if (
+        math.prod(n or 1 for n in shape) * itemsize > INT64_MAX
+    ):  # the others count where one is zero, too: so do strides
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
 
 
@@ -117,7 +119,6 @@ _UNCOUNTED = (
     "Maximum allowed",
     "maximum supported dimension",
     "negative dimensions",
-    "cannot reshape array of size 0",
 )
 
 

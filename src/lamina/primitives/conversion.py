@@ -72,12 +72,15 @@ def _cast(x: Array, *, to: Any) -> Array:
     return x.astype(to)
 
 
+_BY_INT32 = frozenset(("int8", "int16", "uint16", "int32"))
+
+
 def _to_integer(x: Array, to: Any) -> Array:
-    """Truncation, as C does it; what does not fit wraps through int64."""
+    """Truncation, as C does it: by way of int32, where NaN and what does not fit is the least number, or of int64, as PyTorch goes."""
     if x.dtype.kind == "V":
         x = x.astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        return x.astype(np.int64).astype(to) if to.itemsize < 8 else x.astype(to)
+        return x.astype(np.int32 if to.name in _BY_INT32 else np.int64).astype(to, copy=False)
 
 
 to_copy = primitive(

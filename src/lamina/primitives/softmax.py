@@ -52,7 +52,7 @@ def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
     if out.__class__ is not ndarray:
         weighted = g * out
         return weighted - out * sum_(weighted, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
-    if _in_rows(out, dim):
+    if out.size and _in_rows(out, dim):
         return rows.softmax_grad(g.reshape(-1, g.shape[-1]), out.reshape(-1, g.shape[-1])).reshape(out.shape)
     weighted = np.multiply(g, out)
     if not out.ndim:
@@ -76,7 +76,7 @@ def _log_softmax(x: Array, *, dim: int) -> Array:
 def _log_softmax_grad(g: Any, out: Any, dim: int) -> Any:
     if out.__class__ is not ndarray:
         return g - exp(out) * sum_(g, dims=(dim,) if out.dim() else (), keepdim=True, to=None)
-    if _in_rows(out, dim):
+    if out.size and _in_rows(out, dim):
         return rows.log_softmax_grad(g.reshape(-1, g.shape[-1]), out.reshape(-1, g.shape[-1])).reshape(out.shape)
     powers = np.exp(out)
     if not out.ndim:

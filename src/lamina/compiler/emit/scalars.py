@@ -312,7 +312,7 @@ _INT_RULES: dict[str, Callable[..., str]] = {
 
 
 def cast(writer: Writer, source: str, target: str, lanes: int, x: str) -> str:
-    """To another dtype, in registers. Floats go to integers towards zero; what is out of range has a defined result."""
+    """To another dtype, in registers. Floats go to integers towards zero; NaN and what is out of range is the least one, as in eager."""
     if source == target:
         return x
     kind, result = vector(TYPES[source], lanes), vector(TYPES[target], lanes)
@@ -323,10 +323,12 @@ def cast(writer: Writer, source: str, target: str, lanes: int, x: str) -> str:
             return writer.let(f"fcmp une {kind} {x}, {number(TYPES[source], lanes, 0.0)}")
         # By way of int32 to the narrow ones: numbers beyond them wrap around, as NumPy's and C's do.
         whole = target if target in ("int32", "int64") else "int32"
-        into = suffix(TYPES[whole], lanes)
-        value = writer.call(
-            f"llvm.fptosi.sat.{into}.{suffix(TYPES[source], lanes)}", vector(TYPES[whole], lanes), (kind, x)
-        )
+        into, end = vector(TYPES[whole], lanes), 2 ** (BITS[whole] - 1)
+        names = suffix(TYPES[whole], lanes), suffix(TYPES[source], lanes)
+        nearest = writer.call(f"llvm.fptosi.sat.{names[0]}.{names[1]}", into, (kind, x))
+        below = writer.let(f"fcmp olt {kind} {x}, {number(TYPES[source], lanes, float(end))}")
+        least = number(TYPES[whole], lanes, -end)
+        value = writer.let(f"select {vector('i1', lanes)} {below}, {into} {nearest}, {into} {least}")
         return cast(writer, whole, target, lanes, value)
     if target == "bool":
         return writer.let(f"icmp ne {kind} {x}, {number(TYPES[source], lanes, 0)}")
