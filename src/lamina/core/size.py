@@ -19,7 +19,7 @@ class Size(tuple[int, ...]):
             return tuple.__new__(cls, map(operator.index, dims))
         except TypeError:
             for i, d in enumerate(dims):
-                if not _is_whole(d):
+                if not hasattr(d, "__index__"):
                     raise TypeError(
                         f"torch.Size() takes an iterable of 'int' (item {i} is '{type(d).__name__}')"
                     ) from None
@@ -108,18 +108,12 @@ def is_int64(n: int) -> bool:
 
 def check_room(shape: Sequence[int], itemsize: int) -> None:
     """Raises RuntimeError for a tensor of more bytes than can be counted."""
-    if (
-        math.prod(n or 1 for n in shape) * itemsize > INT64_MAX
-    ):  # the others count where one is zero, too: so do strides
+    # Where one is zero the others count all the same: strides are made of them.
+    if math.prod(n or 1 for n in shape) * itemsize > INT64_MAX:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
 
 
-_UNCOUNTED = (
-    "array is too big",
-    "Maximum allowed",
-    "maximum supported dimension",
-    "negative dimensions",
-)
+_UNCOUNTED = ("array is too big", "Maximum allowed", "maximum supported dimension", "negative dimensions")
 
 
 def refused(error: Exception) -> Exception:
