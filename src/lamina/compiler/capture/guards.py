@@ -8,7 +8,6 @@ the memory of tensors, which is read anew at each call (replay.py).
 from __future__ import annotations
 
 import builtins
-import gc
 import re
 from array import array
 from collections import deque
@@ -19,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.compiler.capture.facts import MISSING, PLAIN, Fact, Hooks, Members, content
+from lamina.compiler.capture.cells import Cells
+from lamina.compiler.capture.facts import MISSING, PLAIN, Fact, Hooks, Members
 from lamina.compiler.capture.kinds import (
     functions_in,
     goes_on,
@@ -109,7 +109,7 @@ class Facts:
         self._ran = frozenset(read.code for read in reads)
         for label, value in roots:
             self._object(label, value)
-        functions = _living([read.code for read in reads if read.closure])
+        cells = Cells(reads, (value for _, value in roots))
         for read in reads:
             self._placed(None)
             for name in global_names(read.code):
@@ -119,7 +119,7 @@ class Facts:
                     self._absent(read.globals, name, name)
                 self._placed(reading(read.code, name))
             for name, value in read.closure.items():
-                cell = _cell(functions[id(read.code)], read.code.co_freevars.index(name), value)
+                cell = cells.find(read.code, name, value)
                 if cell is None and any(read.code in other.code.co_consts for other in reads):
                     self._object(name, value)  # a function made and forgotten in this run: the variable is its maker's
                 elif cell is None:
@@ -337,21 +337,6 @@ def _called(label: str) -> set[str]:
 
 def _attribute(value: Any, name: str) -> Callable[[], Any]:
     return lambda: getattr(value, name, MISSING)
-
-
-def _living(codes: Iterable[CodeType]) -> dict[int, list[FunctionType]]:
-    """The living functions of each of these codes, by its identity: found in one walk over all objects."""
-    found: dict[int, list[FunctionType]] = {id(code): [] for code in codes}
-    for function in gc.get_referrers(*codes) if found else ():
-        if isinstance(function, FunctionType) and id(function.__code__) in found:
-            found[id(function.__code__)].append(function)
-    return found
-
-
-def _cell(functions: Iterable[FunctionType], at: int, value: Any) -> Any:
-    """The cell of the outer variable number `at` of one of these functions, which holds `value`."""
-    cells = (function.__closure__[at] for function in functions if function.__closure__ is not None)
-    return next((cell for cell in cells if content(cell) is value), None)
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from lamina.version import lamina as own_version
 
-from . import codegen, cpu, helpers, image
+from . import codegen, cpu, image
 from .cache import store
 from .memory import Code
 
@@ -52,10 +52,13 @@ def load(modules: Sequence[tuple[str, str]]) -> list[Loaded]:
         if missing:
             images = store().get(missing)
             unknown = {key: ir for key, ir in missing.items() if key not in images}
-            with closing(helpers.compile_all(unknown)) as compiled:
-                for key, object_file in compiled:
-                    images[key] = image.link(object_file)
-                    store().put(key, images[key])
+            if unknown:
+                from . import helpers  # and with it subprocess: only where something is compiled
+
+                with closing(helpers.compile_all(unknown)) as compiled:
+                    for key, object_file in compiled:
+                        images[key] = image.link(object_file)
+                        store().put(key, images[key])
             code = Code(images)
             for key in missing:
                 held[key] = _loaded[key] = code
