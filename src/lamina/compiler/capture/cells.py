@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from lamina.compiler.capture.facts import content
@@ -50,8 +50,10 @@ def _holding(functions: Iterable[FunctionType], at: int, value: Any) -> Any:
 
 def _leading(value: Any) -> Iterator[FunctionType]:
     """The functions that a value is, or that its class has."""
-    yield from functions_in(value)
-    for cls in type(value).__mro__:
-        if is_users(cls):
-            for member in vars(cls).values():
-                yield from functions_in(member)
+    if isinstance(value, MethodType):
+        value = value.__func__
+    if isinstance(value, FunctionType):
+        yield value
+    for cls in filter(is_users, type(value).__mro__):
+        for member in vars(cls).values():
+            yield from functions_in(member)
