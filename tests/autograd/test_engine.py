@@ -436,6 +436,23 @@ def test_what_keeps_only_numbers_goes_back_again():
     assert y.grad.tolist() == [3.5, 6.0]
 
 
+def test_a_hook_cannot_make_a_gradient():
+    class Nothing(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return None
+
+    x = lamina.ones(2, requires_grad=True)
+    x.register_hook(lambda g: lamina.ones(2))
+    with pytest.raises(RuntimeError, match="can't replace a None gradient"):
+        Nothing.apply(x).sum().backward()
+    assert x.grad is None
+
+
 def test_cotangents_of_edges_take_their_dtype():
     x = lamina.tensor([1.0, 2.0], dtype=lamina.float64, requires_grad=True)
     y = x.sum()

@@ -142,6 +142,8 @@ def through(hooks: Any, value: Any, create: bool) -> Any:
     for hook in tuple(hooks.values()):
         result = hook(t)
         if result is not None:
+            if t is None:
+                raise RuntimeError("can't replace a None gradient with a non-None value")
             t = _checked(hook, result, t)
     return t if create or t is None else t._array
 

@@ -157,6 +157,8 @@ def write(
         found = Slots.inplace(self, name, compute, args)
         if found is not NotImplemented:
             return self
+    if name in ("abs_", "absolute_") and self._kind.category == 3:
+        raise RuntimeError("In-place abs is not supported for complex tensors.")
     grad = mode is None or mode.grad
     recorded = grad and self._kind.category > 1 and (self._node is not None or _requires(args)) and name not in _APART
     views.check_inplace(self, name, recorded)

@@ -140,6 +140,7 @@ def native_batch_norm(
     out, mean, rstd, var = _batch_norm_training(input, weight, bias, eps=eps)
     _check_running(mean, running_mean, running_var)
     if running_mean is not None or running_var is not None:
+        momentum = float(momentum)
         with lamina.no_grad():
             count = input.numel() // max(input.shape[1], 1)
             if running_mean is not None:

@@ -77,7 +77,10 @@ def differentiable_grads(
 
 
 def check_parameters(input: Tensor, *parameters: Tensor | None) -> None:
-    """Raise RuntimeError unless each parameter is of the type of `input`, or all are float32 and `input` is of low precision."""
+    """Raise RuntimeError unless each parameter is where `input` is and of its type, or all are float32 and `input` is of low precision."""
+    for p in parameters:
+        if p is not None and p.device != input.device:
+            raise RuntimeError(f"Tensor on device {p.device} is not on the expected device {input.device}!")
     given = [p.dtype for p in parameters if p is not None]
     if any(d is not input.dtype for d in given):
         if not input.dtype.is_low:
