@@ -19,7 +19,7 @@ class Size(tuple[int, ...]):
             return tuple.__new__(cls, map(operator.index, dims))
         except TypeError:
             for i, d in enumerate(dims):
-                if not hasattr(d, "__index__"):
+                if not is_whole(d):
                     raise TypeError(
                         f"torch.Size() takes an iterable of 'int' (item {i} is '{type(d).__name__}')"
                     ) from None
@@ -85,17 +85,28 @@ def shape_of(args: tuple[Any, ...], name: str = "size", argument: str = "size") 
                 break
         else:
             return dims
-    found = []
-    for i, d in enumerate(dims):
-        try:
-            found.append(operator.index(d) if d.__class__ is not bool else None)
-        except TypeError:
-            found.append(None)
-        if found[-1] is None:
-            raise TypeError(
-                f"{name}(): argument '{argument}' must be tuple of ints, but found element of type {type(d).__name__} at pos {i}"
-            )
-    return tuple(found)  # type: ignore[arg-type]
+    if not all(map(is_whole, dims)):
+        raise not_ints(dims, f"{name}(): argument '{argument}'")
+    return tuple(map(operator.index, dims))
+
+
+def is_whole(d: Any) -> bool:
+    """Whether `d` is a whole number, or stands for one."""
+    try:
+        operator.index(d)
+    except TypeError:
+        return False
+    return d.__class__ is not bool
+
+
+def not_ints(dims: Iterable[Any], argument: str, position: str = "") -> TypeError:
+    """The error for what should be whole numbers, about the first that is none. argument: as in "zeros(): argument 'size'"."""
+    i, found = next((i, type(d).__name__) for i, d in enumerate(dims) if not is_whole(d))
+    if i:
+        return TypeError(
+            f'{argument} failed to unpack the object at pos {i + 1} with error "type must be tuple of ints,but got {found}"'
+        )
+    return TypeError(f"{argument}{position} must be tuple of ints, but found element of type {found} at pos 0")
 
 
 INT64_MAX = 2**63 - 1

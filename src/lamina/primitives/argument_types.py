@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lamina.core.dtype import BY_TYPE, dtype
-from lamina.core.size import Size, is_int64, refused
+from lamina.core.size import Size, is_int64, is_whole, not_ints, refused
 from lamina.core.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -153,9 +153,10 @@ def check_arguments(
             if wanted == "Tensor" and "asks" in function.__dict__:
                 getattr(value, function.__dict__["asks"])
             place = f" (position {position})" if position <= len(args) else ""
-            raise TypeError(
-                f"{function.__name__}(): argument '{name}'{place} must be {text}, not {type_name(value)}"
-            ) from None
+            argument = f"{function.__name__}(): argument '{name}'"
+            if text == "tuple of ints" and isinstance(value, (tuple, list)) and not all(map(is_whole, value)):
+                raise not_ints(value, argument, place) from None
+            raise TypeError(f"{argument}{place} must be {text}, not {type_name(value)}") from None
         if wanted == "int" and value.__class__ is int and not is_int64(value):
             raise ValueError("Overflow when unpacking long long") from None
 

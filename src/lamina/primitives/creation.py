@@ -17,7 +17,7 @@ from lamina.core import dtype as dtypes
 from lamina.core import factories, strided
 from lamina.core.device import Kind
 from lamina.core.factories import kind_of, leaf_like
-from lamina.core.size import INT64_MAX, check_room, refused, shape_of
+from lamina.core.size import INT64_MAX, check_room, not_ints, refused, shape_of
 from lamina.core.strided import Array
 from lamina.core.tensor import Tensor, meta_array, refuse_layout
 from lamina.primitives.conversion import in_order
@@ -45,13 +45,9 @@ def sized(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
         if n.__class__ is int and n <= INT64_MAX:
             continue
         if isinstance(n, bool) or not hasattr(n, "__index__"):
-            what = type(n).__name__
-            if i == 0:
-                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {what}")
-            raise TypeError(
-                f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got "
-                f'{what}"'
-            )
+            if dims is args and i == 0:
+                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(n).__name__}")
+            raise not_ints(dims, f"{name}(): argument 'size'", " (position 1)")
         if int(n) > INT64_MAX:
             raise TypeError(
                 f"{name}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"Overflow when unpacking long long\""
