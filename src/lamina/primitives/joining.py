@@ -49,6 +49,13 @@ def _some(tensors: Any, name: str) -> list[Tensor]:
     return given
 
 
+def _alike(tensors: list[Tensor], kind: Any, shape: tuple[int, ...]) -> bool:
+    for x in tensors:
+        if x._kind is not kind or x._array.shape != shape:
+            return False
+    return True
+
+
 @apart_out
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors one after another along a dimension; shapes agree elsewhere (1-d empty tensors are passed over)."""
@@ -56,7 +63,7 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     if len(given) > 1 and axis is None:
         first = given[0]
         shape, kind = first._array.shape, first._kind
-        if len(shape) > 1 and all(x._kind is kind and x._array.shape == shape for x in given):
+        if len(shape) > 1 and _alike(given, kind, shape):
             return s.cat_(*given, dim=wrap_dim(dim, len(shape)))  # type: ignore[no-any-return]
     if not given:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
@@ -103,7 +110,9 @@ concatenate = concat
 def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors of one shape along a new dimension."""
     given = _some(tensors, "stack")
-    shape = given[0]._array.shape
+    shape, kind, rank = given[0]._array.shape, given[0]._kind, given[0]._array.ndim + 1
+    if _alike(given, kind, shape):
+        return s.stack_(*given, dim=wrap_dim(dim if axis is None else axis, rank))  # type: ignore[no-any-return]
     for i, x in enumerate(given):
         if x._array.shape != shape:
             raise noted(
@@ -112,12 +121,9 @@ def stack(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Tensor:
                 ),
                 ("fix", "pad them to one size (nn.utils.rnn.pad_sequence; of a DataLoader: in its collate_fn)"),
             )
-    d = wrap_dim(dim if axis is None else axis, len(shape) + 1)
-    kind = given[0]._kind
-    if all(x._kind is kind for x in given):
-        return s.stack_(*given, dim=d)  # type: ignore[no-any-return]
     shared = common_dtype(given)
-    return s.stack_(*(x if x._kind.dtype is shared else x.to(shared) for x in given), dim=d)  # type: ignore[no-any-return]
+    alike = [x if x._kind.dtype is shared else x.to(shared) for x in given]
+    return s.stack_(*alike, dim=wrap_dim(dim if axis is None else axis, rank))  # type: ignore[no-any-return]
 
 
 # ---- at least so many dimensions -------------------------------------------------------------------------------------
