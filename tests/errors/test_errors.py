@@ -11,6 +11,7 @@ import pytest
 
 import lamina
 from lamina import nn
+from lamina.utils.data._utils.errors import ExceptionWrapper
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -51,6 +52,32 @@ def test_text_and_notes():
     assert error.__notes__[-1] == "mine" and "test_errors.py" in error.__notes__[0]
     again = pickle.loads(pickle.dumps(error))  # data workers send them
     assert type(again) is RuntimeError and str(again) == str(error)
+
+
+def test_workers_send_errors():
+    try:
+        lamina.ones(2, 3) @ lamina.ones(2, 3)
+    except RuntimeError:
+        sent = pickle.loads(pickle.dumps(ExceptionWrapper(where="in a worker")))
+    with pytest.raises(RuntimeError, match="^Caught RuntimeError in a worker.") as caught:
+        sent.reraise()
+    assert type(caught.value) is RuntimeError and "mat1      lamina.ones(2, 3)" in str(caught.value)
+
+
+class Scores(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.keys = nn.Parameter(lamina.ones(2, 2))
+
+    def forward(self, x):
+        return x @ self.keys
+
+
+def test_operands_are_the_programs_where_its_own_module_fails():
+    with pytest.raises(RuntimeError) as caught:
+        Scores()(lamina.ones(1, 3))
+    notes = "\n".join(caught.value.__notes__)
+    assert "module    Scores" in notes and "mat1      x " in notes and "mat2      self.keys " in notes
 
 
 def test_installed_packages_are_skipped(tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ class FreedGraphError(Explained, RuntimeError):
             ("freed", where(node._versions)),
             (
                 "fix",
-                "detach() what is carried over from the earlier step (a hidden state, a running total), or go back once, after the last"
+                "detach() what is carried over from the earlier step (a hidden state, a buffer, a running total), or go back once, after the last"
                 if self.carried
                 else "one backward for all losses, (a + b).backward(), or retain_graph=True in the first, or compute the loss again",
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.autograd.history import maker_of
-from lamina.core.explained import MODULES, Explained, where
+from lamina.core.explained import Explained, where
 from lamina.core.version import users_place
 
 
@@ -50,7 +50,7 @@ class ShapeError(Explained, RuntimeError):
         last = (shape or (1,))[-1]
         wanted = (other or (1,))[-1 if len(other) < 2 else -2]
         names = self._operands(place, ("mat1", "mat2"))
-        in_layer = MODULES in self.__dict__
+        in_layer = self._in_layer
         rows = [
             ("at", where(place)),
             ("mat1", _described(names[0], shape, first)),
@@ -99,7 +99,7 @@ class DtypeError(Explained, RuntimeError):
     def story(self) -> list[tuple[str, str]]:
         _, first, second, place, one, two = self.fields
         names = self._operands(place, ("the first", "the second"))
-        in_layer = MODULES in self.__dict__
+        in_layer = self._in_layer
         return [
             ("at", where(place)),
             ("first", _described(names[0], first, one)),

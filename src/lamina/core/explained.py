@@ -15,7 +15,8 @@ from lamina.core.version import Place, line_of, users_place
 MODULES = "_lamina_modules"
 """Where nn.Module leaves the modules that an exception has passed: (class name, name in the module around it), innermost first."""
 DIRECT = "_lamina_direct"
-"""And whether the user's line called the innermost of them itself, so that the line's operands are that module's."""
+"""And whether the user's line called the innermost of them itself, so that the line's operands are that module's; None where the
+module's own code is the user's, or a hook is, and that failed."""
 
 
 Raised = TypeVar("Raised", bound=BaseException)
@@ -151,12 +152,22 @@ class Explained(Exception):
 
     def _operands(self, place: Place | None, names: tuple[str, str]) -> list[str]:
         """How the program spells two operands. A layer's second one is its own, its first perhaps another layer's result."""
-        if MODULES not in self.__dict__:
+        if not self._in_layer:
             return operands(place, 2) or list(names)
-        return [((self.__dict__.get(DIRECT) and operands(place, 1)) or ["the input"])[0], "the weight"]
+        return [((self.__dict__[DIRECT] and operands(place, 1)) or ["the input"])[0], "the weight"]
+
+    @property
+    def _in_layer(self) -> bool:
+        """Whether a layer of the library failed, not what the user wrote."""
+        return self.__dict__.get(DIRECT) is not None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return getattr(builtins, type(self).__name__), (str(self),)
+        return public_type(type(self)), (str(self),)
+
+
+def public_type(kind: type[BaseException]) -> Any:
+    """The type that programs know an exception by: of an explained one, PyTorch's."""
+    return getattr(builtins, kind.__name__) if issubclass(kind, Explained) else kind
 
 
 class BroadcastError(Explained, RuntimeError):
@@ -201,5 +212,5 @@ class IndexRangeError(Explained, IndexError):
             if size
             else "none: there is no element"
         )
-        name = "" if MODULES in self.__dict__ else (operands(place, 2) or [""])[0]
+        name = "" if self._in_layer else (operands(place, 2) or [""])[0]
         return [("at", where(place)), ("tensor", name), ("index", str(index)), ("inside", inside)]

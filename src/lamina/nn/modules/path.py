@@ -43,7 +43,7 @@ def note_path(error: Exception, frame: FrameType) -> None:
     ]
     error.__dict__[MODULES] = [*path, (type(modules[-1]).__name__, "")]
     direct = frame.f_back is not None and not is_own(frame.f_back.f_code.co_filename)
-    error.__dict__[DIRECT] = direct
+    error.__dict__[DIRECT] = direct if _deepest(error) is None else None
     if not isinstance(error, Explained) and _raised_by_lamina(error):
         notes = error.__dict__.setdefault("__notes__", [])
         notes[:0] = [row(word, text) for word, text in _call(error, frame, direct)]

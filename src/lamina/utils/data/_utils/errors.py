@@ -4,6 +4,8 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from lamina.core.explained import public_type
+
 
 class KeyErrorMessage(str):
     """A KeyError prints the repr of its argument, which would put a traceback on one line."""
@@ -17,7 +19,7 @@ class ExceptionWrapper:
 
     def __init__(self, exc_info: Any = None, where: str = "in background") -> None:
         kind, value, trace = sys.exc_info() if exc_info is None else exc_info
-        self.exc_type = kind
+        self.exc_type = public_type(kind)
         self.exc_msg = "".join(traceback.format_exception(kind, value, trace))
         self.where = where
 
