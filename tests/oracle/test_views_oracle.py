@@ -150,13 +150,43 @@ def both(make):
         lambda lib: lib.zeros(4, 6)[1:].as_strided((2, 2), (1, 3), 2),
         lambda lib: lib.empty_permuted((2, 3, 4), (2, 0, 1)),
         lambda lib: lib.empty_strided((2, 3), (1, 2)).t(),
+        lambda lib: lib.zeros(360).resize_as_(lib.zeros(2, 3, 4, 5).to(memory_format=lib.channels_last)),
+        lambda lib: lib.zeros(120).resize_as_(
+            lib.zeros(2, 3, 4, 5).to(memory_format=lib.channels_last), memory_format=lib.preserve_format
+        ),
+        lambda lib: lib.zeros(120).resize_(2, 3, 4, 5, memory_format=lib.channels_last),
+        lambda lib: lib.zeros(0, 5, 8, dtype=lib.int8).view(lib.int16),
+        lambda lib: lib.tensor(1.0).mT,
+        lambda lib: lib.tensor(1.0).adjoint(),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*deprecated on 0-D")
 def test_layout(make):
     mine, theirs = both(make)
     assert (mine.stride(), mine.storage_offset(), mine.is_contiguous()) == (
         theirs.stride(), theirs.storage_offset(), theirs.is_contiguous(),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda lib: lib.zeros(2, 3, 4, dtype=lib.int8)[:, :, 1:].view(lib.int16),
+        lambda lib: lib.zeros(2, 3, 4, dtype=lib.int8)[:, :, 1:3].view(lib.int16),
+        lambda lib: lib.zeros(9, dtype=lib.int8).as_strided((2, 3, 2), (8, 3, 1)).view(lib.int16),
+        lambda lib: lib.zeros(2, 4, 6, dtype=lib.int8).transpose(1, 2).view(lib.int16),
+        lambda lib: lib.zeros(2, 4, 6).transpose(1, 2).view(lib.int8),
+        lambda lib: lib.view_as_complex(lib.zeros(10)[1:9].view(4, 2)),
+        lambda lib: lib.view_as_complex(lib.zeros(10).as_strided((2, 2), (1, 1))),
+        lambda lib: lib.zeros(4).resize_(2, 2, memory_format=lib.preserve_format),
+    ],
+)
+def test_refused(make):
+    with pytest.raises(RuntimeError) as theirs:
+        make(torch)
+    with pytest.raises(RuntimeError) as mine:
+        make(lamina)
+    assert str(mine.value) == str(theirs.value)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -291,6 +291,10 @@ def view_as_complex(input: Tensor) -> Tensor:
         )
     if input.stride(-1) != 1:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(stride % 2 for stride in input.stride()[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if input.storage_offset() % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
     if input.dtype is dtypes.float16:
         raise NotImplementedError(
             "view_as_complex() of float16 makes complex32, which lamina has not; convert to float32 before"
@@ -301,7 +305,8 @@ def view_as_complex(input: Tensor) -> Tensor:
 view_bytes = primitive("view_dtype", lambda x, *, to: _bytes_as(x, to), view=True)
 
 
-def _bytes_as(x: Array, to: Any) -> Array:
+def _bytes_as(x: Array, to: Any, offset: int = 0) -> Array:
+    """The memory of `x`, which begins `offset` elements into its storage, as elements of the dtype `to`."""
     if not x.ndim:
         if to.itemsize != x.itemsize:
             raise RuntimeError(
@@ -311,13 +316,18 @@ def _bytes_as(x: Array, to: Any) -> Array:
     if to.itemsize == x.itemsize:
         return x.view(to)
     ends = " as ".join(NAMES[BY_NUMPY[d].dtype.name] for d in (x.dtype, to)) + " (different element sizes)"
-    if x.strides[-1] != x.itemsize and x.shape[-1] != 1:
-        raise RuntimeError(f"self.stride(-1) must be 1 to view {ends}, but got {x.strides[-1] // x.itemsize}")
-    if x.shape[-1] * x.itemsize % to.itemsize:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {to.itemsize // x.itemsize} to view {ends}, but got {x.shape[-1]}"
-        )
-    return x.view(to)
+    strides, ratio = element_strides(x), max(1, to.itemsize // x.itemsize)
+    named = [("size(-1)", x.shape[-1]), ("storage_offset()", offset)]
+    named += [(f"stride({i})", stride) for i, stride in enumerate(strides[:-1])]
+    for what, value in named[:2]:
+        if value % ratio:
+            raise RuntimeError(f"self.{what} must be divisible by {ratio} to view {ends}, but got {value}")
+    if strides[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 to view {ends}, but got {strides[-1]}")
+    for what, value in named[2:]:
+        if value % ratio:
+            raise RuntimeError(f"self.{what} must be divisible by {ratio} to view {ends}, but got {value}")
+    return x.view(to) if x.size else np.empty((*x.shape[:-1], x.shape[-1] * x.itemsize // to.itemsize), to)
 
 
 def view_dtype(self: Tensor, d: dtype_class) -> Tensor:
@@ -326,7 +336,7 @@ def view_dtype(self: Tensor, d: dtype_class) -> Tensor:
     if mode is not None and mode.transforms:
         return view_bytes(self, to=d.np)  # type: ignore[no-any-return]
     out: Tensor = self.detach()  # as PyTorch: no view in the eyes of autograd
-    out._array, out._kind = _bytes_as(self._array, d.np), KINDS[d, self._kind.device]
+    out._array, out._kind = _bytes_as(self._array, d.np, self.storage_offset()), KINDS[d, self._kind.device]
     return out
 
 

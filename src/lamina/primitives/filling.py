@@ -193,7 +193,10 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
         self._array = meta_array(shape, self._kind)
         return self
     check_room(shape, self.itemsize)
-    steps = strided.contiguous_strides(shape)
+    if memory_format is devices.preserve_format:
+        raise RuntimeError("Unsupported memory formatPreserve")
+    last = memory_format in (devices.channels_last, devices.channels_last_3d)
+    steps = strided.channels_last_strides(shape) if last else strided.contiguous_strides(shape)
     offset = self.storage_offset()
     data = strided.bytes_of(strided.owner_of(self._array)) if self._array.size else np.empty(0, np.uint8)
     need = (offset + strided.numel(shape)) * self.itemsize

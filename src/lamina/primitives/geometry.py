@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamina.autograd import modes, views
+from lamina.core import device as devices
 from lamina.core import strided
 from lamina.core.size import shape_of
 from lamina.core.tensor import LEAF, Tensor, version, wrap
@@ -74,7 +75,12 @@ as_strided_ = reseated(shape.as_strided, "as_strided_")
 
 @of_tensors
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
-    """Resize, in place, to the shape of another tensor."""
+    """Resize, in place, to the shape of another tensor, and for preserve_format to its format."""
+    if memory_format is devices.preserve_format:
+        rank = the_template._array.ndim
+        last = strided.is_channels_last(the_template._array) and not the_template.is_contiguous()
+        last_format = devices.channels_last if rank == 4 else devices.channels_last_3d
+        memory_format = last_format if last and self._array.shape != the_template._array.shape else None
     return filling.resize_(self, the_template._array.shape, memory_format=memory_format)
 
 

@@ -384,6 +384,9 @@ def turned(self: Tensor) -> Tensor:
 def matrix_transpose(self: Tensor) -> Tensor:
     """A view with the last two dimensions swapped."""
     n = self._array.ndim
+    if not n:
+        warn_once("Tensor.mT is deprecated on 0-D tensors. This function is the identity in these cases.")
+        return s.permute_(self, ())  # type: ignore[no-any-return]
     if n < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {n}-D tensor.")
     return s.transpose_(self, n - 2, n - 1)  # type: ignore[no-any-return]
@@ -403,6 +406,9 @@ def hermitian(self: Tensor) -> Tensor:
 def adjoint(input: Tensor) -> Tensor:
     """The conjugate transpose of a matrix, or of each in a batch."""
     n = input._array.ndim
+    if not n:
+        warn_once("adjoint() is deprecated on 0-D tensors. Consider using x.conj().")
+        return input.conj()
     if n < 2:
         raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {n}-D tensor.")
     transposed = matrix_transpose(input)
@@ -412,6 +418,9 @@ def adjoint(input: Tensor) -> Tensor:
 def matrix_hermitian(self: Tensor) -> Tensor:
     """The conjugate transposes of a batch of matrices."""
     n = self._array.ndim
+    if not n:
+        warn_once("Tensor.mH is deprecated on 0-D tensors. Consider using x.conj().")
+        return self.conj()
     if n < 2:
         raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {n}-D tensor.")
     return matrix_transpose(self).conj()
