@@ -68,6 +68,10 @@ _WANTED: dict[str, tuple[Callable[[Any], bool], str, tuple[type, ...]]] = {
 _DTYPES: frozenset[type] = frozenset((dtype, type(None)))
 
 
+_LOOKED_UP = frozenset((("reduction", "str"), ("size_average", "bool"), ("reduce", "bool")))
+"""Arguments of losses that PyTorch reads in Python."""
+
+
 def _written(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function below its decorators."""
     while hasattr(function, "__wrapped__"):
@@ -82,7 +86,7 @@ def strict_arguments(function: Callable[..., Any]) -> Strict:
     found = []
     for i, n in enumerate(names):
         wanted, optional, _ = str(function.__annotations__.get(n, "")).partition(" | None")
-        if n == "reduction":  # looked up, not parsed
+        if (n, wanted) in _LOOKED_UP:
             continue
         if n == "dtype":
             found.append((i, n, _DTYPES))

@@ -130,8 +130,8 @@ def native_batch_norm(
         for name, value in (("running_mean", running_mean), ("running_var", running_var)):
             if value is None:
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
-    check_parameters(input, weight, bias, running_mean, running_var)
     check_floating(input, "batch_norm", "batch_norm")
+    check_parameters(input, weight, bias, running_mean, running_var)
     refuse_grad("native_batch_norm", running_mean=running_mean, running_var=running_var)
     if not training:
         out = _batch_norm_eval(input, weight, bias, running_mean, running_var, eps=eps)

@@ -11,7 +11,7 @@ from typing import Any
 
 import lamina
 from lamina.core.tensor import Tensor
-from lamina.nn.functional._checks import int_list
+from lamina.nn.functional._checks import check_tensor, int_list
 from lamina.nn.functional._pool_arguments import Ints, sizes
 from lamina.primitives import pooling as kernels
 from lamina.primitives.inplace import loosely
@@ -111,6 +111,7 @@ def max_unpool1d(
 ) -> Tensor:  # fmt: skip
     """Zeros, with `input` at the places that `max_pool1d` gave."""
     size = _unpooled_size(1, input, kernel_size, stride, padding, output_size)
+    check_tensor(indices, "max_unpool2d", "indices", 2)
     return kernels.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
 
 
@@ -120,7 +121,9 @@ def max_unpool2d(
     output_size: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros, with `input` at the places that `max_pool2d` gave."""
-    return kernels.max_unpool2d(input, indices, _unpooled_size(2, input, kernel_size, stride, padding, output_size))
+    size = _unpooled_size(2, input, kernel_size, stride, padding, output_size)
+    check_tensor(indices, "max_unpool2d", "indices", 2)
+    return kernels.max_unpool2d(input, indices, size)
 
 
 @loosely
@@ -130,5 +133,6 @@ def max_unpool3d(
 ) -> Tensor:  # fmt: skip
     """Zeros, with `input` at the places that `max_pool3d` gave."""
     size = _unpooled_size(3, input, kernel_size, stride, padding, output_size)
+    check_tensor(indices, "max_unpool3d", "indices", 2)
     steps, pads = sizes(stride, 3, "max_unpool3d", "stride", 4, omissible=True), _each(padding, 3)
     return kernels.max_unpool3d(input, indices, size, steps or list(_each(kernel_size, 3)), list(pads))
