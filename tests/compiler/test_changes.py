@@ -7,9 +7,11 @@ and called again, beside itself uncompiled.
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import types
-from collections import deque
+import weakref
+from collections import ChainMap, UserDict, deque
 
 import numpy as np
 import pytest
@@ -116,6 +118,44 @@ def elements_of_a_deque():
 
 
 @row
+def attribute_of_a_list_of_its_own_class():
+    class Layers(list):
+        scale = 1.0
+
+    layers = Layers([1.0])
+    layers.scale = 2.0
+    return lambda x: (x * layers.scale).tanh(), torch.ones(3), lambda: setattr(layers, "scale", 3.0)
+
+
+@row
+def attribute_of_a_function():
+    def f(x):
+        return (x * f.scale).tanh()
+
+    f.scale = 2.0
+    return f, torch.ones(3), lambda: setattr(f, "scale", 3.0)
+
+
+@row
+def keywords_of_a_partial_function():
+    scaled = functools.partial(lambda x, k: x * k, k=2.0)
+    return lambda x: scaled(x).tanh(), torch.ones(3), lambda: scaled.keywords.update(k=3.0)
+
+
+@row
+def order_of_a_dict():
+    scales = {"a": 2.0, "b": 3.0}
+    f = lambda x: (x * next(iter(scales.values()))).tanh()  # noqa: E731
+    return f, torch.ones(3), lambda: scales.update(a=scales.pop("a"))
+
+
+@row
+def data_of_a_container_in_python():
+    settings = ChainMap({}, UserDict(scale=2.0))
+    return lambda x: (x * settings["scale"]).tanh(), torch.ones(3), lambda: settings.update(scale=3.0)
+
+
+@row
 def environment():
     os.environ["LAMINA_TEST_SCALE"] = "2"
 
@@ -169,6 +209,18 @@ def test_it_means_what_it_means_now(row):
     assert after != before
     for _ in range(4):
         assert str(compiled(x)) == after
+
+
+def test_what_leads_elsewhere_is_not_replayed():
+    class Settings:
+        scale = 2.0
+
+    settings = Settings()
+    one, scale = weakref.ref(settings), operator.attrgetter("scale")
+    for f in (lambda x: (x * one().scale).tanh(), lambda x: (x * scale(settings)).tanh()):
+        compiled = torch.compile(f)
+        for settings.scale in (1.0, 1.0, 1.0, 2.0, 3.0):
+            assert torch.equal(compiled(torch.ones(3)), f(torch.ones(3)))
 
 
 def test_other_forms_of_the_same_tensors():

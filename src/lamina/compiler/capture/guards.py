@@ -8,6 +8,8 @@ the memory of tensors, which is read anew at each call (replay.py).
 from __future__ import annotations
 
 import builtins
+import functools
+import operator
 import re
 from array import array
 from collections import deque
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import ReferenceType
 
 import numpy as np
 
@@ -29,14 +32,18 @@ from lamina.compiler.capture.kinds import (
     is_users,
     library_names,
     slots,
+    unwatched_names,
 )
-from lamina.compiler.capture.purity import Read, attribute_names, global_names, reading
+from lamina.compiler.capture.purity import Read, attribute_names, global_names, iterates, reading
 from lamina.core.changes import changes
 from lamina.core.explained import where
 from lamina.core.tensor import LEAF, Tensor
 from lamina.core.version import Place, is_own
 
 _BY_NAME = frozenset(("getattr", "hasattr", "vars", "dir", "__dict__", "attrgetter", "__getattribute__"))
+_ITERATING = frozenset(
+    ("values", "items", "keys", "popitem", "iter", "list", "tuple", "next", "dict", "map", "zip", "enumerate", "join")
+)
 MANY = 256
 """A container with more elements than this is not compared at each call: code that reads it is not replayed."""
 MANY_BYTES = 4096
@@ -63,6 +70,7 @@ class Facts:
         self._kept: list[Any] = []
         self._names: frozenset[str] = frozenset()
         self._ran: frozenset[CodeType] = frozenset()
+        self._iterates = True
         self._by_name = True  # attributes are read whose names are not written in the code
 
     def holds(self) -> bool:
@@ -103,6 +111,7 @@ class Facts:
             names |= attribute_names(read.code)
         asked = {name for read in reads for name in global_names(read.code)} | names
         self._by_name = not asked.isdisjoint(_BY_NAME)
+        self._iterates = not asked.isdisjoint(_ITERATING) or any(iterates(read.code) for read in reads)
         if self._by_name:  # which may stand there as texts
             names |= {c for read in reads for c in read.code.co_consts if isinstance(c, str) and c.isidentifier()}
         self._names = frozenset(names)
@@ -190,6 +199,8 @@ class Facts:
             self._class(value)
         elif isinstance(value, (list, tuple, dict, set, frozenset, deque)):
             self._container(label, value)
+            if hasattr(value, "__dict__"):
+                self._attributes(label, value)
         elif isinstance(value, (np.ndarray, bytearray, array)):
             self._numbers(label, value)
         elif isinstance(value, ModuleType):
@@ -206,19 +217,30 @@ class Facts:
             self._module(label, value)
         elif is_optimizer(value):
             self._optimizer(label, value)
+        elif isinstance(value, functools.partial):
+            for part in (value.func, value.args, value.keywords):
+                self._object(label, part)
+        elif isinstance(value, (ReferenceType, operator.attrgetter)):
+            self._doubt(label, f"what {label} leads to cannot be told beforehand")
         elif hasattr(value, "__dict__"):
-            self._object(cls.__name__, cls)
-            for name in tuple(value.__dict__) if self._by_name else self._names & value.__dict__.keys():
-                self._item(value.__dict__, name, f"{label}.{name}")
-            for name in self._names - value.__dict__.keys():
-                if self._by_name or hasattr(cls, name) or hasattr(cls, "__getattr__"):
-                    self._absent(value.__dict__, name, f"{label}.{name}")
+            self._attributes(label, value)
         else:
             self._object(cls.__name__, cls)
             for name in self._names & {n for k in cls.__mro__ for n in slots(k)}:
                 found = getattr(value, name, MISSING)
                 self._add(lambda v=value, n=name: getattr(v, n, MISSING), found, f"{label}.{name}")  # type: ignore[misc]
                 self._object(f"{label}.{name}", found)
+
+    def _attributes(self, label: str, value: Any) -> None:
+        """What an object has itself, and what it does not have and its class has."""
+        cls, state = value.__class__, value.__dict__
+        self._object(cls.__name__, cls)
+        names = self._names | unwatched_names(cls)
+        for name in tuple(state) if self._by_name else names & state.keys():
+            self._item(state, name, f"{label}.{name}")
+        for name in self._names - state.keys():
+            if self._by_name or hasattr(cls, name) or hasattr(cls, "__getattr__"):
+                self._absent(state, name, f"{label}.{name}")
 
     def _tensor(self, label: str, t: Tensor) -> None:
         """What the program wrote on a tensor."""
@@ -240,7 +262,9 @@ class Facts:
             self._add(lambda: np.asarray(value).tobytes(), now.tobytes(), label)
 
     def _function(self, label: str, function: Any) -> None:
-        """What a function that ran is made of; what it reads is looked at where it ran."""
+        """What a function that ran is made of, and what stands on it; what it reads is looked at where it ran."""
+        for name in self._names & getattr(function, "__dict__", {}).keys():
+            self._item(function.__dict__, name, f"{label}.{name}")
         if getattr(function, "__code__", None) in self._ran:
             names = [n for n in ("__defaults__", "__kwdefaults__") if getattr(function, n) is not None]
             self.facts.extend(Fact.attribute(function, name, f"{label}.{name}") for name in ("__code__", *names))
@@ -266,6 +290,8 @@ class Facts:
         if not isinstance(value, tuple):
             self._add(lambda: len(value), len(value), f"len({label})")
         if isinstance(value, dict):
+            if len(value) > 1 and self._iterates:
+                self.members.append(Members(value.keys(), f"the order of {label}"))
             for key in tuple(value):
                 self._item(value, key, f"{label}[{key!r}]")
         elif isinstance(value, (set, frozenset)):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
+from lamina.compiler.capture.purity import UNWATCHED
 from lamina.core.version import is_own
 
 
@@ -56,6 +57,14 @@ def functions_in(value: Any) -> list[FunctionType]:
     """The functions that reading this from a class, or calling it, may come to."""
     found = (value, *(getattr(value, name, None) for name in ("fget", "__func__", "func")))
     return [f for f in found if isinstance(f, FunctionType)]
+
+
+@lru_cache(512)
+def unwatched_names(cls: type) -> frozenset[str]:
+    """Names of attributes that methods of a class read which no watch looks at, such as `data` of a UserDict."""
+    methods = (f for base in cls.__mro__ for value in vars(base).values() for f in functions_in(value))
+    codes = (f.__code__ for f in methods if f.__code__.co_filename.endswith(UNWATCHED))
+    return frozenset(name for code in codes for name in code.co_names)
 
 
 @lru_cache(512)

@@ -50,9 +50,10 @@ _MUTATING = frozenset((
     "difference_update", "intersection_update", "symmetric_difference_update", "appendleft", "extendleft", "popleft", "rotate", "__setitem__",
     "__delitem__", "__setattr__", "__delattr__", "__iadd__", "__ior__", "__iand__", "write", "writelines", "send", "put", "put_nowait",
 ))  # fmt: skip
-_LIBRARY_STDLIB = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", "/abc.py", "/collections/__init__.py", "/types.py",
-                   "/copy.py", "/dataclasses.py", "/inspect.py", "<frozen abc>", "<string>",
-                   "/_weakrefset.py", "/weakref.py", "/operator.py", "/numbers.py", "/warnings.py")  # fmt: skip
+UNWATCHED = ("/contextlib.py", "/functools.py", "/enum.py", "/typing.py", "/abc.py", "/collections/__init__.py", "/types.py",
+             "/copy.py", "/dataclasses.py", "/inspect.py", "<frozen abc>", "/_weakrefset.py", "/weakref.py", "/operator.py",
+             "/numbers.py", "/warnings.py")  # fmt: skip
+"""Files of the standard library whose code is not looked at where the program calls it."""
 
 
 _LOOKS_BACK = frozenset(("_getframe", "currentframe", "inspect", "traceback", "stacklevel"))
@@ -205,7 +206,7 @@ class Watch:
             return any(part in code.co_filename for part in _SITE) and not any(
                 part in code.co_filename for part in _BELOW
             )
-        return back.f_code in self.codes and not code.co_filename.endswith(_LIBRARY_STDLIB)
+        return back.f_code in self.codes and not code.co_filename.endswith((*UNWATCHED, "<string>"))
 
     def _called(self, function: Any, place: Place) -> None:
         """A C function was called by code that is looked at."""
@@ -353,6 +354,12 @@ def _augmented(code: CodeType) -> tuple[tuple[int, str], ...]:
             found.append((last.offset, str(i.argval)))
         last = i
     return tuple(found)
+
+
+@functools.lru_cache(4096)
+def iterates(code: CodeType) -> bool:
+    """Whether a function goes through things itself."""
+    return any(i.opname in ("GET_ITER", "DICT_MERGE", "DICT_UPDATE", "LIST_EXTEND") for i in dis.get_instructions(code))
 
 
 @functools.lru_cache(4096)
