@@ -308,3 +308,16 @@ assert not not_close_error_metas({"a": [1, "x"]}, {"a": [1, "x"]}, pair_types=pa
 assert str(meta.to_error()).endswith("x != y\\n\\nThe failure occurred for item ['a'][1]")
 """
     )
+
+
+def test_pytorchs_own_test_helpers_may_be_added(tmp_path):
+    (tmp_path / "_internal").mkdir()
+    (tmp_path / "_internal" / "helper.py").write_text("import torch\nanswer = torch.ones(2).sum().item()\n")
+    printed = run(
+        INSTALL
+        + "import torch.testing\n"
+        + "try:\n    import torch.testing._internal.helper\nexcept ModuleNotFoundError as error:\n    print(error)\n"
+        + f"torch.testing.__path__.append({str(tmp_path)!r})\n"
+        + "from torch.testing._internal.helper import answer\nprint(answer)"
+    )
+    assert printed.splitlines()[0].startswith("lamina has no torch.testing._internal") and printed.endswith("2.0\n")

@@ -508,6 +508,7 @@ _SUBPACKAGES = frozenset((
     "_inductor", "_logging", "_refs", "_utils", "_utils_internal", "sparse", "settings", "doctor", "fx",
 ))  # fmt: skip
 _ELSEWHERE = {
+    "_disable_dynamo": "_dynamo",
     **dict.fromkeys((
         "has_lapack", "has_spectral", "has_mkl", "has_openmp", "is_vulkan_available", "is_distributed", "get_device_module", "get_file_path",
         "is_anomaly_enabled", "is_anomaly_check_nan_enabled", "set_anomaly_enabled", "sym_int", "sym_float", "sym_not", "sym_max",

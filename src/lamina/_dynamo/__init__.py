@@ -76,6 +76,9 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None
     return allow_in_graph if fn is None else fn
 
 
+_disable_dynamo = disable
+
+
 def reset() -> None:
     """Nothing is kept."""
 

@@ -9,15 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 import lamina
 from lamina import eye, zeros_like
 from lamina.autograd import modes
 from lamina.autograd.api import grad
-from lamina.core.tensor import Tensor
+from lamina.core.tensor import Tensor, wrap
 from lamina.primitives.levels import batch_levels, everywhere
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 Tensors = tuple[Any, ...]
+
+
+def _construct_standard_basis_for(tensors: tuple[Tensor, ...], tensor_numels: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Of the unit vectors of the space that all tensors span together, the part that belongs to each: (all elements, its own)."""
+    parts = np.split(np.eye(sum(tensor_numels)), np.cumsum(tensor_numels)[:-1], axis=1)
+    return tuple(wrap(part.astype(t._kind.np), t._kind) for t, part in zip(tensors, parts, strict=True))
 
 
 def vjp(

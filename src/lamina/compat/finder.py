@@ -62,11 +62,11 @@ class StandInFinder(importlib.abc.MetaPathFinder):
         top, _, below = fullname.partition(".")
         if top not in (STAND_IN, BESIDE):
             return None
-        if fullname in ABSENT:
-            return importlib.machinery.ModuleSpec(fullname, _AbsentLoader())
         own_name = f"{OWN}.{below}" if below else OWN
         if top == STAND_IN and _exists(own_name):
             return importlib.machinery.ModuleSpec(fullname, _SameModuleLoader(own_name), is_package=True)
+        if fullname in ABSENT:
+            return importlib.machinery.ModuleSpec(fullname, _AbsentLoader())
         if named.is_named(fullname) and fullname not in ELSEWHERE:
             return importlib.machinery.ModuleSpec(fullname, _NamedLoader(), is_package=True)
         sources = elsewhere(fullname)

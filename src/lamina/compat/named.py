@@ -130,6 +130,7 @@ NAMED: dict[str, tuple[str, str]] = {
     "torch.nested": (_NOT_NESTED, "as_nested_tensor nested_tensor nested_tensor_from_jagged narrow to_padded_tensor"),
     "torch.nested._internal.nested_tensor": (_NOT_NESTED, "NestedTensor"),
     "torch.utils._python_dispatch": (_NOT_DISPATCHED, "TorchDispatchMode transform_subclass"),
+    "torch.utils._device": ("write `with torch.device(...)` or torch.set_default_device", "DeviceContext"),
     "torch.utils.flop_counter": (
         "operations are not counted; step.explain() of a compiled step says them",
         "FlopCounterMode",

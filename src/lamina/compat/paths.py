@@ -54,6 +54,7 @@ PACKAGES = frozenset(("torch.nn.modules", "torch.utils.data._utils"))
 # Path of torch -> what to say to a program that imports it.
 ABSENT: dict[str, str] = {
     "torch.package": "programs are not packaged; save a state_dict",
+    "torch.testing._internal": "PyTorch's helpers for its own tests come with PyTorch; append a folder with a copy to torch.testing.__path__",
     "torch.utils.mobile_optimizer": "there is no mobile runtime",
     "torch.utils.data.datapipes": "data pipes are deprecated in PyTorch too; use a Dataset or an IterableDataset",
 }
