@@ -72,9 +72,7 @@ def storage(w: Writer) -> str | None:
         return None
     if w[x].dtype != w[y].dtype or w[x]._is_view() or w[y]._is_view() or same_memory(w[x], w[y]):
         return None
-    return w.choice(
-        f"{x}.data = {y}.detach().clone()", f"{x}.data = {y}", f"with torch.no_grad(): {x}.set_({y}.detach())"
-    )
+    return w.choice(f"{x}.data = {y}.detach().clone()", f"{x}.data = {y}")
 
 
 # ---- values --------------------------------------------------------------------------------------------------------
@@ -132,7 +130,7 @@ INPLACE = (
     "clamp_(min={n})", "sign_()", "floor_()", "fill_diagonal_({n})", "swapaxes_(0, -1)", "unsqueeze_(0)",
     "squeeze_()", "random_(3)", "logical_not_()", "eq_({n})",
     "renorm_(2, 0, 1.0)", "erf_()", "atan_()", "cumprod_({d})", "nan_to_num_()", "hypot_({x}.detach())",
-    "remainder_({n})", "copysign_({n})", "addmm_({x}, {x})",
+    "remainder_({n})", "copysign_({n})", "addmm_({x}.detach().clone(), {x}.detach().clone())",
     "resize_as_({x})", "requires_grad_()", "mul_({x}.requires_grad)", "copy_({x}.flip(0))", "sub_({x}, alpha=2)",
     "xlogy_({x}.detach() * {x}.detach() + 1)",
 )  # fmt: skip

@@ -128,7 +128,7 @@ def reversed_(self: Tensor) -> Tensor:
 
 def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     """A copy of a leaf, its memory and gradient; tensors that share memory share its copy. Raises RuntimeError otherwise."""
-    if self._node is not None and self._node is not LEAF:
+    if not self.is_leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were "
             "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
@@ -145,7 +145,7 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         made._array = np.empty(0, self._kind.np)
         made._node = None
         set_(made, storage, self.storage_offset(), self._array.shape, self.stride())
-    made._node = self._node
+    made._node = None if self._node is None else LEAF
     memo[id(self)] = made
     if self._more is not None and self._more.grad is not None:
         more(made).grad = copy.deepcopy(self._more.grad, memo)
