@@ -459,3 +459,8 @@ def test_cotangents_of_edges_take_their_dtype():
     y.retain_grad()
     lamina.autograd.grad(lamina.autograd.graph.get_gradient_edge(y), x, lamina.tensor(2.0))
     assert y.grad.dtype is lamina.float64
+
+
+def test_edges_of_a_bound_that_is_a_number():
+    x = lamina.ones(2, requires_grad=True) * 2
+    assert x.clamp(min=-0.5).grad_fn.next_functions == ((x.grad_fn, 0),)

@@ -100,7 +100,7 @@ class PrimitiveNode(Node):
         """Which edges users see: those of PyTorch's tensor arguments, not of indices, masks and numbers."""
         p = self._primitive
         count = len(self._edges)
-        if p.name in _SHOWN:
+        if p.name in _SHOWN and not p.alone:
             return _SHOWN[p.name]
         if p.variadic:
             return range(count)
