@@ -10,16 +10,20 @@ import lamina
 
 @st.composite
 def keys(draw, shape):
-    """A key for an array of `shape`: integers, slices, None, one Ellipsis, at most one group of index arrays or a mask."""
+    """A key for an array of `shape`: slices, None, one Ellipsis; and either integers, or a group of index arrays or a mask.
+
+    Not both: for NumPy an integer beside an array is an array, which a slice between them can part from it; for PyTorch it is not.
+    """
     parts, left = [], list(shape)
     advanced = draw(st.sampled_from(["", "list", "arrays", "mask"]))
+    integers = not advanced
     while left and draw(st.booleans()):
         n = left.pop(0)
         kind = draw(st.sampled_from(["int", "slice", "none", "advanced"]))
         if kind == "none":
             parts.append(None)
             left.insert(0, n)
-        elif kind == "int" and n and advanced != "arrays":
+        elif kind == "int" and n and integers:
             parts.append(draw(st.integers(-n, n - 1)))
         elif kind == "advanced" and n and advanced in ("list", "arrays"):
             entries = st.lists(st.integers(-n, n - 1), min_size=2, max_size=2)
