@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina.nn.functional import activation, batch_normalization, loss, loss_classification, normalization
+from lamina.nn.functional import activation, batch_normalization, class_rows, loss, normalization
 
 RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 5, 6)
@@ -24,11 +24,11 @@ CASES: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "gelu": (activation._gelu, (normal(7, 3),), {"keep": True}),
     "mse": (loss._mse_alike, (normal(4, 3), normal(4, 3)), {"reduction": "mean"}),
     "mse, each": (loss._mse_alike, (normal(4, 3), normal(4, 3)), {"reduction": "none"}),
-    "nll": (loss_classification._nll_rows, (normal(6, 5), CLASSES, None), LOSS),
-    "nll, weighted": (loss_classification._nll_rows, (normal(6, 5), CLASSES, RNG.random(5)), SOME),
-    "cross entropy": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, None), LOSS),
-    "cross entropy, each": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, None), LOSS | {"reduction": "none"}),
-    "cross entropy, some": (loss_classification._cross_entropy_rows, (normal(6, 5), CLASSES, RNG.random(5)), SOME),
+    "nll": (class_rows._nll_rows, (normal(6, 5), CLASSES, None), LOSS),
+    "nll, weighted": (class_rows._nll_rows, (normal(6, 5), CLASSES, RNG.random(5)), SOME),
+    "cross entropy": (class_rows._cross_entropy_rows, (normal(6, 5), CLASSES, None), LOSS),
+    "cross entropy, each": (class_rows._cross_entropy_rows, (normal(6, 5), CLASSES, None), LOSS | {"reduction": "none"}),
+    "cross entropy, some": (class_rows._cross_entropy_rows, (normal(6, 5), CLASSES, RNG.random(5)), SOME),
     "layer norm": (normalization._layer_norm, (normal(3, 2, 4), normal(2, 4), normal(2, 4)), {"rank": 2, "eps": 1e-3}),
     "layer norm, plain": (normalization._layer_norm, (normal(3, 2, 4), None, None), {"rank": 1, "eps": 1e-3}),
     "group norm": (normalization._group_norm, (normal(2, 6, 3), normal(6), normal(6)), {"batch": 2, "channels": 6, "groups": 3, "eps": 1e-3}),

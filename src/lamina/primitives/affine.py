@@ -7,23 +7,20 @@ forms with factors (addmm.py), input of other shapes (nn/functional/linear.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lamina.autograd import engine, modes
+from lamina.autograd import modes
 from lamina.autograd.graph import make
 from lamina.core.strided import is_turned
 from lamina.core.tensor import Tensor, version, wrap
 from lamina.primitives.addmm import addmm_
+from lamina.primitives.folded import Folded
 from lamina.primitives.kernels import products
 from lamina.primitives.matmul import PLAIN, mm_, of_turned
-from lamina.primitives.nodes import PrimitiveNode
 from lamina.primitives.registry import primitive
 from lamina.primitives.shape import t_, unbroadcast
-
-new = object.__new__
 
 
 def _affine(z: Any, x: Any, w: Any) -> Any:
@@ -31,13 +28,12 @@ def _affine(z: Any, x: Any, w: Any) -> Any:
     return np.add(product, z, product)
 
 
-class Folded(PrimitiveNode):
-    """The node of `affine_`. It becomes PyTorch's two when somebody looks."""
+class AffineNode(Folded):
+    """The node of `affine_`: PyTorch's of the product, and before it that of the transpose."""
 
     __slots__ = ()
 
     def _parted(self) -> Any:
-        """The node of the product, before it that of the transpose: this node, unless a backward may be on its way through it."""
         bias, input, weight = self._edges
         turned_node = None
         if weight is not None:
@@ -55,34 +51,7 @@ class Folded(PrimitiveNode):
             facts |= {"alpha": (1, None), "beta": (1, None), "y_turned": (True, None)}
             facts["x_turned"] = x[0] is not None and is_turned(x[0]._array), None
             saved, versions = zip(*[facts[name] for name in addmm_.primitive.saves], strict=True)
-        node = new(addmm_.primitive.node) if engine.active else self
-        for name in ("_seq", "_code", "_lasti", "_extra", "_fix"):
-            setattr(node, name, getattr(self, name))
-        node.__class__ = addmm_.primitive.node
-        node._edges, node._saved, node._versions = (bias, input, turned_node), saved, versions
-        return node
-
-    @property
-    def next_functions(self) -> Any:
-        return self._parted().next_functions
-
-    def register_hook(self, hook: Callable[..., Any]) -> Any:
-        return self._parted().register_hook(hook)
-
-    def register_prehook(self, hook: Callable[..., Any]) -> Any:
-        return self._parted().register_prehook(hook)
-
-    def _register_hook_dict(self, hooks: Any) -> None:
-        self._parted()._register_hook_dict(hooks)
-
-    def __call__(self, *grads: Any) -> Any:
-        return self._parted()(*grads)
-
-    def _seen(self, what: str, raw: bool) -> Any:
-        return self._parted()._seen(what, raw)
-
-    def __dir__(self) -> list[str]:
-        return dir(self._parted())
+        return self._become(addmm_.primitive.node, (bias, input, turned_node), saved, versions)
 
     def saved_values(self, create: bool) -> list[Any]:
         try:
@@ -98,7 +67,7 @@ affine_ = primitive(
     grads=(lambda g, z_shape: unbroadcast(g, z_shape),
            lambda g, w: mm_(g, w),
            lambda g, x: of_turned(g, x, False)),
-    node="Addmm", family=Folded)  # fmt: skip
+    node="Addmm", family=AffineNode)  # fmt: skip
 
 
 def affine(input: Any, weight: Any, bias: Any) -> Tensor | None:
