@@ -66,7 +66,7 @@ VALUES_DECIDE = frozenset(
 """Whose shapes Python sees; and gradients of such."""
 
 FIXED = frozenset("histc grid_unmoved unsafe_view drawn_bernoulli_ drawn_cauchy_ drawn_exponential_ drawn_geometric_ drawn_log_normal_ "
-                  "drawn_normal_ drawn_random_ drawn_uniform_".split())  # fmt: skip
+                  "drawn_normal_ drawn_random_ drawn_random_any drawn_random_to drawn_uniform_".split())  # fmt: skip
 """Calls that the library makes in no such way: with arrays as parameters, or giving back what they were given."""
 
 TOLERANCE = {lamina.float32: 3e-5, lamina.float64: 1e-9, lamina.bfloat16: 2**-6}

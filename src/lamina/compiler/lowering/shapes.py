@@ -32,7 +32,11 @@ def filled(out: Ref, number: Any) -> Work:
     return Work((count,), 1, body.insts)
 
 
-@rule("clone", "to_copy", "cast", "copy", "unsafe_view")
+_COMPARED = [f"{name}_{form}" for name in ("eq", "ne", "lt", "le", "gt", "ge") for form in ("written", "number_written")]
+"""Comparisons in place: what was found, in the target's dtype."""
+
+
+@rule("clone", "to_copy", "cast", "copy", "unsafe_view", *_COMPARED)
 def copy(node: Node) -> Sequence[Work]:
     source, out = node.inputs[-1], node.outputs[0]
     assert out is not None
