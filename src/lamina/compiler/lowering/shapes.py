@@ -32,7 +32,9 @@ def filled(out: Ref, number: Any) -> Work:
     return Work((count,), 1, body.insts)
 
 
-_COMPARED = [f"{name}_{form}" for name in ("eq", "ne", "lt", "le", "gt", "ge") for form in ("written", "number_written")]
+_COMPARED = [
+    f"{name}_{form}" for name in ("eq", "ne", "lt", "le", "gt", "ge") for form in ("written", "number_written")
+]
 """Comparisons in place: what was found, in the target's dtype."""
 
 
