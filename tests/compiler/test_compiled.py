@@ -83,7 +83,7 @@ def test_reset():
 def test_fullgraph_refuses():
     f = torch.compile(lambda x: x * float(x.sum()), fullgraph=True)
     with pytest.raises(RuntimeError, match=r"looks at a tensor's values: item\(\)"):
-        for _ in range(3):
+        for _ in range(5):  # the first is not recorded where an optimizer of another test has not stepped yet
             f(torch.ones(2))
 
 
